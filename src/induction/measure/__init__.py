@@ -1,0 +1,20 @@
+"""One measurement per file; a new one is a new file and a line here.
+
+A measurement is a pure function `measure(model, evaluation)` of a model and the evaluation set.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from induction.measure import losses, prefix_matching, previous_token
+from induction.measure.evaluation import Evaluation
+from induction.model.transformer import Transformer
+
+Measurement = Callable[[Transformer, Evaluation], Mapping[str, np.ndarray]]
+
+ARRAYS: tuple[Measurement, ...] = (losses.measure,)
+"""Each gives named arrays; losses.npz holds them stacked over snapshots."""
+
+HEADS: tuple[Measurement, ...] = (previous_token.measure, prefix_matching.measure)
+"""Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each."""

@@ -1,0 +1,47 @@
+"""Losses on the evaluation set: per token, per index, and over the two windows of the ICL score."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from induction.measure.evaluation import Evaluation
+from induction.model.transformer import Transformer
+
+
+def token_losses(model: Transformer, evaluation: Evaluation, batch_size: int = 16) -> np.ndarray:
+    """Loss of every token in nats, [examples, n_ctx].
+
+    Index i of an example is the prediction of its token i + 1 from its tokens 0 … i.
+    """
+    device = model.W_E.device
+    rows = []
+    for tokens_BT in evaluation.tokens.split(batch_size):
+        tokens_BT = tokens_BT.to(device)
+        logits_BTV = model(tokens_BT[:, :-1])
+        losses = F.cross_entropy(
+            logits_BTV.flatten(0, 1), tokens_BT[:, 1:].flatten(), reduction="none"
+        )
+        rows.append(losses.view(tokens_BT[:, 1:].shape).cpu().numpy())
+    return np.concatenate(rows)
+
+
+@torch.no_grad()
+def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """The loss arrays of one snapshot, in nats (paper, "Per-token losses").
+
+    per_token: [examples × tokens_per_example], the losses at the kept indices.
+    per_index: [n_ctx], mean over examples at each index in context.
+    early, late: [examples], mean over each window; the ICL score is mean(late) − mean(early).
+    """
+    table = token_losses(model, evaluation)
+    return {
+        "per_token": np.take_along_axis(table, evaluation.kept, axis=1).ravel(),
+        "per_index": table.mean(axis=0),
+        "early": window(table, evaluation.early),
+        "late": window(table, evaluation.late),
+    }
+
+
+def window(table: np.ndarray, bounds: tuple[int, int]) -> np.ndarray:
+    """Mean over a window of indices, both ends included: [examples, n_ctx] → [examples]."""
+    return table[:, bounds[0] : bounds[1] + 1].mean(axis=1)

@@ -1,0 +1,59 @@
+"""Prefix-matching score: how much a head attends to what followed the current token before."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from induction.measure.evaluation import Evaluation, Probes
+from induction.model.hooks import Record
+from induction.model.transformer import Transformer
+
+OFFSETS = {"prefix_matching": 1, "same_token": 0, "token_before": -1}
+"""Column → where the attended token stands, counted from the earlier copy of the current one.
+
+The paper's formal sentence names the token before the copy and its explanation the token after
+it; the mechanism needs the token after. The other two offsets are the controls.
+"""
+
+
+@torch.no_grad()
+def measure(
+    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+) -> dict[str, np.ndarray]:
+    """Attention from each repeated token to all its earlier copies, shifted by each offset.
+
+    Summed over the earlier copies, then the mean over all tokens of the second and later repeats
+    and over sequences (paper, "Head activation evaluators"). Returns one [n_layers, n_heads]
+    array between 0 and 1 for each column of OFFSETS.
+    """
+    spec, probes = model.spec, evaluation.probes
+    total = {name: np.zeros((spec.n_layers, spec.n_heads)) for name in OFFSETS}
+    for first in range(0, len(probes.periods), batch_size):
+        tokens_BT = probes.tokens[first : first + batch_size]
+        record = Record(("pattern",))
+        model.residual(tokens_BT.to(model.W_E.device), record)
+        for name, offset in OFFSETS.items():
+            weights_BTT = target_weights(probes, offset, first, len(tokens_BT))
+            weights_BTT = weights_BTT.to(model.W_E.device)
+            for layer in range(spec.n_layers):
+                scores_H = torch.einsum("bhqk,bqk->h", record["pattern", layer], weights_BTT)
+                total[name][layer] += scores_H.double().cpu().numpy()
+    return {name: value / len(probes.periods) for name, value in total.items()}
+
+
+def target_weights(probes: Probes, offset: int, first: int, count: int) -> Tensor:
+    """Weights [count, T query, T key] whose product with a pattern, summed, gives the scores.
+
+    1 / (number of queries) where the key is an earlier copy of the query shifted by `offset`,
+    else 0. The start token is never a target.
+    """
+    length = probes.tokens.shape[1]
+    query, key = np.arange(length)[:, None], np.arange(length)[None, :]
+    weights = np.zeros((count, length, length), dtype=np.float32)
+    for row, period in zip(weights, probes.periods[first : first + count], strict=True):
+        last = probes.repeats * period
+        distance = query - (key - offset)
+        copies = (distance > 0) & (distance % period == 0) & (key - offset >= 1) & (key >= 1)
+        asked = (query > period) & (query <= last)
+        row[copies & asked] = 1.0 / (last - period)
+    return torch.from_numpy(weights)

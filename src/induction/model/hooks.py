@@ -1,0 +1,54 @@
+"""What a forward pass hands back (Record) and what it is made to do (Intervention)."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+Site = Literal["resid_pre", "pattern", "z"]
+
+
+@dataclass
+class Record:
+    """Collects activations of the sites and layers asked for.
+
+    After a forward pass, `record["pattern", layer]` is [B, H, T query, T key],
+    `record["z", layer]` (head outputs before W_O) is [B, H, T, K], and
+    `record["resid_pre", layer]` is [B, T, D]. `layers` of None means every layer.
+    """
+
+    sites: Collection[Site]
+    layers: Collection[int] | None = None
+    values: dict[tuple[Site, int], Tensor] = field(default_factory=dict)
+
+    def wants(self, site: Site, layer: int) -> bool:
+        return site in self.sites and (self.layers is None or layer in self.layers)
+
+    def put(self, site: Site, layer: int, value: Tensor) -> None:
+        if self.wants(site, layer):
+            self.values[site, layer] = value
+
+    def __getitem__(self, key: tuple[Site, int]) -> Tensor:
+        return self.values[key]
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """Changes to a forward pass.
+
+    head_scale: layer → [B, H] or [H] factors on every head's output; 0 removes a head.
+    patterns: layer → [B, H, T, T] attention patterns to use instead of the model's own.
+    start: (layer, [B, T, D]) residual stream to begin with at that layer, skipping those before.
+    """
+
+    head_scale: Mapping[int, Tensor] = field(default_factory=dict)
+    patterns: Mapping[int, Tensor] = field(default_factory=dict)
+    start: tuple[int, Tensor] | None = None
+
+    def pattern(self, layer: int) -> Tensor | None:
+        return self.patterns.get(layer)
+
+    def scale(self, layer: int, z_BHTK: Tensor) -> Tensor:
+        factors = self.head_scale.get(layer)
+        return z_BHTK if factors is None else z_BHTK * factors[..., None, None]

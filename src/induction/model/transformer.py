@@ -1,0 +1,204 @@
+"""The transformer under study, with names as in TransformerLens.
+
+Shape suffixes: B examples, T positions, D d_model, H heads, K d_head, M d_mlp, V d_vocab.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from induction.model.hooks import Intervention, Record
+
+
+@dataclass(frozen=True)
+class TransformerSpec:
+    """The architecture of one model; all that is needed to rebuild it from its weights."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_mlp: int
+    n_ctx: int
+    d_vocab: int
+    attn_only: bool
+    smeared_keys: bool
+    position_base: float
+
+    @property
+    def d_head(self) -> int:
+        return self.d_model // self.n_heads
+
+
+def sinusoids(n_ctx: int, d_model: int, base: float) -> Tensor:
+    """Position vectors of unit amplitude, [n_ctx, d_model]: sines first, then cosines.
+
+    Frequencies fall geometrically from 1 to almost 1 / `base` radians a token.
+    """
+    frequency = torch.exp(torch.arange(0, d_model, 2) * (-math.log(base) / d_model))
+    angle = torch.arange(n_ctx)[:, None] * frequency[None, :]
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+class Attention(nn.Module):
+    """Causal attention with Shortformer positions (Press et al. 2021): they reach queries and
+    keys only, so neither values nor the residual stream carry position (paper, "Model details").
+
+    With smeared keys, k_j becomes σ(α_h) k_j + (1 − σ(α_h)) k_{j−1}, with one learned scalar per
+    head and the first key unchanged (paper, Argument 2).
+    """
+
+    def __init__(self, spec: TransformerSpec):
+        super().__init__()
+        self.n_heads, self.d_head = spec.n_heads, spec.d_head
+        d = spec.d_model
+        self.W_Q = nn.Parameter(torch.empty(d, d))
+        self.W_K = nn.Parameter(torch.empty(d, d))
+        self.W_V = nn.Parameter(torch.empty(d, d))
+        self.W_O = nn.Parameter(torch.empty(d, d))
+        self.smear = nn.Parameter(torch.zeros(spec.n_heads)) if spec.smeared_keys else None
+
+    def heads(self, x_BTD: Tensor) -> Tensor:
+        """Split the last dimension into heads: [B, H, T, K]."""
+        return x_BTD.unflatten(-1, (self.n_heads, self.d_head)).transpose(1, 2)
+
+    def queries_keys(self, x_BTD: Tensor, positions_TD: Tensor) -> tuple[Tensor, Tensor]:
+        d = x_BTD.shape[-1]
+        qk = (x_BTD + positions_TD) @ torch.cat([self.W_Q, self.W_K], dim=1)
+        q, k = self.heads(qk[..., :d]), self.heads(qk[..., d:])
+        if self.smear is not None:
+            share = torch.sigmoid(self.smear)[:, None, None]
+            k = torch.cat([k[:, :, :1], share * k[:, :, 1:] + (1 - share) * k[:, :, :-1]], dim=2)
+        return q, k
+
+    def pattern(self, q_BHTK: Tensor, k_BHTK: Tensor) -> Tensor:
+        """Attention probabilities, [B, H, T query, T key]."""
+        n = q_BHTK.shape[2]
+        scores = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(self.d_head)
+        future = torch.ones(n, n, dtype=torch.bool, device=scores.device).triu(1)
+        return scores.masked_fill(future, -torch.inf).softmax(dim=-1)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        positions_TD: Tensor,
+        layer: int,
+        record: Record | None,
+        intervene: Intervention | None,
+    ) -> Tensor:
+        v = self.heads(x_BTD @ self.W_V)
+        kept = intervene.pattern(layer) if intervene else None
+        if kept is None and (record is None or not record.wants("pattern", layer)):
+            q, k = self.queries_keys(x_BTD, positions_TD)
+            z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            pattern = (
+                self.pattern(*self.queries_keys(x_BTD, positions_TD)) if kept is None else kept
+            )
+            if record:
+                record.put("pattern", layer, pattern)
+            z = pattern @ v
+        if record:
+            record.put("z", layer, z)
+        if intervene:
+            z = intervene.scale(layer, z)
+        return z.transpose(1, 2).flatten(2) @ self.W_O
+
+
+class MLP(nn.Module):
+    """Two matrices with a GELU between them."""
+
+    def __init__(self, spec: TransformerSpec):
+        super().__init__()
+        self.W_in = nn.Parameter(torch.empty(spec.d_model, spec.d_mlp))
+        self.W_out = nn.Parameter(torch.empty(spec.d_mlp, spec.d_model))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return F.gelu(x_BTD @ self.W_in) @ self.W_out
+
+
+class Block(nn.Module):
+    """Attention, then an MLP unless the model has none, each reading the normalised stream."""
+
+    def __init__(self, spec: TransformerSpec):
+        super().__init__()
+        self.ln1 = nn.LayerNorm(spec.d_model)
+        self.attn = Attention(spec)
+        self.ln2 = None if spec.attn_only else nn.LayerNorm(spec.d_model)
+        self.mlp = None if spec.attn_only else MLP(spec)
+
+    def forward(
+        self,
+        resid_BTD: Tensor,
+        positions_TD: Tensor,
+        layer: int,
+        record: Record | None,
+        intervene: Intervention | None,
+    ) -> Tensor:
+        attention = self.attn(self.ln1(resid_BTD), positions_TD, layer, record, intervene)
+        resid_BTD = resid_BTD + attention
+        if self.mlp is not None and self.ln2 is not None:
+            resid_BTD = resid_BTD + self.mlp(self.ln2(resid_BTD))
+        return resid_BTD
+
+
+class Transformer(nn.Module):
+    """A decoder-only transformer with pre-norm; the unembedding is not tied to the embedding."""
+
+    positions: Tensor
+
+    def __init__(self, spec: TransformerSpec):
+        super().__init__()
+        self.spec = spec
+        self.W_E = nn.Parameter(torch.empty(spec.d_vocab, spec.d_model))
+        self.blocks = cast("list[Block]", nn.ModuleList(Block(spec) for _ in range(spec.n_layers)))
+        self.ln_final = nn.LayerNorm(spec.d_model)
+        self.W_U = nn.Parameter(torch.empty(spec.d_model, spec.d_vocab))
+        positions = sinusoids(spec.n_ctx, spec.d_model, spec.position_base)
+        self.register_buffer("positions", positions, persistent=False)
+
+    def residual(
+        self,
+        tokens_BT: Tensor,
+        record: Record | None = None,
+        intervene: Intervention | None = None,
+    ) -> Tensor:
+        """The normalised final residual stream, [B, T, D]: what the unembedding reads."""
+        first, resid_BTD = 0, None
+        if intervene and intervene.start:
+            first, resid_BTD = intervene.start
+        if resid_BTD is None:
+            resid_BTD = F.embedding(tokens_BT, self.W_E)
+        positions_TD = self.positions[: tokens_BT.shape[1]]
+        for layer in range(first, self.spec.n_layers):
+            if record:
+                record.put("resid_pre", layer, resid_BTD)
+            resid_BTD = self.blocks[layer](resid_BTD, positions_TD, layer, record, intervene)
+        return self.ln_final(resid_BTD)
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        record: Record | None = None,
+        intervene: Intervention | None = None,
+    ) -> Tensor:
+        """Logits, [B, T, V]; `record` is filled and `intervene` obeyed on the way."""
+        return self.residual(tokens_BT, record, intervene) @ self.W_U
+
+
+def initialise(model: Transformer, seed: int, embedding_std: float) -> None:
+    """Seeded weights: the stream starts as the embedding alone, as output matrices are zero."""
+    random = torch.Generator().manual_seed(seed)
+    d = model.spec.d_model
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            kind = name.rsplit(".", 1)[-1]
+            if kind in ("W_O", "W_out", "W_U"):
+                weight.zero_()
+            elif kind == "W_E":
+                weight.normal_(0.0, embedding_std, generator=random)
+            elif kind.startswith("W_"):
+                weight.normal_(0.0, 1.0 / math.sqrt(d), generator=random)

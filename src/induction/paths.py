@@ -1,0 +1,100 @@
+"""Every path of the study, once. Nothing else in the code spells a folder's name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from induction.errors import StudyError
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """The files of one checkout, given its root (the folder that holds `params.yaml`)."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def pipeline(self) -> Path:
+        return self.root / "dvc.yaml"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "requirements.lock"
+
+    @property
+    def sources(self) -> Path:
+        """The pinned list of wheels, in pip's requirement syntax."""
+        return self.root / "data" / "sources.txt"
+
+    @property
+    def raw(self) -> Path:
+        return self.root / "data" / "raw"
+
+    @property
+    def tokens(self) -> Path:
+        return self.root / "data" / "tokens"
+
+    def snapshots(self, model: str) -> Path:
+        return self.root / "data" / "snapshots" / model
+
+    def measurements(self, model: str) -> Path:
+        return self.root / "data" / "measurements" / model
+
+    @property
+    def results(self) -> Path:
+        return self.root / "data" / "results"
+
+    @property
+    def metrics(self) -> Path:
+        return self.results / "metrics.json"
+
+    @property
+    def verdicts(self) -> Path:
+        return self.results / "verdicts.json"
+
+    def curve(self, model: str) -> Path:
+        return self.results / "curves" / f"{model}.csv"
+
+    @property
+    def timings(self) -> Path:
+        return self.root / "data" / "timings"
+
+    def timing(self, stage: str) -> Path:
+        """Duration of one stage. Beside the results, never inside: it differs between runs."""
+        return self.timings / f"{stage}.json"
+
+    @property
+    def report_source(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def report_output(self) -> Path:
+        return self.root / "reports" / "_output"
+
+    @property
+    def scratch(self) -> Path:
+        """Untracked working space on the same filesystem as the outputs, so renames are atomic."""
+        return self.root / ".scratch"
+
+    @property
+    def logs(self) -> Path:
+        return self.scratch / "logs"
+
+
+def find_study(start: Path | None = None) -> StudyPaths:
+    """The study around `start` (default: the working directory).
+
+    Raises StudyError when neither it nor a folder above it holds a `params.yaml` and a `dvc.yaml`.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        study = StudyPaths(folder)
+        if study.params.is_file() and study.pipeline.is_file():
+            return study
+    raise StudyError(
+        f"{here}: no study here (no params.yaml beside a dvc.yaml, nor in a folder above): "
+        "run this inside a checkout of the study"
+    )

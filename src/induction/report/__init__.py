@@ -1,0 +1,1 @@
+"""What the report shows: the cells of reports/index.qmd call one-line functions from here."""

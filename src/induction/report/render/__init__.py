@@ -1,0 +1,69 @@
+"""The report as a web page and a PDF, by Quarto where there is one, by pandoc and typst elsewhere.
+
+Both run the cells of `index.qmd` in its own folder and tell them in the environment variable
+INDUCTION_RENDERER which of the two is at work.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from induction.report.render.pandoc import HTML, PDF, render_with_pandoc, renderer_name
+from induction.report.render.quarto import find_quarto, render_with_quarto
+from induction.report.render.source import Source
+
+RENDERER_VARIABLE = "INDUCTION_RENDERER"
+
+
+def render(source_dir: Path, output_dir: Path) -> str:
+    """Render a Quarto project to `index.html` and `report.pdf`; returns the renderer's name.
+
+    The program that QUARTO names renders, else the `quarto` on PATH, else pandoc and typst; with
+    QUARTO set to nothing, Quarto is not looked for. The same source gives the same bytes.
+
+    Raises StudyError in one line for anything that is wrong in the source, and leaves an earlier
+    output untouched then.
+    """
+    source = Source(source_dir)
+    quarto = find_quarto()
+    name = quarto.name if quarto else renderer_name()
+    environment = {
+        **os.environ,
+        RENDERER_VARIABLE: name,
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", str(source.epoch)),
+        # A backend chosen for scripts would keep the cells from showing their figures.
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    if quarto:
+        with _quarto_scratch(source_dir) as scratch:
+            render_with_quarto(quarto, source, Path(scratch), environment)
+            _publish(Path(scratch), output_dir)
+    else:
+        with tempfile.TemporaryDirectory(prefix="induction-report-") as scratch:
+            render_with_pandoc(source, Path(scratch), environment)
+            _publish(Path(scratch), output_dir)
+    return name
+
+
+def _quarto_scratch(source_dir: Path) -> tempfile.TemporaryDirectory[str]:
+    """Quarto wants its output inside the project; its own hidden folder is out of git's sight."""
+    hidden = source_dir / ".quarto"
+    hidden.mkdir(exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="rendering-", dir=hidden)
+
+
+def _publish(scratch: Path, output_dir: Path) -> None:
+    """Put the finished files in place: copied beside their targets first, then renamed."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    waiting = {name: output_dir / f".{name}.{os.getpid()}" for name in (HTML, PDF)}
+    try:
+        for name, path in waiting.items():
+            shutil.copyfile(scratch / name, path)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        for name, path in waiting.items():
+            path.replace(output_dir / name)
+    finally:
+        for path in waiting.values():
+            path.unlink(missing_ok=True)

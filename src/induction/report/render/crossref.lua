@@ -1,0 +1,347 @@
+-- Numbers for sections, figures, tables and equations, and the references to them.
+--
+-- Runs before citeproc, to which @fig-loss would be a citation. All numbers are given here, once,
+-- so that the page and the PDF agree.
+
+local common = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE), 'common.lua'})
+local html, stop, quoted = common.html, common.stop, common.quoted
+local raw, raw_block, with_ends = common.raw, common.raw_block, common.with_ends
+
+local names = {fig = 'Figure', tbl = 'Table', eq = 'Equation', sec = 'Section'}
+local counters = {fig = 0, tbl = 0, eq = 0}
+local labels = {}         -- identifier -> its number as text
+local identifiers = {}    -- every identifier that a link may point to
+
+-- "fig" for "fig-loss"; nil for an identifier that is no label of ours.
+local function kind_of(identifier)
+  local kind = identifier:match('^(%l+)%-.')
+  return kind and names[kind] and kind
+end
+
+local function label(identifier, number)
+  if labels[identifier] then
+    stop('#' .. identifier, 'the label ' .. identifier .. ' is used twice')
+  end
+  labels[identifier] = number
+end
+
+local function next_number(kind)
+  counters[kind] = counters[kind] + 1
+  return tostring(counters[kind])
+end
+
+-- Figures, tables and panels -------------------------------------------------------------------
+
+local walk_blocks -- the numbering walk, for content that is handled here
+
+-- The caption as one paragraph, so that the opening and closing markup sit on its ends.
+local function caption_of(blocks, prefix)
+  local inlines = pandoc.Inlines {}
+  if prefix then inlines:extend {pandoc.Strong {pandoc.Str(prefix)}} end
+  local text = pandoc.utils.blocks_to_inlines(blocks)
+  if prefix and #text > 0 then inlines:insert(pandoc.Space()) end
+  inlines:extend(text)
+  return inlines
+end
+
+local function float(identifier, kind, content, caption)
+  local above = kind == 'tbl'
+  local blocks = pandoc.Blocks {}
+  if html then
+    local attributes = identifier ~= '' and ' id="' .. identifier .. '"' or ''
+    blocks:insert(raw_block('<figure' .. attributes .. ' class="float-' .. kind .. '">'))
+    local line = with_ends('<figcaption>', caption, '</figcaption>')
+    if above and #caption > 0 then blocks:insert(line) end
+    blocks:extend(content)
+    if not above and #caption > 0 then blocks:insert(line) end
+    blocks:insert(raw_block('</figure>'))
+  else
+    local open = '#figure(kind: ' .. (above and 'table' or 'image')
+    if #caption > 0 then
+      blocks:insert(with_ends(open .. ', caption: [', caption, '])['))
+    else
+      blocks:insert(raw_block(open .. ')['))
+    end
+    blocks:extend(content)
+    blocks:insert(raw_block(']' .. (identifier ~= '' and ' <' .. identifier .. '>' or '')))
+  end
+  return blocks
+end
+
+-- A block that only shows images, such as the paragraph of a lone image.
+local function only_images(block)
+  if block.t ~= 'Para' and block.t ~= 'Plain' then return false end
+  return block.content:find_if(function(inline)
+    return inline.t ~= 'Image' and inline.t ~= 'Space' and inline.t ~= 'SoftBreak'
+  end) == nil
+end
+
+-- Splits the content of a labelled div into what it shows and its last paragraph, the caption.
+local function split_caption(blocks)
+  local last = blocks[#blocks]
+  if last and last.t == 'Para' and not only_images(last) then
+    blocks:remove()
+    return blocks, {last}
+  end
+  return blocks, {}
+end
+
+local function grid(blocks, columns)
+  if not tonumber(columns) then
+    stop('layout-ncol', 'layout-ncol wants a number of columns')
+  end
+  local items = pandoc.List {}
+  for _, block in ipairs(blocks) do
+    if only_images(block) then
+      for _, inline in ipairs(block.content) do
+        if inline.t == 'Image' then items:insert {pandoc.Plain {inline}} end
+      end
+    else
+      items:insert {block}
+    end
+  end
+  local result = pandoc.Blocks {}
+  result:insert(raw_block(html and '<div class="panels" style="--columns: ' .. columns .. '">'
+    or '#grid(columns: (1fr,) * ' .. columns .. ', column-gutter: 1.2em, row-gutter: 1em,'))
+  for _, item in ipairs(items) do
+    result:insert(raw_block(html and '<div>' or '['))
+    result:extend(walk_blocks(item))
+    result:insert(raw_block(html and '</div>' or '],'))
+  end
+  result:insert(raw_block(html and '</div>' or ')'))
+  return result
+end
+
+-- Whether anything is left to see in this format: what only the page can show is dropped elsewhere.
+local function shows_nothing(blocks)
+  local seen = false
+  pandoc.Blocks(blocks):walk {
+    Block = function(block)
+      seen = seen or block.t == 'Table' or block.t == 'CodeBlock' or block.t == 'HorizontalRule'
+        or (block.t == 'RawBlock' and block.format:match(common.target) ~= nil)
+    end,
+    Inline = function(inline)
+      seen = seen or (inline.t ~= 'RawInline' and inline.t ~= 'Space' and inline.t ~= 'SoftBreak')
+    end,
+  }
+  return not seen
+end
+
+local parent -- the number of the panel figure that is being filled, and how many it holds
+
+local function numbered_float(identifier, kind, content, caption_blocks, columns)
+  if shows_nothing(content) then
+    stop('#' .. identifier, identifier .. ' shows nothing in ' .. (html and 'HTML' or 'the PDF') ..
+      ': give it content for both, or make it conditional with when-format')
+  end
+  local number, prefix
+  if parent then
+    parent.count = parent.count + 1
+    local letter = '(' .. string.char(96 + parent.count) .. ')'
+    number, prefix = parent.number .. ' ' .. letter, letter
+  else
+    number = next_number(kind)
+    prefix = names[kind] .. ' ' .. number .. ':'
+  end
+  label(identifier, number)
+  local outer = parent
+  if not outer then parent = {number = number, count = 0} end
+  content = columns and grid(content, columns) or walk_blocks(content)
+  parent = outer
+  return float(identifier, kind, content, caption_of(caption_blocks, prefix))
+end
+
+local function set_widths(blocks, text)
+  local widths, sum = {}, 0
+  for width in text:gmatch('[%d.]+') do
+    widths[#widths + 1] = tonumber(width)
+    sum = sum + tonumber(width)
+  end
+  return blocks:walk {Table = function(tbl)
+    if #tbl.colspecs ~= #widths then
+      stop('tbl-colwidths', #widths .. ' tbl-colwidths for ' .. #tbl.colspecs .. ' columns')
+    end
+    tbl.colspecs = tbl.colspecs:map(function(spec, index)
+      return {spec[1], widths[index] / math.max(sum, 100)}
+    end)
+    return tbl
+  end}
+end
+
+-- Equations: display math followed by {#eq-label} ----------------------------------------------
+
+local function equation(math, identifier)
+  local number = next_number('eq')
+  label(identifier, number)
+  if html then
+    return {raw('<span id="' .. identifier .. '" class="equation">'), math,
+            raw('<span class="equation-number">(' .. number .. ')</span></span>')}
+  end
+  local setting = '#set math.equation(numbering: _ => "(' .. number .. ')", alt: '
+  local body = pandoc.write(pandoc.Pandoc {pandoc.Plain {math}}, 'typst')
+  return {raw('#[' .. setting .. quoted(math.text) .. ')\n' .. body .. ' <' .. identifier .. '>]')}
+end
+
+local function inlines_with_equations(inlines)
+  local result, index, changed = pandoc.Inlines {}, 1, false
+  while index <= #inlines do
+    local inline = inlines[index]
+    if inline.t == 'Math' and inline.mathtype == 'DisplayMath' then
+      local after = index + 1
+      while inlines[after] and inlines[after].t:match('^S%l+[BS]?') and inlines[after].t ~= 'Str' do
+        after = after + 1
+      end
+      local identifier = inlines[after] and inlines[after].t == 'Str' and
+        inlines[after].text:match('^{#(eq%-[%w_-]+)}$')
+      if identifier then
+        result:extend(equation(inline, identifier))
+        index, changed = after, true
+      else
+        result:insert(inline)
+      end
+    else
+      result:insert(inline)
+    end
+    index = index + 1
+  end
+  if changed then return result end
+end
+
+-- The numbering walk, in document order ---------------------------------------------------------
+
+local top_level, numbers, number_sections = 6, {}, false
+
+local function header(element)
+  identifiers[element.identifier] = true
+  if not html then element.level = element.level - top_level + 1 end
+  if not number_sections or element.classes:includes('unnumbered') then return element end
+  local depth = html and element.level - top_level + 1 or element.level
+  numbers[depth] = (numbers[depth] or 0) + 1
+  for level = 1, depth - 1 do numbers[level] = numbers[level] or 0 end
+  for level = #numbers, depth + 1, -1 do numbers[level] = nil end
+  local number = table.concat(numbers, '.')
+  if kind_of(element.identifier) == 'sec' then label(element.identifier, number) end
+  local shown = html and pandoc.Span({pandoc.Str(number)}, {class = 'header-section-number'})
+    or raw('#box[' .. number .. ']#h(0.6em)')
+  element.content:insert(1, shown)
+  if html then element.content:insert(2, pandoc.Space()) end
+  return element
+end
+
+local function div(element)
+  local kind, columns = kind_of(element.identifier), element.attributes['layout-ncol']
+  for _, name in ipairs {'layout', 'layout-nrow'} do
+    if element.attributes[name] then stop(name, name .. ' is not supported: use layout-ncol') end
+  end
+  if kind == 'fig' or kind == 'tbl' then
+    local content, caption = split_caption(element.content)
+    local widths = element.attributes['tbl-colwidths']
+    if widths then content = set_widths(content, widths) end
+    if kind == 'tbl' and #caption == 0 then
+      content = content:walk {Table = function(tbl)
+        caption, tbl.caption = tbl.caption.long, {long = {}}
+        return tbl
+      end}
+    end
+    return numbered_float(element.identifier, kind, content, caption, columns), false
+  end
+  if columns then return grid(element.content, columns), false end
+  if element.identifier ~= '' then identifiers[element.identifier] = true end
+end
+
+local function figure(element)
+  if kind_of(element.identifier) == 'fig' then
+    local blocks = element.content
+    return numbered_float(element.identifier, 'fig', blocks, element.caption.long), false
+  end
+  local content = walk_blocks(element.content)
+  return float(element.identifier, 'fig', content, caption_of(element.caption.long)), false
+end
+
+local function tabular(tbl)
+  local caption, identifier = tbl.caption.long, tbl.identifier
+  local widths = tbl.attributes['tbl-colwidths']
+  if widths then tbl = set_widths(pandoc.Blocks {tbl}, widths)[1] end
+  local labelled = kind_of(identifier) == 'tbl'
+  if not labelled and #caption == 0 then return tbl end
+  tbl.caption, tbl.identifier = {long = {}}, ''
+  if labelled then
+    return numbered_float(identifier, 'tbl', pandoc.Blocks {tbl}, caption), false
+  end
+  return float(identifier, 'tbl', walk_blocks {tbl}, caption_of(caption)), false
+end
+
+local numbering = {
+  traverse = 'topdown', Header = header, Div = div, Figure = figure, Table = tabular,
+  Inlines = inlines_with_equations,
+}
+
+function walk_blocks(blocks) return pandoc.Blocks(blocks):walk(numbering) end
+
+-- References ------------------------------------------------------------------------------------
+
+local function reference(citation)
+  local kind = kind_of(citation.id)
+  local number = labels[citation.id]
+  if not number then
+    stop('@' .. citation.id, 'unknown reference @' .. citation.id .. ': nothing has that label')
+  end
+  local text = pandoc.Inlines {}
+  if #citation.prefix > 0 then
+    text:extend(citation.prefix)
+    text:insert(pandoc.Str('\u{a0}'))
+  elseif citation.mode ~= 'SuppressAuthor' then
+    text:insert(pandoc.Str(names[kind] .. '\u{a0}'))
+  end
+  text:insert(pandoc.Str((number:gsub(' ', '\u{a0}'))))
+  return pandoc.Link(text, '#' .. citation.id, '', {class = 'cross-reference'})
+end
+
+local function cite(element)
+  local result, ours = pandoc.Inlines {}, 0
+  for index, citation in ipairs(element.citations) do
+    if kind_of(citation.id) then
+      ours = ours + 1
+      if index > 1 then result:extend {pandoc.Str(','), pandoc.Space()} end
+      result:insert(reference(citation))
+      result:extend(citation.suffix)
+    end
+  end
+  if ours == 0 then return nil end
+  if ours < #element.citations then
+    stop('@' .. element.citations[1].id, 'one pair of brackets mixes references and citations')
+  end
+  return result
+end
+
+local function check_link(link)
+  local identifier = link.target:match('^#(.+)')
+  if identifier and not (labels[identifier] or identifiers[identifier]) then
+    stop(link.target, 'the link to ' .. link.target .. ' leads nowhere')
+  end
+end
+
+local function open_ended(str)
+  local identifier = str.text:match('{#(eq%-[^}]*)')
+  if identifier then
+    stop('{#' .. identifier, 'the label ' .. identifier .. ' does not follow a displayed equation')
+  end
+end
+
+function Pandoc(doc)
+  number_sections = doc.meta['number-sections'] == true
+  -- The PDF's properties take plain strings.
+  doc.meta['author-names'] = pandoc.List(doc.meta.author or {}):map(function(author)
+    return pandoc.Inlines {raw(quoted(pandoc.utils.stringify(author)))}
+  end)
+  doc:walk {
+    Header = function(element)
+      if not element.classes:includes('unlisted') then
+        top_level = math.min(top_level, element.level)
+      end
+    end,
+    Span = function(element) identifiers[element.identifier] = true end,
+  }
+  doc.blocks = walk_blocks(doc.blocks)
+  return doc:walk {Str = open_ended, Link = check_link}:walk {Cite = cite}
+end

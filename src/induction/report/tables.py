@@ -1,0 +1,114 @@
+"""The tables of the report, as Markdown."""
+
+from induction.report.results import Results
+from induction.report.text import markdown_table, number, short_tokens
+
+_LABELS = {
+    "onset_tokens": "onset",
+    "plain_onset_tokens": "onset of the plain model",
+    "heads_formed_tokens": "heads half formed",
+    "max_prefix_matching": "prefix matching",
+    "models_with_change": "models with a change",
+    "lag": "distance to band",
+    "icl_gain": "ICL gain (nats)",
+}
+
+
+def zoo(results: Results) -> str:
+    """What each model is and what it was trained on."""
+    return markdown_table(
+        ("model", "layers", "MLPs", "keys", "optimiser", "tokens", "seed"),
+        "lrllllr",
+        (
+            (
+                f"`{name}`",
+                str(model.n_layers),
+                "no" if model.attn_only else "yes",
+                "smeared" if model.smeared_keys else "plain",
+                "Muon and AdamW" if model.optimizer == "muon" else "AdamW",
+                short_tokens(float(results.curves[name].tokens[-1])),
+                str(model.seed),
+            )
+            for name, model in results.config.models.items()
+        ),
+    )
+
+
+def onsets(results: Results) -> str:
+    """Onset with its interval, band, and the scores of the last snapshot."""
+    return markdown_table(
+        (
+            "model",
+            "onset (95 % interval)",
+            "band",
+            "heads half formed",
+            "ICL score",
+            "loss",
+            "prefix matching",
+            "previous token",
+        ),
+        "lrrrrrrr",
+        (
+            (
+                f"`{name}`",
+                _with_interval(row["onset_tokens"], row["onset_interval_tokens"]),
+                _interval(row["band_tokens"]),
+                short_tokens(row["heads_formed_tokens"]),
+                number(row["icl_score"]),
+                number(row["loss"]),
+                number(row["max_prefix_matching"]),
+                number(row["max_previous_token"]),
+            )
+            for name, row in results.metrics.items()
+        ),
+    )
+
+
+def checks(results: Results, argument: int) -> str:
+    """Every check of one verdict with its numbers."""
+    verdict = next(v for v in results.verdicts if v["argument"] == argument)
+    return markdown_table(
+        ("models", "check", "numbers", "held"),
+        "llll",
+        (
+            (
+                ", ".join(f"`{name}`" for name in check["models"]),
+                check["question"],
+                "; ".join(
+                    f"{_LABELS[key]} {_quantity(key, value)}"
+                    for key, value in check["numbers"].items()
+                ),
+                "yes" if check["held"] else "no",
+            )
+            for check in verdict["checks"]
+        ),
+    )
+
+
+def durations(results: Results) -> str:
+    """Seconds that each group of stages took, summed over models."""
+    groups: dict[str, list[float]] = {}
+    for stage, seconds in results.seconds.items():
+        groups.setdefault(stage.split("@")[0], []).append(seconds)
+    return markdown_table(
+        ("stage", "runs", "seconds in all", "longest"),
+        "lrrr",
+        (
+            (f"`{name}`", str(len(times)), f"{sum(times):.0f}", f"{max(times):.0f}")
+            for name, times in groups.items()
+        ),
+    )
+
+
+def _quantity(key: str, value: float | None) -> str:
+    if key == "models_with_change":
+        return number(value, 0)
+    return short_tokens(value) if key.endswith("_tokens") else number(value)
+
+
+def _interval(ends: list[float] | None) -> str:
+    return "–" if ends is None else f"{short_tokens(ends[0])} – {short_tokens(ends[1])}"
+
+
+def _with_interval(value: float | None, ends: list[float] | None) -> str:
+    return short_tokens(value) if ends is None else f"{short_tokens(value)} ({_interval(ends)})"

@@ -1,0 +1,91 @@
+"""Numbers as words and Markdown: no figure in the report's prose is typed by hand."""
+
+from collections.abc import Iterable, Sequence
+
+from induction.report.results import Results
+
+
+def short_tokens(tokens: float | None) -> str:
+    """4123456 → 4.1M; None → –."""
+    if tokens is None:
+        return "–"
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if tokens >= size:
+            return f"{tokens / size:.3g}{unit}"
+    return f"{tokens:.0f}"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with a real minus sign; None → –."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def names(models: Sequence[str]) -> str:
+    """`a`, `b` and `c`."""
+    quoted = [f"`{name}`" for name in models]
+    if len(quoted) < 2:
+        return "".join(quoted)
+    return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
+    """A pipe table; `align` has one of l, r for each column. Cells are escaped."""
+    rule = [":---" if side == "l" else "---:" for side in align]
+    lines = [header, rule, *([_escape(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
+
+
+def corpus_sentence(results: Results) -> str:
+    corpus = results.corpus
+    return (
+        f"The text is {short_tokens(corpus.train_characters + corpus.valid_characters)} characters "
+        f"from {len(corpus.sources)} sources: {corpus.train_documents:,} documents for training "
+        f"({short_tokens(corpus.train_tokens)} tokens) and {corpus.valid_documents:,} for "
+        f"validation ({short_tokens(corpus.valid_tokens)} tokens), split by document. The "
+        f"byte-level BPE vocabulary of {corpus.d_vocab:,} entries, trained on the training "
+        f"documents alone, packs {corpus.characters_per_token:.2f} characters into a token."
+    )
+
+
+def outcome_sentences(results: Results) -> str:
+    """The two or three sentences that a hurried reader needs."""
+    changed = [name for name, row in results.metrics.items() if row["onset_tokens"]]
+    flat = [name for name in results.metrics if name not in changed]
+    sentences = []
+    if changed:
+        sentences.append(f"In-context learning changed abruptly in {names(changed)}")
+        sentences[-1] += f", and did not in {names(flat)}." if flat else "."
+    else:
+        sentences.append("No model's in-context learning changed abruptly.")
+    for verdict in results.verdicts:
+        sentences.append(
+            f"Argument {verdict['argument']} of the paper ({verdict['title'].lower()}) is "
+            f"**{verdict['outcome']}** by this study's rule."
+        )
+    return " ".join(sentences)
+
+
+def verdict_text(results: Results, argument: int) -> str:
+    """Claim, rule, outcome and the numbers of each check, as Markdown."""
+    verdict = next(v for v in results.verdicts if v["argument"] == argument)
+    lines = [
+        f"**Claim.** {verdict['claim']}",
+        f"**Rule.** {verdict['rule']}",
+        f"**Verdict: {verdict['outcome']}.** {_grounds(verdict)}",
+    ]
+    return "\n\n".join(lines)
+
+
+def _grounds(verdict: dict) -> str:
+    checks = verdict["checks"]
+    failed = [check for check in checks if not check["held"]]
+    if verdict["outcome"] == "not tested":
+        return "The zoo lacks the models that this rule compares."
+    if not failed:
+        return f"All {len(checks)} checks held."
+    where = "; ".join(f"{check['question']} ({names(check['models'])})" for check in failed)
+    return f"{len(checks) - len(failed)} of {len(checks)} checks held. Failed: {where}."

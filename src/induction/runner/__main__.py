@@ -1,0 +1,169 @@
+"""`python -m induction.runner [--jobs N]`: run what is stale, show the way, say what came out."""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from induction.config import StudyConfig, load_config
+from induction.errors import StudyError
+from induction.paths import StudyPaths, find_study
+from induction.runner.display import (
+    LiveDisplay,
+    PlainDisplay,
+    failure_lines,
+    shown_path,
+)
+from induction.runner.estimate import Durations, duration_text
+from induction.runner.graph import stages_to_run
+from induction.runner.local import StageProcess
+from induction.runner.schedule import Schedule
+
+
+def main() -> int:
+    """Run the study around the working directory.
+
+    The exit status is 0, or 1 when a stage failed or nothing could be started, or 130 when
+    stopped by a signal.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m induction.runner", description="Run the stages of the study that are stale."
+    )
+    parser.add_argument(
+        "--jobs", type=_count, metavar="N", help="stages at a time (default: cores / threads)"
+    )
+    arguments = parser.parse_args()
+    try:
+        paths = find_study()
+        config = load_config(paths.params)
+        with _only_one(paths):
+            return _study(paths, config, arguments.jobs or _default_jobs(config))
+    except StudyError as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"study: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _stopped()
+
+
+def _study(paths: StudyPaths, config: StudyConfig, jobs: int) -> int:
+    start = time.monotonic()
+    live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    console = Console(highlight=False) if live else Console(color_system=None, force_terminal=False)
+    with console.status("looking for what has to run") if live else nullcontext():
+        needs = stages_to_run(paths.root)
+    if not needs:
+        print(f"nothing to do: everything is up to date{_reports(paths, '; report at ')}")
+        return 0
+    count = f"{len(needs)} stage{'s' if len(needs) > 1 else ''}"
+    print(f"{count} to run, {jobs} at a time; logs in {shown_path(paths.logs)}", flush=True)
+
+    def launch(stage: str) -> StageProcess:
+        return StageProcess(stage, paths, config.compute.threads)
+
+    schedule = Schedule(needs, jobs, Durations(paths, needs))
+    display = (LiveDisplay if live else PlainDisplay)(console, list(needs))
+    with _counted_signals() as signals, display:
+        schedule.run(launch, display, lambda: len(signals))
+    if signals:
+        return _stopped()
+    seconds = duration_text(time.monotonic() - start)
+    for stage, process in schedule.failed.items():
+        if stage != display.last_failed:
+            display.say(f"FAILED  {stage}", "bold red")
+            for line in failure_lines(process):
+                display.say(line)
+    if schedule.failed:
+        print(f"failed after {seconds}: {', '.join(schedule.failed)}")
+        if schedule.blocked:
+            print(f"not run, because of that: {', '.join(schedule.blocked)}")
+        return 1
+    print(f"all done in {seconds}{_reports(paths, '; report at ')}")
+    return 0
+
+
+def _stopped() -> int:
+    print("stopped; run `make study` again to go on", file=sys.stderr)
+    return 130
+
+
+def _reports(paths: StudyPaths, lead: str) -> str:
+    """Where the report is, after `lead`; nothing when the pipeline makes none."""
+    files = [paths.report_output / name for name in ("index.html", "report.pdf")]
+    there = [shown_path(file) for file in files if file.is_file()]
+    return lead + " and ".join(there) if there else ""
+
+
+def _default_jobs(config: StudyConfig) -> int:
+    """As many stages as fill the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // config.compute.threads)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return int(text)
+
+
+@contextmanager
+def _only_one(paths: StudyPaths) -> Iterator[None]:
+    """Hold the lock of this checkout; it goes away with the process, however that ends.
+
+    Raises StudyError when another run holds it.
+    """
+    paths.scratch.mkdir(exist_ok=True)
+    with (paths.scratch / "study.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise StudyError(
+                f"{paths.root}: `make study` already runs here (process {file.read().strip()}): "
+                "wait for it to end, or stop it"
+            ) from None
+        file.truncate(0)
+        print(os.getpid(), file=file, flush=True)
+        yield
+
+
+@contextmanager
+def _counted_signals() -> Iterator[list[float]]:
+    """Note when signals asked to stop, so that they never break in between two steps.
+
+    Those within a second are one: a terminal or `timeout` may reach us directly and through make.
+    """
+    received: list[float] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not received or now - received[-1] > 1:
+            received.append(now)
+
+    before: dict[int, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+            continue  # nohup: the run is to outlive its terminal
+        before[number] = signal.signal(number, receive)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

