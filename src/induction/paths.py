@@ -75,6 +75,11 @@ class StudyPaths:
         return self.root / "reports" / "_output"
 
     @property
+    def picture(self) -> Path:
+        """The report's first figure, for the README."""
+        return self.report_source / "summary.svg"
+
+    @property
     def scratch(self) -> Path:
         """Untracked working space on the same filesystem as the outputs, so renames are atomic."""
         return self.root / ".scratch"

@@ -111,7 +111,7 @@ def _draw_all(
     low, high = axes.get_ylim()
     gap = (high - low) * _LABEL_INCHES / inches
     right = max(x for x, _ in ends.values())
-    for name, (x, y), place in _spread(ends, gap):
+    for name, (x, y), place in spread(ends, gap):
         axes.annotate(
             name,
             (x, y),
@@ -125,7 +125,7 @@ def _draw_all(
         )
 
 
-def _spread(
+def spread(
     ends: dict[str, tuple[float, float]], gap: float
 ) -> Iterator[tuple[str, tuple[float, float], float]]:
     """Places for the labels, in the order of the curves' ends and at least `gap` apart."""

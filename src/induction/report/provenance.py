@@ -7,9 +7,14 @@ from induction.environment import environment
 from induction.report.results import Results
 from induction.report.text import markdown_table
 
-
 # What a run writes is no change to what it was made from.
-_INPUTS = (".", ":(exclude)data", ":(exclude)dvc.lock", "data/sources.txt")
+_INPUTS = (
+    ".",
+    ":(exclude)data",
+    ":(exclude)dvc.lock",
+    ":(exclude)reports/summary.svg",
+    "data/sources.txt",
+)
 
 
 def commit(results: Results) -> tuple[str, bool]:

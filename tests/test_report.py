@@ -1,0 +1,75 @@
+"""The report's words, tables and looks."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from induction.config import load_config
+from induction.paths import find_study
+from induction.report.figures import spread
+from induction.report.style import looks
+from induction.report.text import markdown_table, names, number, short_tokens
+
+CONFIG = load_config(find_study().params)
+SOURCE = (Path(__file__).parents[1] / "reports" / "index.qmd").read_text()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [(None, "–"), (512, "512"), (204_800, "205k"), (4_123_456, "4.12M"), (2.5e9, "2.5B")],
+)
+def test_token_counts_are_short(tokens, text):
+    assert short_tokens(tokens) == text
+
+
+def test_numbers_have_a_real_minus_sign_and_a_dash_for_none():
+    assert number(-0.5) == "−0.50"
+    assert number(None) == "–"
+
+
+def test_names_are_listed_as_in_prose():
+    assert names(["a"]) == "`a`"
+    assert names(["a", "b", "c"]) == "`a`, `b` and `c`"
+    assert names([]) == ""
+
+
+def test_cells_cannot_break_a_table():
+    table = markdown_table(("x", "y"), "lr", [("a|b", "c\nd")])
+    assert table.splitlines()[-1] == r"| a\|b | c d |"
+    assert len(table.splitlines()) == 3
+
+
+def test_labels_keep_their_order_and_their_distance():
+    ends = {"a": (1.0, 0.0), "b": (1.0, 0.01), "c": (1.0, 0.02), "d": (1.0, 1.0)}
+    places = {name: place for name, _, place in spread(ends, gap=0.1)}
+    ordered = [places[name] for name in "abcd"]
+    assert all(later - earlier >= 0.099 for earlier, later in pairwise(ordered))
+    assert places["d"] == pytest.approx(1.0)
+    assert np.mean(ordered[:3]) == pytest.approx(0.01, abs=1e-6)
+
+
+def test_every_model_looks_different_and_depth_darkens():
+    style = looks(CONFIG.models)
+    assert len({(look.color, str(look.linestyle)) for look in style.values()}) == len(style)
+    brightness = [sum(style[name].color) for name in ("attn-1l", "attn-2l", "attn-3l")]
+    assert brightness == sorted(brightness, reverse=True)
+    assert style["smear-1l"].linestyle != style["mlp-1l"].linestyle != style["attn-1l"].linestyle
+
+
+def test_a_model_looks_the_same_in_a_smaller_zoo():
+    few = {name: CONFIG.models[name] for name in ("attn-1l", "attn-3l", "smear-1l")}
+    for name, look in looks(few).items():
+        assert look == looks(CONFIG.models)[name]
+
+
+def test_the_prose_holds_no_typed_measurement():
+    """Numbers come from `{python}` or cells; names, formulas and references may hold digits."""
+    prose = re.sub(r"^---\n.*?^---\n", "", SOURCE, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```\{python\}\n.*?^```$", "", prose, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^\$\$.*?^\$\$.*?$", "", prose, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"`\{python\}[^`]*`|\$[^$]*\$|\[?-?@[\w-]+\]?|\{#[^}]*\}", "", prose)
+    prose = re.sub(r"ln\(1 \+|^#+ Argument \d.*$", "", prose, flags=re.MULTILINE)
+    assert re.findall(r"\d[\d.,]*", prose) == []

@@ -1,0 +1,100 @@
+"""Verdicts follow their rules, on made summaries."""
+
+from dataclasses import replace
+
+import pytest
+
+from induction.config import Model, load_config
+from induction.paths import find_study
+from induction.study.phase_change import PhaseChange
+from induction.study.summary import ModelSummary
+from induction.study.verdicts import Verdict, co_occurrence, co_perturbation
+
+THRESHOLDS = load_config(find_study().params).verdicts
+
+
+def model(name: str, layers: int, onset: float | None, *, smeared: bool = False) -> ModelSummary:
+    change = PhaseChange(onset, (onset, onset * 1.4), 0.5, 1.0, True) if onset else None
+    return ModelSummary(
+        name=name,
+        entry=Model(
+            n_layers=layers,
+            attn_only=True,
+            smeared_keys=smeared,
+            optimizer="muon",
+            tokens=8_000_000,
+            seed=0,
+        ),
+        trained_tokens=8_000_000,
+        change=change,
+        onset_interval=None,
+        icl_score=-0.8 if onset else -0.1,
+        loss=3.0,
+        max_prefix_matching=0.4 if onset else 0.02,
+        max_previous_token=0.8,
+        heads_formed_tokens=onset * 1.2 if onset else None,
+    )
+
+
+ONE, TWO = model("one", 1, None), model("two", 2, 3e6)
+SMEARED_ONE = model("smeared-one", 1, 8e5, smeared=True)
+SMEARED_TWO = model("smeared-two", 2, 6e5, smeared=True)
+ZOO = [ONE, TWO, SMEARED_ONE, SMEARED_TWO]
+
+
+def failed(verdict: Verdict) -> list[tuple[str, ...]]:
+    return [check.models for check in verdict.checks if not check.held]
+
+
+def test_the_papers_outcome_is_supported():
+    assert co_occurrence(ZOO, THRESHOLDS).outcome == "supported"
+    assert co_perturbation(ZOO, THRESHOLDS).outcome == "supported"
+
+
+@pytest.mark.parametrize(
+    ("zoo", "culprits"),
+    [
+        ([model("one", 1, 2e6), TWO], [("one",)]),
+        ([replace(ONE, heads_formed_tokens=1e6), TWO], [("one",)]),
+        ([ONE, model("two", 2, None)], [("two",)]),
+        ([ONE, TWO, replace(TWO, name="late", heads_formed_tokens=7.9e6)], [("late",)]),
+        ([ONE, TWO, replace(TWO, name="early", heads_formed_tokens=1e6)], [("early",)]),
+        ([ONE, TWO, replace(TWO, name="headless", heads_formed_tokens=None)], [("headless",)]),
+        ([ONE, TWO, replace(TWO, name="unmoved", change=None)], [("unmoved",)]),
+    ],
+)
+def test_co_occurrence_fails_where_the_rule_says(zoo, culprits):
+    verdict = co_occurrence(zoo, THRESHOLDS)
+    assert verdict.outcome == "not supported"
+    assert failed(verdict) == culprits
+
+
+def test_a_deep_model_with_neither_change_nor_heads_does_not_speak_against_it():
+    assert co_occurrence([*ZOO, model("slow", 2, None)], THRESHOLDS).outcome == "supported"
+
+
+@pytest.mark.parametrize("zoo", [[TWO], [ONE], [SMEARED_ONE, SMEARED_TWO]])
+def test_co_occurrence_needs_a_control_and_a_deeper_model(zoo):
+    assert co_occurrence(zoo, THRESHOLDS).outcome == "not tested"
+
+
+@pytest.mark.parametrize(
+    ("zoo", "culprits"),
+    [
+        ([ONE, model("s", 1, None, smeared=True)], [("s", "one")]),
+        ([model("one", 1, 3e6), SMEARED_ONE], [("smeared-one", "one")]),
+        ([ONE, replace(SMEARED_ONE, icl_score=-0.3)], [("smeared-one", "one")]),
+        ([*ZOO, model("quick", 2, 5e5)], [("smeared-two", "quick")]),
+    ],
+)
+def test_co_perturbation_fails_where_the_rule_says(zoo, culprits):
+    verdict = co_perturbation(zoo, THRESHOLDS)
+    assert verdict.outcome == "not supported"
+    assert failed(verdict) == culprits
+
+
+def test_co_perturbation_compares_models_of_the_same_depth_and_kind_only():
+    mlp = replace(ONE, name="mlp", entry=ONE.entry.model_copy(update={"attn_only": False}))
+    assert co_perturbation([SMEARED_ONE, mlp, TWO], THRESHOLDS).outcome == "not tested"
+    seeds = [ONE, replace(ONE, name="seed"), SMEARED_ONE]
+    assert [c.models[1] for c in co_perturbation(seeds, THRESHOLDS).checks] == ["one", "seed"]
