@@ -69,6 +69,18 @@ def test_heads_are_scaled_for_each_example(tokens):
     assert not torch.allclose(mixed[1], whole[1])
 
 
+def test_an_offset_takes_the_place_of_a_removed_head(tokens):
+    model = random_model()
+    record = Record(("z",))
+    whole = model(tokens, record)
+    scale = torch.tensor([1.0, 0.0, 1.0, 1.0])
+    own = record["z", 0] * (1 - scale)[:, None, None]
+    same = Intervention(head_scale={0: scale}, head_offset={0: own})
+    torch.testing.assert_close(model(tokens, intervene=same), whole)
+    others = Intervention(head_scale={0: scale}, head_offset={0: own.roll(1, dims=0)})
+    assert not torch.allclose(model(tokens, intervene=others), whole)
+
+
 def test_given_patterns_replace_the_models_own(tokens):
     model = random_model()
     record = Record(("pattern",))

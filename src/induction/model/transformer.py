@@ -104,7 +104,7 @@ class Attention(nn.Module):
         if record:
             record.put("z", layer, z)
         if intervene:
-            z = intervene.scale(layer, z)
+            z = intervene.head_output(layer, z)
         return z.transpose(1, 2).flatten(2) @ self.W_O
 
 

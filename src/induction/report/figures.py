@@ -84,7 +84,8 @@ def summary(results: Results) -> Figure:
     for axes, (label, quantity) in zip(rows, quantities, strict=True):
         _draw_all(axes, results, quantity, 2.1)
         axes.set_ylabel(label)
-    rows[0].set_xlabel("")
+    for axes in rows[:-1]:
+        axes.set_xlabel("")
     return figure
 
 
@@ -108,14 +109,15 @@ def _draw_all(
         axes.plot(curves.tokens[seen], values[seen], color=look.color, linestyle=look.linestyle)
         ends[name] = (float(curves.tokens[-1]), float(values[-1]))
     _token_axis(axes)
-    low, high = axes.get_ylim()
-    gap = (high - low) * _LABEL_INCHES / inches
+    first = min(float(curves.tokens[_seen(curves)][0]) for curves in results.curves.values())
     right = max(x for x, _ in ends.values())
-    for name, (x, y), place in spread(ends, gap):
+    axes.set_xlim(first, right)
+    low, high = axes.get_ylim()
+    for name, (x, y), place in spread(ends, (high - low) * _LABEL_INCHES / inches, low):
         axes.annotate(
             name,
             (x, y),
-            xytext=(right * 1.12, place),
+            xytext=(right * 1.08, place),
             textcoords="data",
             color=style[name].color,
             fontsize=8,
@@ -126,9 +128,9 @@ def _draw_all(
 
 
 def spread(
-    ends: dict[str, tuple[float, float]], gap: float
+    ends: dict[str, tuple[float, float]], gap: float, low: float = -math.inf
 ) -> Iterator[tuple[str, tuple[float, float], float]]:
-    """Places for the labels, in the order of the curves' ends and at least `gap` apart."""
+    """Places for the labels: in the order of the curves' ends, `gap` apart, above `low`."""
     order = sorted(ends, key=lambda name: ends[name][1])
     places = np.array([ends[name][1] for name in order])
     for _ in range(200):
@@ -137,6 +139,7 @@ def spread(
             if overlap > 0:
                 places[k] -= overlap / 2
                 places[k + 1] += overlap / 2
+        places = np.maximum(places, low + gap * np.arange(len(places)))
     for name, place in zip(order, places, strict=True):
         yield name, ends[name], float(place)
 
@@ -153,15 +156,15 @@ def _panels(results: Results, label: str) -> tuple[Figure, list[tuple[str, Axes]
     panels = list(zip(names, grid.flat, strict=False))
     for name, axes in panels:
         axes.set_title(name, color=looks(results.config.models)[name].color, fontweight="bold")
-        _token_axis(axes, "")
+        _token_axis(axes, "", ticks=(1.0,))
     figure.supxlabel("tokens trained", fontsize=9)
     figure.supylabel(label, fontsize=9)
     return figure, panels
 
 
-def _token_axis(axes: Axes, label: str = "tokens trained") -> None:
+def _token_axis(axes: Axes, label: str = "tokens trained", ticks: tuple = (1.0, 3.0)) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_tokens(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
