@@ -16,7 +16,8 @@ def run_stage(
 ) -> None:
     """Run a stage as a command: check the parameters, do the work, note how long it took.
 
-    The report reads all notes, so it leaves none of its own (`timed` is false).
+    The note is for runs that DVC records: by hand, a stage gives the same bits and changes nothing
+    else. The report reads all notes, so it leaves none of its own (`timed` is false).
 
     A StudyError ends the process with one line on standard error and exit status 1; an interrupt
     with status 130.
@@ -27,7 +28,7 @@ def run_stage(
         start = time.perf_counter()
         stage(paths, config)
         seconds = round(time.perf_counter() - start, 1)
-        if timed:
+        if timed and "DVC_STAGE" in os.environ:
             write_json(paths.timing(name), {"stage": name, "seconds": seconds})
     except StudyError as error:
         sys.exit(f"{name}: {error}")
