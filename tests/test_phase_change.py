@@ -5,13 +5,23 @@ import pytest
 
 from induction.config import PhaseChange as Rule
 from induction.study.phase_change import (
+    around_peak,
     find_phase_change,
     first_crossing,
     make_smoother,
     onset_interval,
 )
 
-RULE = Rule(bandwidth=0.15, min_slope=0.3, band_fraction=0.5, min_drop=0.15, min_tokens=100_000)
+RULE = Rule(
+    bandwidth=0.15,
+    min_slope=0.3,
+    band_fraction=0.5,
+    min_drop=0.15,
+    min_tokens=100_000,
+    min_bump=0.01,
+    min_steepening=0.1,
+    resamples=100,
+)
 TOKENS = np.concatenate([[0], 4e5 * np.expm1(np.linspace(0.05, np.log1p(20), 60))])
 
 
@@ -102,6 +112,20 @@ def test_the_smoother_reproduces_straight_lines():
     line = 2.0 - 0.7 * np.log(tokens)
     np.testing.assert_allclose(smoother.slope @ line, -0.7, atol=1e-8)
     np.testing.assert_allclose(smoother.level @ line, 2.0 - 0.7 * smoother.x, atol=1e-8)
+
+
+def test_the_smoother_can_look_at_chosen_places():
+    tokens, places = TOKENS[5:], np.array([5e5, 2e6])
+    smoother = make_smoother(tokens, 0.15, places)
+    assert smoother.level.shape == (2, len(tokens))
+    np.testing.assert_allclose(smoother.level @ np.log(tokens), np.log(places), atol=1e-8)
+    np.testing.assert_allclose(smoother.slope @ np.log(tokens), 1.0, atol=1e-8)
+
+
+def test_the_stretch_around_a_peak_ends_where_the_rate_is_below_the_share():
+    rate = np.array([0.9, 0.2, 0.5, 0.8, 1.0, 0.6, 0.4, 0.7])
+    assert around_peak(rate, 0.5) == (2, 5)
+    assert around_peak(rate, 0.1) == (0, 7)
 
 
 def test_the_interval_holds_the_onset_and_shrinks_with_more_examples():

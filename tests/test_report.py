@@ -9,7 +9,7 @@ import pytest
 
 from induction.config import load_config
 from induction.paths import find_study
-from induction.report.figures import spread
+from induction.report.figures.axes import spread
 from induction.report.style import looks
 from induction.report.text import markdown_table, names, number, short_tokens
 

@@ -6,9 +6,20 @@ import pytest
 
 from induction.config import Model, load_config
 from induction.paths import find_study
+from induction.study.attribution import Attribution, Removed
+from induction.study.head_kinds import HeadKinds
+from induction.study.mechanism import Circuit
 from induction.study.phase_change import PhaseChange
 from induction.study.summary import ModelSummary
-from induction.study.verdicts import Verdict, co_occurrence, co_perturbation
+from induction.study.verdicts import (
+    Verdict,
+    ablation,
+    co_occurrence,
+    co_perturbation,
+    extrapolation,
+    judge,
+    mechanism,
+)
 
 THRESHOLDS = load_config(find_study().params).verdicts
 
@@ -33,7 +44,24 @@ def model(name: str, layers: int, onset: float | None, *, smeared: bool = False)
         max_prefix_matching=0.4 if onset else 0.02,
         max_previous_token=0.8,
         heads_formed_tokens=onset * 1.2 if onset else None,
+        lag=None,
+        bump=None,
+        steepening=None,
+        kinds=HeadKinds(((layers - 1, 0),) if onset else (), ()),
+        circuits=(CIRCUIT,) if onset and layers > 1 else (),
+        attribution=REMOVED if onset else None,
     )
+
+
+REMOVED = Attribution(
+    control="one",
+    gain=0.7,
+    heads=("1.0",),
+    induction=Removed(0.9, 0.8, 1.0),
+    previous_token=Removed(0.95, 0.8, 1.1),
+    random=(Removed(0.1, 0.0, 0.2), Removed(-0.1, -0.2, 0.0)),
+)
+CIRCUIT = Circuit("1.0", 0.9, 0.95, "0.2", 0.8, k=0.3, q=0.1, v=0.05)
 
 
 ONE, TWO = model("one", 1, None), model("two", 2, 3e6)
@@ -98,3 +126,73 @@ def test_co_perturbation_compares_models_of_the_same_depth_and_kind_only():
     assert co_perturbation([SMEARED_ONE, mlp, TWO], THRESHOLDS).outcome == "not tested"
     seeds = [ONE, replace(ONE, name="seed"), SMEARED_ONE]
     assert [c.models[1] for c in co_perturbation(seeds, THRESHOLDS).checks] == ["one", "seed"]
+
+
+def test_ablation_is_supported_when_the_gain_goes_with_the_induction_heads_alone():
+    verdict = ablation(ZOO, THRESHOLDS)
+    assert verdict.outcome == "supported"
+    assert verdict.evidence == "causal"
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        replace(REMOVED, induction=Removed(0.6, 0.4, 0.8)),  # the interval reaches below the rule
+        replace(REMOVED, random=(Removed(0.9, 0.8, 1.0), Removed(0.3, 0.2, 0.4))),
+    ],
+)
+def test_ablation_fails_where_the_rule_says(attribution):
+    verdict = ablation([ONE, replace(TWO, attribution=attribution)], THRESHOLDS)
+    assert verdict.outcome == "not supported"
+    assert failed(verdict) == [("two", "one")]
+
+
+def test_ablation_without_induction_heads_is_not_tested():
+    assert ablation([ONE, replace(TWO, attribution=None)], THRESHOLDS).outcome == "not tested"
+
+
+def test_mechanism_is_supported_by_heads_built_as_theory_says():
+    assert mechanism(ZOO, THRESHOLDS).outcome == "supported"
+
+
+@pytest.mark.parametrize(
+    "circuit",
+    [
+        replace(CIRCUIT, ov_eigenvalue=0.2),
+        replace(CIRCUIT, qk_eigenvalue=0.2),
+        replace(CIRCUIT, partner_previous_token=0.1),
+        replace(CIRCUIT, q=0.4),
+        replace(CIRCUIT, v=0.4),
+        Circuit("1.0", 0.9, None, None, None, None, None, None),
+    ],
+)
+def test_mechanism_fails_where_the_rule_says(circuit):
+    verdict = mechanism([ONE, replace(TWO, circuits=(circuit,))], THRESHOLDS)
+    assert verdict.outcome == "not supported"
+    assert failed(verdict) == [("two",)]
+
+
+def test_a_short_series_is_not_extrapolated():
+    assert extrapolation(ZOO, THRESHOLDS).outcome == "not tested"
+
+
+@pytest.mark.parametrize(
+    ("onset", "icl", "outcome"),
+    [(3.1e6, -0.75, "supported"), (6e6, -0.8, "not supported"), (3e6, -1.4, "not supported")],
+)
+def test_a_series_must_move_little_from_depth_to_depth(onset, icl, outcome):
+    three = model("three", 3, 3.1e6)
+    four = replace(model("four", 4, onset), icl_score=icl)
+    assert extrapolation([ONE, TWO, three, four], THRESHOLDS).outcome == outcome
+
+
+def test_every_judged_argument_says_what_evidence_it_has():
+    verdicts = judge(ZOO, THRESHOLDS)
+    assert [v.argument for v in verdicts] == [1, 2, 3, 5, 6]
+    assert [v.evidence for v in verdicts] == [
+        "correlational",
+        "interventional",
+        "causal",
+        "correlational",
+        "analogy",
+    ]

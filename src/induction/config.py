@@ -88,18 +88,60 @@ class Evaluation(Section):
     seed: Natural
 
 
+class HeadKinds(Section):
+    """Scores from which a head counts as one of a kind."""
+
+    prefix_matching: Share
+    copying: Annotated[float, Field(ge=-1, le=1)]
+    previous_token: Share
+
+
+class Ablation(Section):
+    snapshots: Count
+    examples: Count
+    random_draws: Count
+    resamples: Count
+    seed: Natural
+
+
+class IclWindows(Section):
+    early: Annotated[tuple[Window, ...], Field(min_length=1)]
+    late: Annotated[tuple[Window, ...], Field(min_length=1)]
+
+
+class Pca(Section):
+    components: Annotated[int, Field(ge=2)]
+    shuffles: Count
+    heavy_tokens: Count
+    context_tokens: Count
+    seed: Natural
+
+
+class LossMaps(Section):
+    index_bandwidth: Positive
+    points: Annotated[int, Field(ge=2)]
+
+
 class PhaseChange(Section):
     bandwidth: Positive
     min_slope: Positive
     band_fraction: Share
     min_drop: Positive
     min_tokens: Count
+    min_bump: Positive
+    min_steepening: Positive
+    resamples: Count
 
 
 class Verdicts(Section):
     head_score: Share
     max_lag: Positive
     min_icl_gain: Positive
+    min_removed: Share
+    min_eigenvalue: Share
+    partner_previous_token: Share
+    min_depths: Annotated[int, Field(ge=2)]
+    max_icl_step: Positive
 
 
 class Model(Section):
@@ -124,6 +166,11 @@ class StudyConfig(Section):
     train: Train
     snapshots: Snapshots
     evaluation: Evaluation
+    head_kinds: HeadKinds
+    ablation: Ablation
+    icl_windows: IclWindows
+    pca: Pca
+    loss_maps: LossMaps
     phase_change: PhaseChange
     verdicts: Verdicts
     models: Annotated[dict[ModelName, Model], Field(min_length=1)]
@@ -205,6 +252,15 @@ def _impossible(config: StudyConfig):
         yield "evaluation.tokens_per_example", f"at most model.n_ctx: {shape.n_ctx}"
     if ev.pattern_examples > ev.examples:
         yield "evaluation.pattern_examples", f"at most evaluation.examples: {ev.examples}"
+    if config.ablation.examples > ev.examples:
+        yield "ablation.examples", f"at most evaluation.examples: {ev.examples}"
+    for side in ("early", "late"):
+        for low, high in getattr(config.icl_windows, side):
+            if not low <= high < shape.n_ctx:
+                yield (
+                    f"icl_windows.{side}",
+                    f"[{low}, {high}] must be ascending and below model.n_ctx: {shape.n_ctx}",
+                )
     if not config.corpus.wheels and not config.corpus.files:
         yield "corpus.files", "give at least one glob, or set corpus.wheels: true"
     for name, model in config.models.items():

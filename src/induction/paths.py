@@ -43,6 +43,9 @@ class StudyPaths:
     def measurements(self, model: str) -> Path:
         return self.root / "data" / "measurements" / model
 
+    def ablations(self, model: str) -> Path:
+        return self.root / "data" / "ablations" / model
+
     @property
     def results(self) -> Path:
         return self.root / "data" / "results"
@@ -54,6 +57,29 @@ class StudyPaths:
     @property
     def verdicts(self) -> Path:
         return self.results / "verdicts.json"
+
+    @property
+    def details(self) -> Path:
+        """What the report shows beyond the metrics: heads, circuits, attribution of each model."""
+        return self.results / "details.json"
+
+    @property
+    def windows(self) -> Path:
+        return self.results / "windows.csv"
+
+    @property
+    def pca(self) -> Path:
+        """Explained variance, and how much each trajectory turns inside its band."""
+        return self.results / "pca.json"
+
+    @property
+    def pca_scores(self) -> Path:
+        return self.results / "pca.parquet"
+
+    @property
+    def pca_tokens(self) -> Path:
+        """The tokens that weigh most on each component."""
+        return self.results / "pca_tokens.parquet"
 
     def curve(self, model: str) -> Path:
         return self.results / "curves" / f"{model}.csv"

@@ -6,15 +6,31 @@ A measurement is a pure function `measure(model, evaluation)` of a model and the
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import polars as pl
 
-from induction.measure import losses, prefix_matching, previous_token
+from induction.measure import (
+    composition,
+    copying,
+    losses,
+    prefix_matching,
+    previous_token,
+    weight_circuits,
+)
 from induction.measure.evaluation import Evaluation
 from induction.model.transformer import Transformer
 
 Measurement = Callable[[Transformer, Evaluation], Mapping[str, np.ndarray]]
 
-ARRAYS: tuple[Measurement, ...] = (losses.measure,)
+ARRAYS: tuple[Measurement, ...] = (losses.measure, prefix_matching.measure_sequences)
 """Each gives named arrays; losses.npz holds them stacked over snapshots."""
 
-HEADS: tuple[Measurement, ...] = (previous_token.measure, prefix_matching.measure)
+HEADS: tuple[Measurement, ...] = (
+    previous_token.measure,
+    prefix_matching.measure,
+    copying.measure,
+    weight_circuits.measure,
+)
 """Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each."""
+
+PAIRS: Callable[[Transformer], pl.DataFrame] = composition.measure
+"""Gives a row for each pair of an earlier and a later head; circuits.parquet holds them."""

@@ -1,14 +1,16 @@
 """What every snapshot of every model is measured on: fixed validation text and fixed probes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from induction.config import Evaluation as Settings
-from induction.data.tokens import document_starts
+from induction.data.tokens import document_starts, load_meta, load_tokens, token_counts
 from induction.errors import StudyError
+from induction.files import verify_folder
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,22 @@ class Probes:
     tokens: Tensor
     periods: np.ndarray
     repeats: int
+
+
+def load_evaluation(folder: Path, n_ctx: int, settings: Settings) -> Evaluation:
+    """The evaluation set of a folder of tokens, which is verified first.
+
+    Raises StudyError as `verify_folder` and `make_evaluation` do.
+    """
+    verify_folder(folder)
+    meta = load_meta(folder)
+    return make_evaluation(
+        load_tokens(folder, "valid"),
+        token_counts(load_tokens(folder, "train"), meta.d_vocab),
+        meta.start_token,
+        n_ctx,
+        settings,
+    )
 
 
 def make_evaluation(

@@ -1,5 +1,7 @@
 """Prefix-matching score: how much a head attends to what followed the current token before."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,6 @@ it; the mechanism needs the token after. The other two offsets are the controls.
 """
 
 
-@torch.no_grad()
 def measure(
     model: Transformer, evaluation: Evaluation, batch_size: int = 8
 ) -> dict[str, np.ndarray]:
@@ -26,19 +27,42 @@ def measure(
     and over sequences (paper, "Head activation evaluators"). Returns one [n_layers, n_heads]
     array between 0 and 1 for each column of OFFSETS.
     """
+    scores = _sequence_scores(model, evaluation, OFFSETS, batch_size)
+    return {name: value.mean(axis=-1) for name, value in scores.items()}
+
+
+def measure_sequences(
+    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+) -> dict[str, np.ndarray]:
+    """prefix_sequences: the prefix-matching scores before the mean over sequences.
+
+    [n_layers, n_heads, sequences], for intervals by a bootstrap over sequences.
+    """
+    offsets = {"prefix_matching": OFFSETS["prefix_matching"]}
+    scores = _sequence_scores(model, evaluation, offsets, batch_size)
+    return {"prefix_sequences": scores["prefix_matching"].astype(np.float32)}
+
+
+@torch.no_grad()
+def _sequence_scores(
+    model: Transformer, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int
+) -> dict[str, np.ndarray]:
+    """Scores [n_layers, n_heads, sequences] for each offset."""
     spec, probes = model.spec, evaluation.probes
-    total = {name: np.zeros((spec.n_layers, spec.n_heads)) for name in OFFSETS}
+    shape = (spec.n_layers, spec.n_heads, len(probes.periods))
+    scores = {name: np.zeros(shape) for name in offsets}
     for first in range(0, len(probes.periods), batch_size):
         tokens_BT = probes.tokens[first : first + batch_size]
+        batch = slice(first, first + len(tokens_BT))
         record = Record(("pattern",))
         model.residual(tokens_BT.to(model.W_E.device), record)
-        for name, offset in OFFSETS.items():
+        for name, offset in offsets.items():
             weights_BTT = target_weights(probes, offset, first, len(tokens_BT))
             weights_BTT = weights_BTT.to(model.W_E.device)
             for layer in range(spec.n_layers):
-                scores_H = torch.einsum("bhqk,bqk->h", record["pattern", layer], weights_BTT)
-                total[name][layer] += scores_H.double().cpu().numpy()
-    return {name: value / len(probes.periods) for name, value in total.items()}
+                scores_BHTT = record["pattern", layer] * weights_BTT[:, None]
+                scores[name][layer, :, batch] = scores_BHTT.sum((2, 3)).T.cpu().numpy()
+    return scores
 
 
 def target_weights(probes: Probes, offset: int, first: int, count: int) -> Tensor:

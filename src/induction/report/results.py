@@ -3,25 +3,84 @@
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 from induction.config import StudyConfig, load_config
 from induction.data.tokens import TokensMeta, load_meta
-from induction.files import read_json
+from induction.files import read_json, verify_folder
 from induction.paths import StudyPaths, find_study
 from induction.study.curves import Curves, load_curves
+from induction.study.loss_map import LossMap, map_loss
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """The tables of one model in data/ablations."""
+
+    heads: pl.DataFrame
+    sets: pl.DataFrame
+
+    @property
+    def last_heads(self) -> pl.DataFrame:
+        """Single heads set to zero at the last snapshot."""
+        return _last(self.heads)
+
+    @property
+    def last_sets(self) -> pl.DataFrame:
+        """Sets of heads set to zero at the last snapshot."""
+        return _last(self.sets)
+
+
+def _last(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter((pl.col("step") == pl.col("step").max()) & (pl.col("kind") == "zero"))
+
+
+@dataclass(frozen=True)
+class LossSpace:
+    """The joint components of per-token losses.
+
+    explained_variance: share of each component; explained_variance_smooth: of what is left of the
+    variance when losses are smoothed over ln(tokens); noise: the share that smoothing takes away.
+    scores: a row for each snapshot (model, step, tokens, fitted, pc1, pc2 …). turns: by model, None
+    without a band. tokens: those that weigh most on each component.
+    """
+
+    explained_variance: list[float]
+    explained_variance_smooth: list[float]
+    noise: float
+    scores: pl.DataFrame
+    turns: dict[str, dict[str, Any] | None]
+    tokens: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class Results:
-    """The study's outcome. `metrics` and `curves` are by model, in the order of params.yaml."""
+    """The study's outcome. What is by model stands in the order of params.yaml."""
 
     paths: StudyPaths
     config: StudyConfig
     corpus: TokensMeta
     curves: dict[str, Curves]
+    ablations: dict[str, Ablations]
+    loss_space: LossSpace
+    windows: pl.DataFrame
     metrics: dict[str, dict[str, Any]]
+    details: dict[str, dict[str, Any]]
     verdicts: list[dict[str, Any]]
     seconds: dict[str, float]
     environment: dict[str, str]
+
+    def loss_map(self, model: str) -> LossMap | None:
+        """Loss over index and training; None with too few snapshots."""
+        rule, settings, curves = self.config.phase_change, self.config.loss_maps, self.curves[model]
+        return map_loss(
+            curves.tokens,
+            curves.per_index,
+            rule.min_tokens,
+            rule.bandwidth,
+            settings.index_bandwidth,
+            settings.points,
+        )
 
 
 def load_results(paths: StudyPaths | None = None) -> Results:
@@ -31,7 +90,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
     """
     paths = paths or find_study()
     config = load_config(paths.params)
-    metrics = read_json(paths.metrics)["models"]
+    metrics, details = read_json(paths.metrics)["models"], read_json(paths.details)
     timings = [read_json(path) for path in sorted(paths.timings.glob("*.json"))]
     first = next(iter(config.models))
     return Results(
@@ -39,8 +98,32 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         config=config,
         corpus=load_meta(paths.tokens),
         curves={name: load_curves(paths, name) for name in config.models},
+        ablations={name: _load_ablations(paths, name) for name in config.models},
+        loss_space=_load_loss_space(paths),
+        windows=pl.read_csv(paths.windows),
         metrics={name: metrics[name] for name in config.models},
+        details={name: details[name] for name in config.models},
         verdicts=read_json(paths.verdicts),
         seconds={timing["stage"]: timing["seconds"] for timing in timings},
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
+    )
+
+
+def _load_ablations(paths: StudyPaths, model: str) -> Ablations:
+    folder = paths.ablations(model)
+    verify_folder(folder)
+    return Ablations(
+        pl.read_parquet(folder / "heads.parquet"), pl.read_parquet(folder / "sets.parquet")
+    )
+
+
+def _load_loss_space(paths: StudyPaths) -> LossSpace:
+    found = read_json(paths.pca)
+    return LossSpace(
+        explained_variance=found["explained_variance"],
+        explained_variance_smooth=found["explained_variance_smooth"],
+        noise=found["noise"],
+        scores=pl.read_parquet(paths.pca_scores),
+        turns=found["turns"],
+        tokens=pl.read_parquet(paths.pca_tokens),
     )

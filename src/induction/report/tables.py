@@ -1,7 +1,7 @@
 """The tables of the report, as Markdown."""
 
 from induction.report.results import Results
-from induction.report.text import markdown_table, number, short_tokens
+from induction.report.text import markdown_table, number, percent, short_tokens
 
 _LABELS = {
     "onset_tokens": "onset",
@@ -11,7 +11,35 @@ _LABELS = {
     "models_with_change": "models with a change",
     "lag": "distance to band",
     "icl_gain": "ICL gain (nats)",
+    "removed_share": "removed",
+    "removed_low": "from",
+    "removed_high": "to",
+    "draws": "draws",
+    "ov_eigenvalue": "OV",
+    "qk_eigenvalue": "QK",
+    "partner_previous_token": "partner's previous-token score",
+    "k_composition": "K",
+    "q_composition": "Q",
+    "v_composition": "V",
+    "icl_step": "step of the ICL score (nats)",
 }
+
+
+def verdicts(results: Results) -> str:
+    """The arguments with their outcomes, the evidence here, and the paper's own strength."""
+    return markdown_table(
+        ("argument", "verdict", "evidence here", "strength that the paper claims"),
+        "llll",
+        (
+            (
+                f"{v['argument']}. {v['title']}",
+                f"**{v['outcome']}**",
+                v["evidence"],
+                v["paper_strength"],
+            )
+            for v in results.verdicts
+        ),
+    )
 
 
 def zoo(results: Results) -> str:
@@ -101,8 +129,10 @@ def durations(results: Results) -> str:
 
 
 def _quantity(key: str, value: float | None) -> str:
-    if key == "models_with_change":
+    if key in ("models_with_change", "draws"):
         return number(value, 0)
+    if key.startswith("removed_"):
+        return percent(value)
     return short_tokens(value) if key.endswith("_tokens") else number(value)
 
 

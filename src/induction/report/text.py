@@ -20,6 +20,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
+def percent(share: float | None) -> str:
+    """A share as a whole percentage; None → –."""
+    return "–" if share is None else f"{100 * share:.0f} %".replace("-", "−")
+
+
 def names(models: Sequence[str]) -> str:
     """`a`, `b` and `c`."""
     quoted = [f"`{name}`" for name in models]
@@ -61,11 +66,19 @@ def outcome_sentences(results: Results) -> str:
         sentences[-1] += f", and did not in {names(flat)}." if flat else "."
     else:
         sentences.append("No model's in-context learning changed abruptly.")
-    for verdict in results.verdicts:
-        sentences.append(
-            f"Argument {verdict['argument']} of the paper ({verdict['title'].lower()}) is "
-            f"**{verdict['outcome']}** by this study's rule."
-        )
+    for outcome in ("supported", "not supported", "not tested"):
+        titles = [
+            f"{verdict['argument']} ({verdict['title'].lower()})"
+            for verdict in results.verdicts
+            if verdict["outcome"] == outcome
+        ]
+        if titles:
+            plural = "s" if len(titles) > 1 else ""
+            listed = " and ".join([", ".join(titles[:-1]), titles[-1]] if plural else titles)
+            are = "are" if plural else "is"
+            sentences.append(
+                f"By this study's rules, argument{plural} {listed} {are} **{outcome}**."
+            )
     return " ".join(sentences)
 
 

@@ -1,26 +1,45 @@
-"""Stage summarize: measurements of all models → metrics, verdicts and curves."""
+"""Stage summarize: measurements and ablations of all models → metrics, verdicts and curves."""
 
 from dataclasses import asdict
 
 import polars as pl
 
 from induction.config import StudyConfig
-from induction.files import write_json, write_text
+from induction.files import verify_folder, write_json, write_text
 from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.curves import Curves, load_curves
-from induction.study.summary import summarize_model
+from induction.study.summary import summarize
 from induction.study.verdicts import judge
+from induction.study.windows import icl_windows
 
 
 def main(paths: StudyPaths, config: StudyConfig) -> None:
     curves = {name: load_curves(paths, name) for name in config.models}
-    summaries = [summarize_model(name, curves[name], config) for name in config.models]
+    pairs, sets = {}, {}
+    for name in config.models:
+        verify_folder(paths.ablations(name))
+        pairs[name] = pl.read_parquet(paths.measurements(name) / "circuits.parquet")
+        sets[name] = pl.read_parquet(paths.ablations(name) / "sets.parquet")
+    summaries = summarize(curves, pairs, sets, config)
     verdicts = judge(summaries, config.verdicts)
     for name in config.models:
         write_text(paths.curve(name), _curve_table(curves[name]).write_csv(float_precision=5))
+    write_text(paths.windows, _windows(curves, config).write_csv(float_precision=5))
     write_json(paths.verdicts, [asdict(verdict) for verdict in verdicts])
+    write_json(paths.details, {s.name: s.details() for s in summaries})
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
+
+
+def _windows(curves: dict[str, Curves], config: StudyConfig) -> pl.DataFrame:
+    """The ICL score and onset of every model for every pair of windows."""
+    choices, rule = config.icl_windows, config.phase_change
+    return pl.concat(
+        icl_windows(own.tokens, own.per_index, choices.early, choices.late, rule).select(
+            pl.lit(name).alias("model"), pl.all()
+        )
+        for name, own in curves.items()
+    )
 
 
 def _curve_table(curves: Curves) -> pl.DataFrame:

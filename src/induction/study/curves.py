@@ -14,24 +14,38 @@ from induction.paths import StudyPaths
 class Curves:
     """One model over its snapshots, in order of training.
 
-    tokens, loss, icl_score: [snapshots]; loss (mean over all indices) and score in nats.
+    step, tokens, loss, icl_score: [snapshots]; loss (mean over all indices) and score in nats.
     early, late: [snapshots, examples], mean losses over the two windows of the ICL score.
     per_index: [snapshots, n_ctx], mean loss at each index.
+    per_token: [snapshots, entries], losses of the kept tokens of every example.
+    prefix_sequences: [snapshots, heads, sequences], prefix matching on each probe sequence.
     heads: a row for each snapshot, layer and head, as in heads.parquet.
     """
 
+    step: np.ndarray
     tokens: np.ndarray
     loss: np.ndarray
     icl_score: np.ndarray
     early: np.ndarray
     late: np.ndarray
     per_index: np.ndarray
+    per_token: np.ndarray
+    prefix_sequences: np.ndarray
     heads: pl.DataFrame
 
     def best_head(self, score: str) -> np.ndarray:
         """Highest value of a head score in each snapshot, over all heads: [snapshots]."""
         best = self.heads.group_by("step", maintain_order=True).agg(pl.col(score).max())
         return best[score].to_numpy()
+
+    @property
+    def last_heads(self) -> pl.DataFrame:
+        """The rows of the last snapshot: a row for each head."""
+        return self.heads.filter(pl.col("step") == self.step[-1])
+
+    def final_icl(self, examples: int) -> float:
+        """ICL score of the last snapshot over the first examples of the evaluation set, in nats."""
+        return float((self.late - self.early)[-1, :examples].mean())
 
 
 def load_curves(paths: StudyPaths, model: str) -> Curves:
@@ -41,16 +55,20 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
     try:
         with np.load(folder / "losses.npz") as arrays:
             early, late, per_index = arrays["early"], arrays["late"], arrays["per_index"]
-            tokens = arrays["tokens"]
+            step, tokens, per_token = arrays["step"], arrays["tokens"], arrays["per_token"]
+            prefix_sequences = arrays["prefix_sequences"]
         heads = pl.read_parquet(folder / "heads.parquet")
     except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
         raise StudyError(f"{folder}: not measurements of this study: {error}") from None
     return Curves(
+        step=step,
         tokens=tokens,
         loss=per_index.mean(axis=1, dtype=np.float64),
         icl_score=late.mean(axis=1, dtype=np.float64) - early.mean(axis=1, dtype=np.float64),
         early=early,
         late=late,
         per_index=per_index,
+        per_token=per_token,
+        prefix_sequences=prefix_sequences.reshape(len(step), -1, prefix_sequences.shape[-1]),
         heads=heads,
     )

@@ -46,14 +46,19 @@ class Smoother:
     slope: np.ndarray
 
 
-def make_smoother(tokens: np.ndarray, bandwidth: float) -> Smoother:
-    """Weighted least squares of a straight line around each grid point over ln(tokens).
+def make_smoother(
+    tokens: np.ndarray, bandwidth: float, places: np.ndarray | None = None
+) -> Smoother:
+    """Weighted least squares of a straight line over ln(tokens) around each of the places.
+
+    places: [grid], in tokens, within those of the snapshots; None gives a fine even grid over
+    ln(tokens).
 
     Where snapshots are sparser than the bandwidth, the width grows until three of them carry
     weight, so that no slope rests on a single pair.
     """
     at = np.log(tokens)
-    x = np.linspace(at[0], at[-1], _GRID_POINTS)
+    x = np.linspace(at[0], at[-1], _GRID_POINTS) if places is None else np.log(places)
     offset = at[None, :] - x[:, None]
     third_nearest = np.sort(np.abs(offset), axis=1)[:, min(2, len(at) - 1)]
     width = np.maximum(bandwidth, third_nearest)[:, None]
@@ -82,15 +87,23 @@ def _apply(smoother: Smoother, score: np.ndarray, rule: Rule) -> PhaseChange | N
     peak = int(fall.argmax())
     if fall[peak] < rule.min_slope:
         return None
-    below = np.flatnonzero(fall < rule.band_fraction * fall[peak])
-    start = int(below[below < peak].max(initial=-1)) + 1
-    end = int(below[below > peak].min(initial=len(fall))) - 1
+    start, end = around_peak(fall, rule.band_fraction)
     level = smoother.level @ score
     drop = float(level[start] - level[end])
     if drop < rule.min_drop:
         return None
     first, last = float(np.exp(smoother.x[start])), float(np.exp(smoother.x[end]))
     return PhaseChange(first, (first, last), drop, float(fall[peak]), end < len(fall) - 1)
+
+
+def around_peak(rate: np.ndarray, fraction: float) -> tuple[int, int]:
+    """First and last place of the stretch around the peak in which a rate [places] stays at or
+    above a fraction of it."""
+    peak = int(rate.argmax())
+    below = np.flatnonzero(rate < fraction * rate[peak])
+    start = int(below[below < peak].max(initial=-1)) + 1
+    end = int(below[below > peak].min(initial=len(rate))) - 1
+    return start, end
 
 
 def onset_interval(

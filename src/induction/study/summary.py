@@ -1,17 +1,24 @@
 """One model's training in a few numbers: the row of metrics.json."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import polars as pl
 
 from induction.config import Model, StudyConfig
+from induction.study.attribution import Attribution, attribute
+from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
+from induction.study.head_kinds import HeadKinds, find_head_kinds, head_names
+from induction.study.lag import Lag, find_lag
+from induction.study.mechanism import Circuit, describe_circuits
 from induction.study.phase_change import (
     PhaseChange,
     find_phase_change,
     first_crossing,
     onset_interval,
 )
-
-_RESAMPLES = 200
+from induction.study.steepening import Steepening, find_steepening
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,10 @@ class ModelSummary:
     onset_interval: 95 %, bootstrap over evaluation examples, in tokens. icl_score, loss (nats),
     max_prefix_matching and max_previous_token (over all heads) are those of the last snapshot.
     heads_formed_tokens: when the best prefix-matching score first reached half of its final
-    value; None when that final value is below verdicts.head_score.
+    value; None when that final value is below verdicts.head_score. lag: from the ICL onset to that
+    of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens and over
+    ln(tokens). kinds, circuits, attribution: of the last snapshot; attribution is None for models
+    without induction heads or without a control.
     """
 
     name: str
@@ -34,43 +44,127 @@ class ModelSummary:
     max_prefix_matching: float
     max_previous_token: float
     heads_formed_tokens: float | None
+    lag: Lag | None
+    bump: Bump | None
+    steepening: Steepening | None
+    kinds: HeadKinds
+    circuits: tuple[Circuit, ...]
+    attribution: Attribution | None
 
     def metrics(self) -> dict:
         """The model's entry in metrics.json: whole tokens, nats and shares to four decimals."""
-        change, interval = self.change, self.onset_interval
-        formed = self.heads_formed_tokens
+        change, interval, lag = self.change, self.onset_interval, self.lag
+        formed, attribution = self.heads_formed_tokens, self.attribution
+        removed = attribution.induction if attribution else None
         return {
             "onset_tokens": round(change.onset_tokens) if change else None,
             "onset_interval_tokens": [round(end) for end in interval] if interval else None,
             "band_tokens": [round(end) for end in change.band_tokens] if change else None,
             "heads_formed_tokens": None if formed is None else round(formed),
+            "lag": round(lag.lag, 4) if lag else None,
+            "lag_interval": _rounded(lag.interval) if lag else None,
+            "bump_tokens": round(self.bump.peak_tokens) if self.bump else None,
             "icl_score": round(self.icl_score, 4),
             "loss": round(self.loss, 4),
             "max_prefix_matching": round(self.max_prefix_matching, 4),
             "max_previous_token": round(self.max_previous_token, 4),
+            "n_induction_heads": len(self.kinds.induction),
+            "icl_removed_by_induction_heads": round(removed.share, 4) if removed else None,
+            "icl_removed_interval": _rounded((removed.low, removed.high)) if removed else None,
+            "icl_removed_by_random_heads": _rounded_one(attribution and attribution.random_mean),
+        }
+
+    def details(self) -> dict:
+        """What the report shows beyond the metrics, as plain values."""
+        return {
+            "induction_heads": head_names(self.kinds.induction),
+            "previous_token_heads": head_names(self.kinds.previous_token),
+            "bump": asdict(self.bump) if self.bump else None,
+            "steepening": asdict(self.steepening) if self.steepening else None,
+            "circuits": [asdict(circuit) for circuit in self.circuits],
+            "attribution": asdict(self.attribution) if self.attribution else None,
         }
 
 
-def summarize_model(name: str, curves: Curves, config: StudyConfig) -> ModelSummary:
-    """Apply the rules to one model's curves."""
-    rule, prefix = config.phase_change, curves.best_head("prefix_matching")
-    change = find_phase_change(curves.tokens, curves.icl_score, rule)
+def _rounded(ends: tuple[float, float] | None) -> list[float] | None:
+    return [round(end, 4) for end in ends] if ends else None
+
+
+def _rounded_one(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def summarize(
+    curves: Mapping[str, Curves],
+    pairs: Mapping[str, pl.DataFrame],
+    sets: Mapping[str, pl.DataFrame],
+    config: StudyConfig,
+) -> list[ModelSummary]:
+    """Apply the rules to all models.
+
+    pairs, sets: circuits.parquet and the ablated sets of each model.
+    """
+    return [_summarize(name, curves, pairs[name], sets[name], config) for name in config.models]
+
+
+def _summarize(
+    name: str,
+    curves: Mapping[str, Curves],
+    pairs: pl.DataFrame,
+    sets: pl.DataFrame,
+    config: StudyConfig,
+) -> ModelSummary:
+    own, rule = curves[name], config.phase_change
+    prefix = own.best_head("prefix_matching")
+    change = find_phase_change(own.tokens, own.icl_score, rule)
     formed = prefix[-1] >= config.verdicts.head_score
+    kinds = find_head_kinds(own.last_heads, config.head_kinds)
+    bumps = find_bumps(own.tokens, own.loss, rule.min_tokens, rule.bandwidth, rule.min_bump)
+    seed = config.evaluation.seed
     return ModelSummary(
         name=name,
         entry=config.models[name],
-        trained_tokens=int(curves.tokens[-1]),
+        trained_tokens=int(own.tokens[-1]),
         change=change,
-        onset_interval=onset_interval(
-            curves.tokens, curves.early, curves.late, rule, _RESAMPLES, config.evaluation.seed
-        )
+        onset_interval=onset_interval(own.tokens, own.early, own.late, rule, rule.resamples, seed)
         if change
         else None,
-        icl_score=float(curves.icl_score[-1]),
-        loss=float(curves.loss[-1]),
+        icl_score=float(own.icl_score[-1]),
+        loss=float(own.loss[-1]),
         max_prefix_matching=float(prefix[-1]),
-        max_previous_token=float(curves.best_head("previous_token")[-1]),
-        heads_formed_tokens=first_crossing(curves.tokens, prefix, prefix[-1] / 2)
-        if formed
-        else None,
+        max_previous_token=float(own.best_head("previous_token")[-1]),
+        heads_formed_tokens=first_crossing(own.tokens, prefix, prefix[-1] / 2) if formed else None,
+        lag=find_lag(
+            own.tokens,
+            own.late - own.early,
+            own.prefix_sequences,
+            rule,
+            config.verdicts.head_score,
+            rule.resamples,
+            seed,
+        ),
+        bump=bumps[0] if bumps else None,
+        steepening=find_steepening(
+            own.tokens, own.loss, rule.min_tokens, rule.bandwidth, rule.min_steepening
+        ),
+        kinds=kinds,
+        circuits=tuple(
+            describe_circuits(
+                own.last_heads, pairs.filter(pl.col("step") == own.step[-1]), kinds.induction
+            )
+        ),
+        attribution=_attribution(name, curves, sets, config),
     )
+
+
+def _attribution(
+    name: str, curves: Mapping[str, Curves], sets: pl.DataFrame, config: StudyConfig
+) -> Attribution | None:
+    """Against the first one-layer model with plain keys and the same kind of layers."""
+    entry, examples = config.models[name], config.ablation.examples
+    for control, other in config.models.items():
+        plain_layer = other.n_layers == 1 and not other.smeared_keys
+        if plain_layer and other.attn_only == entry.attn_only and control != name:
+            gain = curves[control].final_icl(examples) - curves[name].final_icl(examples)
+            return attribute(sets, control, gain, kind="zero")
+    return None

@@ -1,0 +1,116 @@
+"""Sets of heads taken out together: all induction heads, all previous-token heads, and random
+sets to compare the induction heads with."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from induction.ablate.effects import Effect
+from induction.ablate.evaluator import Ablation, Kind
+from induction.model.transformer import TransformerSpec
+from induction.model.weights import Snapshot
+from induction.study.head_kinds import Head, HeadKinds, head_names
+
+KINDS: tuple[Kind, ...] = ("zero", "pattern_preserving")
+
+SCHEMA = {
+    "step": pl.Int64,
+    "tokens": pl.Int64,
+    "set": pl.String,
+    "draw": pl.Int64,
+    "heads": pl.String,
+    "n_heads": pl.Int64,
+    "kind": pl.String,
+    **dict.fromkeys(("icl_attribution", "icl_low", "icl_high"), pl.Float64),
+    **dict.fromkeys(("loss_change", "before_after"), pl.Float64),
+}
+
+
+@dataclass(frozen=True)
+class HeadSet:
+    """Heads to take out together. draw counts the random sets; it is 0 for the other two."""
+
+    name: Literal["induction", "previous_token", "random"]
+    draw: int
+    heads: frozenset[Head]
+
+    def ablations(self) -> list[Ablation]:
+        return [Ablation(self.heads, kind) for kind in KINDS]
+
+
+def head_sets(
+    spec: TransformerSpec, kinds: HeadKinds, random_draws: int, seed: int
+) -> list[HeadSet]:
+    """The sets of one model; those that would be empty are left out.
+
+    Random sets are matched to the induction heads by `matched_set`; draws are independent, so two
+    can be the same set where there are few heads to choose from.
+    """
+    random = np.random.default_rng(seed)
+    sets = [
+        HeadSet("induction", 0, frozenset(kinds.induction)),
+        HeadSet("previous_token", 0, frozenset(kinds.previous_token)),
+        *(
+            HeadSet("random", draw, matched_set(spec, kinds.induction, random))
+            for draw in range(random_draws)
+        ),
+    ]
+    return [heads for heads in sets if heads.heads]
+
+
+def matched_set(
+    spec: TransformerSpec, wanted: Collection[Head], random: np.random.Generator
+) -> frozenset[Head]:
+    """As many heads as wanted, drawn from all others, and from each layer as many as are wanted
+    there.
+
+    Where a layer has too few others, all of these are taken and the rest is drawn from the other
+    layers' heads that are left. Where the whole model has too few, the set holds all others and is
+    smaller than asked.
+    """
+    chosen: list[Head] = []
+    left: list[Head] = []
+    for layer in range(spec.n_layers):
+        others = [(layer, head) for head in range(spec.n_heads) if (layer, head) not in wanted]
+        count = sum(at == layer for at, _ in wanted)
+        order = [others[i] for i in random.permutation(len(others))]
+        chosen += order[:count]
+        left += order[count:]
+    missing = len(wanted) - len(chosen)
+    chosen += [left[i] for i in random.permutation(len(left))[:missing]]
+    return frozenset(chosen)
+
+
+def set_rows(
+    snapshot: Snapshot,
+    sets: Collection[HeadSet],
+    effects: Mapping[Ablation, Effect],
+    intervals: Mapping[Ablation, tuple[float, float]],
+) -> pl.DataFrame:
+    """The rows of one snapshot in sets.parquet: columns of SCHEMA.
+
+    heads is text such as "1.0 1.3". icl_low and icl_high, the interval of icl_attribution, are
+    null where `intervals` has none; before_after is null without a phase change.
+    """
+    rows = []
+    for heads in sets:
+        for ablation in heads.ablations():
+            low, high = intervals.get(ablation, (None, None))
+            rows.append(
+                {
+                    "step": snapshot.step,
+                    "tokens": snapshot.tokens,
+                    "set": heads.name,
+                    "draw": heads.draw,
+                    "heads": head_names(heads.heads),
+                    "n_heads": len(heads.heads),
+                    "kind": ablation.kind,
+                    "icl_low": low,
+                    "icl_high": high,
+                    **vars(effects[ablation]),
+                }
+            )
+    return pl.DataFrame(rows, schema=SCHEMA)

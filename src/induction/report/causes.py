@@ -1,0 +1,181 @@
+"""Tables and sentences on what causes what: ablations, circuits, components, windows."""
+
+import polars as pl
+
+from induction.report.results import Results
+from induction.report.text import markdown_table, number, percent, short_tokens
+
+
+def ablated_sets(results: Results) -> str:
+    """Share of the ICL gain that goes with each set of heads, at the end of training."""
+    rows = []
+    for name, details in results.details.items():
+        found = details["attribution"]
+        if found is None:
+            continue
+        random = [draw["share"] for draw in found["random"]]
+        rows.append(
+            (
+                f"`{name}`",
+                f"`{found['control']}`",
+                number(found["gain"]),
+                " ".join(found["heads"]),
+                _removed(found["induction"]),
+                _removed(found["previous_token"]),
+                f"{percent(min(random))} – {percent(max(random))}" if random else "–",
+            )
+        )
+    return markdown_table(
+        (
+            "model",
+            "control",
+            "gain (nats)",
+            "induction heads",
+            "without them (95 % interval)",
+            "without previous-token heads",
+            "without random others",
+        ),
+        "llrlrrr",
+        rows,
+    )
+
+
+def _removed(removed: dict | None) -> str:
+    if removed is None:
+        return "–"
+    interval = f"{percent(removed['low'])} – {percent(removed['high'])}"
+    return f"{percent(removed['share'])} ({interval})"
+
+
+def circuits(results: Results) -> str:
+    """Every induction head in the weights, with the head that its keys read."""
+    return markdown_table(
+        ("model", "head", "OV", "QK", "reads", "its previous-token score", "K", "Q", "V"),
+        "llrrlrrrr",
+        (
+            (
+                f"`{name}`",
+                circuit["head"],
+                number(circuit["ov_eigenvalue"]),
+                number(circuit["qk_eigenvalue"]),
+                circuit["partner"] or "–",
+                number(circuit["partner_previous_token"]),
+                *(number(circuit[letter]) for letter in "kqv"),
+            )
+            for name, details in results.details.items()
+            for circuit in details["circuits"]
+        ),
+    )
+
+
+def variance_sentence(results: Results) -> str:
+    """How much of the variance two components hold, against two thirds, and why not more."""
+    space = results.loss_space
+    two, smooth = sum(space.explained_variance[:2]), sum(space.explained_variance_smooth[:2])
+    first, second, *rest = (percent(share) for share in space.explained_variance)
+    return (
+        f"The first two components hold {first} and {second} of the variance, together "
+        f"{percent(two)}: {'more' if two >= 2 / 3 else 'less'} than two thirds. The next ones hold "
+        f"{', '.join(rest)}. With a constant learning rate, losses jitter from snapshot to "
+        f"snapshot: smoothing every loss over ln(tokens) takes {percent(space.noise)} of the "
+        f"variance away, and of what the smooth paths hold, the same two components explain "
+        f"{percent(smooth)}."
+    )
+
+
+def turns(results: Results) -> str:
+    """How much each trajectory turns at its band and elsewhere, against the shuffled null."""
+    return markdown_table(
+        ("model", "at the band (°)", "elsewhere (°)", "width (e-folds)", "percentile of the null"),
+        "lrrrr",
+        (
+            (
+                f"`{name}`",
+                number(turn["inside"], 0),
+                number(turn["outside"], 0),
+                number(turn["width"]),
+                number(turn["null_percentile"], 0),
+            )
+            for name, turn in results.loss_space.turns.items()
+            if turn
+        ),
+    )
+
+
+def heavy_tokens(results: Results, component: int, count: int) -> str:
+    """The tokens that weigh most on a component, after the text before them."""
+    rows = results.loss_space.tokens.filter(pl.col("component") == component).head(count)
+    return markdown_table(
+        ("weight", "token", "after"),
+        "rll",
+        (
+            (number(row["weight"], 3), _code(row["token"]), _code(row["context"][-60:]))
+            for row in rows.iter_rows(named=True)
+        ),
+    )
+
+
+def _code(text: str) -> str:
+    """Any text as a code span on one line: breaks shown, back-ticks and bars made harmless."""
+    shown = text.replace("\n", "⏎").replace("\t", "→").replace("`", "ˋ").replace("\r", "")
+    return f"`{shown}`" if shown.strip() else "`␣`"
+
+
+def windows(results: Results) -> str:
+    """Range of the ICL score and of the onset over all pairs of windows."""
+    return markdown_table(
+        ("model", "ICL score, lowest – highest", "onset, earliest – latest", "pairs with a change"),
+        "lrrr",
+        (_window_row(name, rows) for (name,), rows in _by_model(results.windows)),
+    )
+
+
+def _by_model(rows: pl.DataFrame):
+    return rows.group_by("model", maintain_order=True)
+
+
+def _window_row(name: object, rows: pl.DataFrame) -> tuple[str, str, str, str]:
+    scores, onsets = sorted(rows["icl_score"]), rows["onset_tokens"].drop_nulls()
+    found = [short_tokens(onset) for onset in sorted(onsets.to_list())]
+    return (
+        f"`{name}`",
+        f"{number(scores[0])} – {number(scores[-1])}",
+        f"{found[0]} – {found[-1]}" if found else "–",
+        f"{len(onsets)} of {len(rows)}",
+    )
+
+
+def lag_sentence(results: Results) -> str:
+    """Whether prefix matching or in-context learning changed first."""
+    parts = []
+    for name, row in results.metrics.items():
+        if row["lag"] is not None:
+            ends = row["lag_interval"]
+            interval = f" ({number(ends[0])} to {number(ends[1])})" if ends else ""
+            parts.append(f"`{name}` {number(row['lag'])}{interval}")
+    if not parts:
+        return "No model has both onsets."
+    return (
+        "From the onset of the ICL score to that of the best prefix-matching score, in e-folds of "
+        f"tokens with 95 % intervals: {'; '.join(parts)}. Negative means that the heads came first."
+    )
+
+
+def bump_sentence(results: Results) -> str:
+    """In which models the loss curve has a bump or steepens again, and where."""
+    bumps = {n: d["bump"]["peak_tokens"] for n, d in results.details.items() if d["bump"]}
+    steeper = {
+        n: d["steepening"]["end_tokens"] for n, d in results.details.items() if d["steepening"]
+    }
+    bumped = _where(bumps, "Over tokens, the loss curve stands above its convex hull (a bump) in")
+    steepened = _where(steeper, "Over ln(tokens), its fall steepens again after slowing down in")
+    return (
+        f"{bumped or 'Over tokens, no loss curve has a bump: all are convex.'} "
+        f"{steepened or 'Over ln(tokens), no fall steepens again.'} The second rule is weaker, and "
+        "its threshold was chosen after the curves had been seen."
+    )
+
+
+def _where(places: dict[str, float], lead: str) -> str:
+    listed = ", ".join(f"`{name}` at {short_tokens(tokens)}" for name, tokens in places.items())
+    return f"{lead} {listed}." if listed else ""

@@ -1,0 +1,109 @@
+"""What the figures share: axes in tokens trained, panels of models, bands, labels at line ends."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from induction.report.results import Results
+from induction.report.style import BAND, FAINT, looks
+from induction.report.text import short_tokens
+from induction.study.curves import Curves
+
+_COLUMNS = 4
+_LABEL_INCHES = 0.15
+
+
+def draw_all(
+    axes: Axes, results: Results, quantity: Callable[[Curves], np.ndarray], inches: float
+) -> None:
+    """Draw a quantity of every model; `inches` is the height of the axes, to space the labels."""
+    style = looks(results.config.models)
+    ends = {}
+    for name, curves in results.curves.items():
+        shown = seen(curves)
+        values = quantity(curves)
+        look = style[name]
+        axes.plot(curves.tokens[shown], values[shown], color=look.color, linestyle=look.linestyle)
+        ends[name] = (float(curves.tokens[-1]), float(values[-1]))
+    token_axis(axes)
+    first = min(float(curves.tokens[seen(curves)][0]) for curves in results.curves.values())
+    right = max(x for x, _ in ends.values())
+    axes.set_xlim(first, right)
+    low, high = axes.get_ylim()
+    for name, (x, y), place in spread(ends, (high - low) * _LABEL_INCHES / inches, low):
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(right * 1.08, place),
+            textcoords="data",
+            color=style[name].color,
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5, "shrinkA": 0},
+        )
+
+
+def spread(
+    ends: dict[str, tuple[float, float]], gap: float, low: float = -math.inf
+) -> Iterator[tuple[str, tuple[float, float], float]]:
+    """Places for the labels: in the order of the curves' ends, `gap` apart, above `low`."""
+    order = sorted(ends, key=lambda name: ends[name][1])
+    places = np.array([ends[name][1] for name in order])
+    for _ in range(200):
+        for k in range(len(places) - 1):
+            overlap = gap - (places[k + 1] - places[k])
+            if overlap > 0:
+                places[k] -= overlap / 2
+                places[k + 1] += overlap / 2
+        places = np.maximum(places, low + gap * np.arange(len(places)))
+    for name, place in zip(order, places, strict=True):
+        yield name, ends[name], float(place)
+
+
+def panels_of_models(
+    results: Results, draw: Callable[[Axes, Results, str], None], label: str
+) -> Figure:
+    """One panel a model, drawn by a cell, with shared axes in tokens trained."""
+    names = list(results.config.models)
+    columns = min(_COLUMNS, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(8.4, 0.4 + 2 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for axes in grid.flat[len(names) :]:
+        axes.set_visible(False)
+    for name, axes in zip(names, grid.flat, strict=False):
+        draw(axes, results, name)
+        axes.set_title(name, color=looks(results.config.models)[name].color, fontweight="bold")
+        token_axis(axes, "", ticks=(1.0,))
+    figure.supxlabel("tokens trained", fontsize=9)
+    figure.supylabel(label, fontsize=9)
+    return figure
+
+
+def token_axis(axes: Axes, label: str = "tokens trained", ticks: tuple = (1.0, 3.0)) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_tokens(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(label)
+
+
+def mark_band(axes: Axes, band: list[float] | None) -> None:
+    if band:
+        axes.axvspan(band[0], band[1], color=BAND, alpha=0.45, linewidth=0, zorder=0)
+
+
+def layer_color(layer: int, n_layers: int) -> tuple[float, float, float, float]:
+    return plt.get_cmap("viridis")(0.85 * layer / max(n_layers - 1, 1))
+
+
+def seen(curves: Curves) -> np.ndarray:
+    """Snapshots that a logarithmic axis can show: all but the untrained one."""
+    return curves.tokens > 0

@@ -1,0 +1,133 @@
+"""One analysis of one model, drawn into given axes: the cells of all small multiples."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+
+from induction.report.figures.axes import layer_color, mark_band, seen
+from induction.report.results import Results
+from induction.report.style import FAINT, looks
+
+Cell = Callable[[Axes, Results, str], None]
+"""Draws one model, by name, into axes with tokens trained along x (PCA excepted)."""
+
+
+def loss(axes: Axes, results: Results, name: str) -> None:
+    """Validation loss."""
+    _line(axes, results, name, results.curves[name].loss)
+
+
+def icl_score(axes: Axes, results: Results, name: str) -> None:
+    """ICL score, the other models faint behind it."""
+    for other, curves in results.curves.items():
+        if other != name:
+            shown = seen(curves)
+            axes.plot(curves.tokens[shown], curves.icl_score[shown], color=FAINT, linewidth=0.7)
+    _line(axes, results, name, results.curves[name].icl_score)
+
+
+def head_score(score: str, label_from: float | None = None) -> Cell:
+    """A score of every head, labelled layer.head where it ends at `label_from` or higher."""
+
+    def draw(axes: Axes, results: Results, name: str) -> None:
+        _heads(axes, results, name, results.curves[name].heads, score, label_from)
+
+    return draw
+
+
+def head_ablation(effect: str, label_from: float | None = None) -> Cell:
+    """What setting each head to zero does, as a column of the ablation table."""
+
+    def draw(axes: Axes, results: Results, name: str) -> None:
+        rows = results.ablations[name].heads.filter(pl.col("kind") == "zero")
+        axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
+        _heads(axes, results, name, rows, effect, label_from)
+
+    return draw
+
+
+def pca(axes: Axes, results: Results, name: str) -> None:
+    """The model's path through the first two components; thick inside its band."""
+    scores = results.loss_space.scores.filter(pl.col("fitted"))
+    for _, path in scores.group_by("model", maintain_order=True):
+        axes.plot(path["pc1"], path["pc2"], color=FAINT, linewidth=0.6)
+    own = scores.filter(pl.col("model") == name)
+    color = looks(results.config.models)[name].color
+    axes.plot(own["pc1"], own["pc2"], color=color, linewidth=1.1)
+    axes.plot(own["pc1"][-1], own["pc2"][-1], marker="o", markersize=3, color=color)
+    band = results.metrics[name]["band_tokens"]
+    if band:
+        inside = own.filter(pl.col("tokens").is_between(*band))
+        axes.plot(inside["pc1"], inside["pc2"], color=color, linewidth=3, alpha=0.6)
+
+
+def loss_map(axes: Axes, results: Results, name: str) -> None:
+    """Loss over index and training."""
+    found = results.loss_map(name)
+    if found is None:
+        return
+    axes.pcolormesh(found.tokens, found.index, found.loss.T, cmap="viridis_r", rasterized=True)
+    axes.set_yscale("log")
+
+
+def index_derivative(axes: Axes, results: Results, name: str) -> None:
+    """Derivative of the loss by ln(index): blue where the loss falls with more context."""
+    found = results.loss_map(name)
+    if found is None:
+        return
+    _diverging(axes, found.tokens, found.index, found.by_index, 0.4)
+
+
+def token_derivative(axes: Axes, results: Results, name: str) -> None:
+    """Derivative of the loss by ln(tokens trained): blue where training helps."""
+    found = results.loss_map(name)
+    if found is None:
+        return
+    _diverging(axes, found.tokens, found.index, found.by_tokens, 1.0)
+
+
+def _diverging(
+    axes: Axes, tokens: np.ndarray, index: np.ndarray, value: np.ndarray, limit: float
+) -> None:
+    norm = TwoSlopeNorm(0.0, -limit, limit)
+    axes.pcolormesh(tokens, index, value.T, cmap="RdBu_r", norm=norm, rasterized=True)
+    axes.set_yscale("log")
+
+
+def _line(axes: Axes, results: Results, name: str, values: np.ndarray) -> None:
+    curves = results.curves[name]
+    shown = seen(curves)
+    color = looks(results.config.models)[name].color
+    axes.plot(curves.tokens[shown], values[shown], color=color)
+    mark_band(axes, results.metrics[name]["band_tokens"])
+
+
+def _heads(
+    axes: Axes,
+    results: Results,
+    name: str,
+    rows: pl.DataFrame,
+    column: str,
+    label_from: float | None,
+) -> None:
+    """A line for each head, darker in earlier layers, with the model's band."""
+    n_layers = results.config.models[name].n_layers
+    mark_band(axes, results.metrics[name]["band_tokens"])
+    trained = rows.filter((pl.col("tokens") > 0) & pl.col(column).is_not_null())
+    for (layer, head), line in trained.group_by("layer", "head", maintain_order=True):
+        shade = layer_color(int(layer), n_layers)  # pyright: ignore[reportArgumentType]
+        axes.plot(line["tokens"], line[column], color=shade, linewidth=1.1)
+        if label_from is not None and abs(line[column][-1]) >= label_from:
+            axes.annotate(
+                f"{layer}.{head}",
+                (line["tokens"][-1], line[column][-1]),
+                xytext=(2, 0),
+                textcoords="offset points",
+                fontsize=7,
+                color=shade,
+                va="center",
+                annotation_clip=False,
+            )

@@ -1,0 +1,50 @@
+"""What the weights say of a head against what it does on probes."""
+
+import matplotlib.pyplot as plt
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from induction.report.results import Results
+from induction.report.style import FAINT, looks
+
+
+def weights_against_probes(results: Results) -> Figure:
+    """Every head of every model at the end of training: OV against copying, QK against prefix
+    matching."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
+    _scatter(left, results, "ov_eigenvalue", "copying")
+    left.set_xlabel("OV eigenvalue score (weights)")
+    left.set_ylabel("copying score (random tokens)")
+    _scatter(right, results, "qk_eigenvalue", "prefix_matching")
+    right.set_xlabel("QK eigenvalue score (weights)")
+    right.set_ylabel("prefix-matching score (random tokens)")
+    return figure
+
+
+def _scatter(axes: Axes, results: Results, x: str, y: str) -> None:
+    style = looks(results.config.models)
+    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+    for name, curves in results.curves.items():
+        last = curves.last_heads.filter(pl.col(x).is_not_null())
+        if last.is_empty():
+            continue
+        axes.scatter(
+            last[x],
+            last[y],
+            color=style[name].color,
+            s=16,
+            marker={1: "o", 2: "s", 3: "^"}.get(results.config.models[name].n_layers, "D"),
+        )
+        top = last.sort(y, descending=True).row(0, named=True)
+        if top["prefix_matching"] >= results.config.head_kinds.prefix_matching:
+            axes.annotate(
+                f"{name} {top['layer']}.{top['head']}",
+                (top[x], top[y]),
+                xytext=(-4, 0),
+                textcoords="offset points",
+                fontsize=7,
+                color=style[name].color,
+                ha="right",
+                va="center",
+            )

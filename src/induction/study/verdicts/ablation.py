@@ -1,0 +1,62 @@
+"""Argument 3: taking the induction heads out takes the in-context learning away."""
+
+from collections.abc import Sequence
+
+from induction.config import Verdicts as Thresholds
+from induction.study.summary import ModelSummary
+from induction.study.verdicts.verdict import Check, Verdict, outcome
+
+
+def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
+    """Every model with induction heads and a gain over its one-layer control is asked."""
+    checks = [
+        check
+        for s in summaries
+        if s.attribution and not s.entry.smeared_keys
+        for check in (_most_goes(s, thresholds), _others_matter_less(s, thresholds))
+        if check
+    ]
+    return Verdict(
+        argument=3,
+        title="Direct ablation",
+        claim="Taking out the induction heads takes away most of what the model gained in "
+        "in-context learning; taking out as many other heads does not.",
+        rule="In every plain model that has induction heads, setting all of them to zero takes "
+        f"away at least {thresholds.min_removed:.0%} of the ICL score gained over the one-layer "
+        "model of the same kind, with the lower end of the 95 % interval above that; and as many "
+        "other heads, drawn at random and matched by layer, take away less than that on average.",
+        evidence="causal",
+        paper_strength="strong for small attention-only models; strong for some and medium for "
+        "most of in-context learning in small models with MLPs; not done for large ones; causal",
+        outcome=outcome(bool(checks), checks),
+        checks=tuple(checks),
+    )
+
+
+def _most_goes(s: ModelSummary, thresholds: Thresholds) -> Check:
+    assert s.attribution is not None
+    removed = s.attribution.induction
+    return Check(
+        question="without its induction heads, most of the ICL gain is gone",
+        models=(s.name, s.attribution.control),
+        numbers={
+            "icl_gain": s.attribution.gain,
+            "removed_share": removed.share,
+            "removed_low": removed.low,
+            "removed_high": removed.high,
+        },
+        held=removed.low >= thresholds.min_removed,
+    )
+
+
+def _others_matter_less(s: ModelSummary, thresholds: Thresholds) -> Check | None:
+    assert s.attribution is not None
+    mean = s.attribution.random_mean
+    if mean is None:
+        return None
+    return Check(
+        question="without as many other heads, most of the ICL gain stays",
+        models=(s.name, s.attribution.control),
+        numbers={"removed_share": mean, "draws": float(len(s.attribution.random))},
+        held=mean < thresholds.min_removed,
+    )

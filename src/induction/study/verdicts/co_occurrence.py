@@ -1,0 +1,79 @@
+"""Argument 1: prefix-matching heads form when in-context learning improves abruptly."""
+
+from collections.abc import Sequence
+from math import log
+
+from induction.config import Verdicts as Thresholds
+from induction.study.summary import ModelSummary
+from induction.study.verdicts.verdict import Check, Verdict, outcome
+
+
+def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
+    """Argument 1: prefix-matching heads form when in-context learning improves abruptly."""
+    plain = [s for s in summaries if not s.entry.smeared_keys]
+    controls = [s for s in plain if s.entry.n_layers == 1]
+    deeper = [s for s in plain if s.entry.n_layers > 1]
+    checks = [
+        *(_no_change(s) for s in controls),
+        _some_change(deeper),
+        *(_together(s, thresholds.max_lag) for s in summaries if s not in controls),
+    ]
+    return Verdict(
+        argument=1,
+        title="Co-occurrence",
+        claim="Induction heads form in the same narrow window of training in which in-context "
+        "learning improves abruptly; models that cannot form them show neither.",
+        rule="No plain one-layer model has a phase change or a prefix-matching head; at least one "
+        "deeper plain model has a phase change; and every other model has both or neither, with "
+        f"the heads half formed inside the band or within {thresholds.max_lag} e-folds of it. "
+        f"A head counts from a score of {thresholds.head_score}.",
+        evidence="correlational",
+        paper_strength="medium at all sizes, correlational",
+        outcome=outcome(bool(controls and deeper), checks),
+        checks=tuple(checks),
+    )
+
+
+def _some_change(deeper: Sequence[ModelSummary]) -> Check:
+    return Check(
+        question="a phase change in at least one plain model of two or more layers",
+        models=tuple(s.name for s in deeper),
+        numbers={"models_with_change": float(sum(s.change is not None for s in deeper))},
+        held=any(s.change for s in deeper),
+    )
+
+
+def _no_change(s: ModelSummary) -> Check:
+    return Check(
+        question="no phase change and no prefix-matching head in one layer",
+        models=(s.name,),
+        numbers={
+            "onset_tokens": s.change.onset_tokens if s.change else None,
+            "max_prefix_matching": s.max_prefix_matching,
+        },
+        held=s.change is None and s.heads_formed_tokens is None,
+    )
+
+
+def _together(s: ModelSummary, max_lag: float) -> Check:
+    lag = None
+    if s.change and s.heads_formed_tokens:
+        lag = _distance(s.heads_formed_tokens, s.change.band_tokens)
+    neither = s.change is None and s.heads_formed_tokens is None
+    return Check(
+        question="phase change and prefix-matching heads together, or neither",
+        models=(s.name,),
+        numbers={
+            "onset_tokens": s.change.onset_tokens if s.change else None,
+            "heads_formed_tokens": s.heads_formed_tokens,
+            "lag": lag,
+        },
+        held=neither or (lag is not None and abs(lag) <= max_lag),
+    )
+
+
+def _distance(tokens: float, band: tuple[float, float]) -> float:
+    """Distance to a band in e-folds: 0 inside it, negative before it."""
+    if tokens < band[0]:
+        return log(tokens / band[0])
+    return max(0.0, log(tokens / band[1]))

@@ -1,0 +1,73 @@
+"""Argument 2: making induction heads easier to form brings the change, or brings it earlier."""
+
+from collections.abc import Sequence
+
+from induction.config import Verdicts as Thresholds
+from induction.study.summary import ModelSummary
+from induction.study.verdicts.verdict import Check, Verdict, outcome
+
+
+def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
+    """Argument 2: making induction heads easier to form brings the change where it was not,
+    or brings it earlier."""
+    pairs = [
+        (s, plain)
+        for s in summaries
+        if s.entry.smeared_keys
+        for plain in summaries
+        if not plain.entry.smeared_keys and _same_but_for_keys(s, plain)
+    ]
+    checks = [
+        _appears(s, plain, thresholds.min_icl_gain)
+        if s.entry.n_layers == 1
+        else _comes_earlier(s, plain)
+        for s, plain in pairs
+    ]
+    return Verdict(
+        argument=2,
+        title="Co-perturbation",
+        claim="Smeared keys, which let one layer do the previous-token head's work, bring the "
+        "phase change to one-layer models and bring it earlier in deeper ones.",
+        rule="With one layer, the smeared model has a phase change, the plain one has none, and "
+        f"the smeared one ends at least {thresholds.min_icl_gain} nats better in ICL score; with "
+        "more layers, the smeared model's onset comes after fewer tokens than the plain one's. "
+        "Each smeared model is compared with every plain model of the same depth and kind.",
+        evidence="interventional",
+        paper_strength="medium for small models, weak for large ones, interventional",
+        outcome=outcome(any(s.entry.n_layers == 1 for s, _ in pairs), checks),
+        checks=tuple(checks),
+    )
+
+
+def _same_but_for_keys(a: ModelSummary, b: ModelSummary) -> bool:
+    def kind(s: ModelSummary) -> tuple:
+        return (s.entry.n_layers, s.entry.attn_only, s.entry.optimizer)
+
+    return kind(a) == kind(b)
+
+
+def _appears(smeared: ModelSummary, plain: ModelSummary, min_gain: float) -> Check:
+    gain = plain.icl_score - smeared.icl_score
+    return Check(
+        question="phase change with smeared keys and none without, and a better ICL score",
+        models=(smeared.name, plain.name),
+        numbers={
+            "onset_tokens": smeared.change.onset_tokens if smeared.change else None,
+            "plain_onset_tokens": plain.change.onset_tokens if plain.change else None,
+            "icl_gain": gain,
+        },
+        held=smeared.change is not None and plain.change is None and gain >= min_gain,
+    )
+
+
+def _comes_earlier(smeared: ModelSummary, plain: ModelSummary) -> Check:
+    a, b = smeared.change, plain.change
+    return Check(
+        question="phase change earlier with smeared keys, or only with them",
+        models=(smeared.name, plain.name),
+        numbers={
+            "onset_tokens": a.onset_tokens if a else None,
+            "plain_onset_tokens": b.onset_tokens if b else None,
+        },
+        held=a is not None and (b is None or a.onset_tokens < b.onset_tokens),
+    )

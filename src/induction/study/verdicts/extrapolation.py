@@ -1,0 +1,48 @@
+"""Argument 6: what holds for small models varies smoothly with size, so it may hold for large."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import log
+
+from induction.config import Verdicts as Thresholds
+from induction.study.summary import ModelSummary
+from induction.study.verdicts.verdict import Check, Verdict, outcome
+
+
+def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
+    """Neighbouring depths of the plain attention-only series are compared; seeds do not count."""
+    series = {
+        s.entry.n_layers: s
+        for s in reversed(summaries)
+        if s.entry.attn_only and not s.entry.smeared_keys and s.change
+    }
+    depths = sorted(series)
+    checks = [_close(series[small], series[large], thresholds) for small, large in pairwise(depths)]
+    enough = len(depths) >= thresholds.min_depths
+    return Verdict(
+        argument=6,
+        title="Extrapolation",
+        claim="The measures vary continuously from small to large models, which suggests that the "
+        "same mechanism is at work in both.",
+        rule=f"At least {thresholds.min_depths} depths of plain attention-only models have a phase "
+        f"change, and from each to the next the onset moves by at most {thresholds.max_lag} "
+        f"e-folds of tokens and the ICL score by at most {thresholds.max_icl_step} nats. Fewer "
+        "depths are too short a series to extrapolate from.",
+        evidence="analogy",
+        paper_strength="analogy, for large models only",
+        outcome=outcome(enough, checks),
+        checks=tuple(checks),
+    )
+
+
+def _close(small: ModelSummary, large: ModelSummary, thresholds: Thresholds) -> Check:
+    assert small.change is not None
+    assert large.change is not None
+    lag = log(large.change.onset_tokens / small.change.onset_tokens)
+    step = large.icl_score - small.icl_score
+    return Check(
+        question="onset and ICL score change little from one depth to the next",
+        models=(small.name, large.name),
+        numbers={"lag": lag, "icl_step": step},
+        held=abs(lag) <= thresholds.max_lag and abs(step) <= thresholds.max_icl_step,
+    )
