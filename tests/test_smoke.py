@@ -70,11 +70,15 @@ def test_every_output_is_there(study):
     config = load_config(study.root / "params.yaml")
     metrics = json.loads((study.root / "data/results/metrics.json").read_text())["models"]
     assert set(metrics) == set(config.models)
+    for name in ("details.json", "pca.json", "pca.parquet", "pca_tokens.parquet", "windows.csv"):
+        assert (study.root / "data" / "results" / name).is_file()
     for model in config.models:
         assert (study.root / f"data/results/curves/{model}.csv").is_file()
+        assert (study.root / f"data/measurements/{model}/circuits.parquet").is_file()
+        assert (study.root / f"data/ablations/{model}/sets.parquet").is_file()
         assert len(study.manifest(model)["files"]) == config.snapshots.count + 1
     verdicts = json.loads((study.root / "data/results/verdicts.json").read_text())
-    assert [verdict["argument"] for verdict in verdicts] == [1, 2]
+    assert [verdict["argument"] for verdict in verdicts] == [1, 2, 3, 5, 6]
     assert (study.root / "reports/_output/report.pdf").read_bytes().startswith(b"%PDF")
     assert "all done" in study.first_output
 
@@ -121,11 +125,14 @@ def test_a_changed_model_retrains_alone(study):
     output = study.run("dvc", "repro")
     assert "Running stage 'train@attn-2l-s1'" in output
     assert "Running stage 'measure@attn-2l-s1'" in output
+    assert "Running stage 'ablate@attn-2l-s1'" in output
+    assert "Running stage 'pca'" in output
     assert "Running stage 'summarize'" in output
     assert "Running stage 'report'" in output
     for model in others:
         assert f"Running stage 'train@{model}'" not in output
         assert f"Running stage 'measure@{model}'" not in output
+        assert f"Running stage 'ablate@{model}'" not in output
     assert {model: study.manifest(model) for model in others} == before
     assert study.manifest("attn-2l-s1") != old
     assert "Running stage" not in study.run("dvc", "repro")
