@@ -22,7 +22,7 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
         claim="Taking out the induction heads takes away most of what the model gained in "
         "in-context learning; taking out as many other heads does not.",
         rule="In every plain model that has induction heads, setting all of them to zero takes "
-        f"away at least {thresholds.min_removed:.0%} of the ICL score gained over the one-layer "
+        f"away at least {100 * thresholds.min_removed:.0f} % of the ICL score gained over the one-layer "
         "model of the same kind, with the lower end of the 95 % interval above that; and as many "
         "other heads, drawn at random and matched by layer, take away less than that on average.",
         evidence="causal",
