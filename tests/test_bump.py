@@ -2,17 +2,9 @@
 
 import numpy as np
 import pytest
+from made_curves import NOISE, POWER, TOKENS, X, step
 
 from induction.study.bump import Bump, find_bumps
-
-TOKENS = np.concatenate([[0], 4e5 * np.expm1(np.linspace(0.05, np.log1p(25), 59))])
-X = np.log(np.maximum(TOKENS, 1.0))
-POWER = 3.0 + 2.0 * (np.maximum(TOKENS, 1.0) / 1e5) ** -0.4
-NOISE = np.random.default_rng(0).standard_normal(len(TOKENS))
-
-
-def step(at: float, drop: float, width: float) -> np.ndarray:
-    return -drop / (1.0 + np.exp(-(X - np.log(at)) / width))
 
 
 def bumps(loss: np.ndarray) -> tuple[Bump, ...]:

@@ -3,24 +3,11 @@
 import numpy as np
 import pytest
 from built_models import induction_model, random_model
+from made_curves import RULE, TOKENS, X
 from test_measure import evaluate
 
-from induction.config import PhaseChange as Rule
 from induction.measure import prefix_matching
 from induction.study.lag import Lag, find_lag, rise_onset
-
-RULE = Rule(
-    bandwidth=0.15,
-    min_slope=0.3,
-    band_fraction=0.5,
-    min_drop=0.15,
-    min_tokens=100_000,
-    min_bump=0.01,
-    min_steepening=0.1,
-    resamples=100,
-)
-TOKENS = np.concatenate([[0], 4e5 * np.expm1(np.linspace(0.05, np.log1p(25), 59))])
-X = np.log(np.maximum(TOKENS, 1.0))
 
 
 def rise(at: float, height: float, width: float = 0.1) -> np.ndarray:

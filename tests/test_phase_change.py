@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from made_curves import RULE, TOKENS, step
 
-from induction.config import PhaseChange as Rule
 from induction.study.phase_change import (
     around_peak,
     find_phase_change,
@@ -11,24 +11,6 @@ from induction.study.phase_change import (
     make_smoother,
     onset_interval,
 )
-
-RULE = Rule(
-    bandwidth=0.15,
-    min_slope=0.3,
-    band_fraction=0.5,
-    min_drop=0.15,
-    min_tokens=100_000,
-    min_bump=0.01,
-    min_steepening=0.1,
-    resamples=100,
-)
-TOKENS = np.concatenate([[0], 4e5 * np.expm1(np.linspace(0.05, np.log1p(20), 60))])
-
-
-def step(at: float, drop: float, width: float) -> np.ndarray:
-    """A fall by `drop` nats around `at` tokens; `width` in e-folds."""
-    x = np.log(np.maximum(TOKENS, 1.0))
-    return -drop / (1.0 + np.exp(-(x - np.log(at)) / width))
 
 
 def test_a_sharp_change_is_found_where_it_is():

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from made_curves import TOKENS, X
 
 from induction.study.turn import Turn, find_turn
 
-TOKENS = np.concatenate([[0], 4e5 * np.expm1(np.linspace(0.05, np.log1p(25), 59))])
-X = np.log(np.maximum(TOKENS, 1.0))
 BAND = (3e6, 4.5e6)
 MIDDLE = np.log(3.67e6)
 

@@ -2,24 +2,12 @@
 
 import numpy as np
 import pytest
+from made_curves import RULE, TOKENS, X
 
-from induction.config import PhaseChange as Rule
 from induction.errors import StudyError
 from induction.study.phase_change import find_phase_change
 from induction.study.windows import icl_windows
 
-RULE = Rule(
-    bandwidth=0.15,
-    min_slope=0.3,
-    band_fraction=0.5,
-    min_drop=0.15,
-    min_tokens=100_000,
-    min_bump=0.01,
-    min_steepening=0.1,
-    resamples=100,
-)
-TOKENS = np.concatenate([[0], 4e5 * np.expm1(np.linspace(0.05, np.log1p(25), 59))])
-X = np.log(np.maximum(TOKENS, 1.0))
 CHANGE = 1.0 / (1.0 + np.exp(-(X - np.log(3e6)) / 0.1))
 PER_INDEX = 5.0 - 0.5 * CHANGE[:, None] * np.log(np.arange(1, 257))[None, :]
 

@@ -22,7 +22,7 @@ def ablated_sets(results: Results) -> str:
                 " ".join(found["heads"]),
                 _removed(found["induction"]),
                 _removed(found["previous_token"]),
-                f"{percent(min(random))} – {percent(max(random))}" if random else "–",
+                f"{percent(min(random))} to {percent(max(random))}" if random else "–",
             )
         )
     return markdown_table(
@@ -43,7 +43,7 @@ def ablated_sets(results: Results) -> str:
 def _removed(removed: dict | None) -> str:
     if removed is None:
         return "–"
-    interval = f"{percent(removed['low'])} – {percent(removed['high'])}"
+    interval = f"{percent(removed['low'])} to {percent(removed['high'])}"
     return f"{percent(removed['share'])} ({interval})"
 
 
@@ -124,7 +124,7 @@ def _code(text: str) -> str:
 def windows(results: Results) -> str:
     """Range of the ICL score and of the onset over all pairs of windows."""
     return markdown_table(
-        ("model", "ICL score, lowest – highest", "onset, earliest – latest", "pairs with a change"),
+        ("model", "ICL score", "onset", "pairs with a change"),
         "lrrr",
         (_window_row(name, rows) for (name,), rows in _by_model(results.windows)),
     )
@@ -139,8 +139,8 @@ def _window_row(name: object, rows: pl.DataFrame) -> tuple[str, str, str, str]:
     found = [short_tokens(onset) for onset in sorted(onsets.to_list())]
     return (
         f"`{name}`",
-        f"{number(scores[0])} – {number(scores[-1])}",
-        f"{found[0]} – {found[-1]}" if found else "–",
+        f"{number(scores[0])} to {number(scores[-1])}",
+        f"{found[0]} to {found[-1]}" if found else "–",
         f"{len(onsets)} of {len(rows)}",
     )
 

@@ -137,7 +137,7 @@ def _quantity(key: str, value: float | None) -> str:
 
 
 def _interval(ends: list[float] | None) -> str:
-    return "–" if ends is None else f"{short_tokens(ends[0])} – {short_tokens(ends[1])}"
+    return "–" if ends is None else f"{short_tokens(ends[0])} to {short_tokens(ends[1])}"
 
 
 def _with_interval(value: float | None, ends: list[float] | None) -> str:

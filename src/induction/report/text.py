@@ -22,7 +22,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def percent(share: float | None) -> str:
     """A share as a whole percentage; None → –."""
-    return "–" if share is None else f"{100 * share:.0f} %".replace("-", "−")
+    return "–" if share is None else f"{100 * share:.0f}\u00a0%".replace("-", "−")
 
 
 def names(models: Sequence[str]) -> str:

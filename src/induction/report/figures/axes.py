@@ -15,7 +15,7 @@ from induction.report.text import short_tokens
 from induction.study.curves import Curves
 
 _COLUMNS = 4
-_LABEL_INCHES = 0.15
+LABEL_INCHES = 0.15
 
 
 def draw_all(
@@ -35,7 +35,7 @@ def draw_all(
     right = max(x for x, _ in ends.values())
     axes.set_xlim(first, right)
     low, high = axes.get_ylim()
-    for name, (x, y), place in spread(ends, (high - low) * _LABEL_INCHES / inches, low):
+    for name, (x, y), place in spread(ends, (high - low) * LABEL_INCHES / inches, low):
         axes.annotate(
             name,
             (x, y),
@@ -46,6 +46,34 @@ def draw_all(
             va="center",
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5, "shrinkA": 0},
+        )
+
+
+def label_left(
+    axes: Axes,
+    ends: dict[str, tuple[float, float]],
+    labels: dict[str, tuple[str, tuple[float, float, float]]],
+    place_x: Callable[[float], float],
+    inches: float,
+    fontsize: float,
+) -> None:
+    """Write text and colour of `labels` to the left of their points, spread so that none overlap.
+
+    place_x: from a point's x to that of its label's right end. inches: height of the axes.
+    """
+    low, high = axes.get_ylim()
+    for name, end, place in spread(ends, (high - low) * LABEL_INCHES / inches):
+        text, color = labels[name]
+        axes.annotate(
+            text,
+            end,
+            xytext=(place_x(end[0]), place),
+            textcoords="data",
+            fontsize=fontsize,
+            color=color,
+            ha="right",
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5},
         )
 
 

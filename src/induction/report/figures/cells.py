@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
+from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.ticker import FuncFormatter
 
 from induction.report.figures.axes import layer_color, mark_band, seen
 from induction.report.results import Results
@@ -65,36 +66,40 @@ def pca(axes: Axes, results: Results, name: str) -> None:
 
 
 def loss_map(axes: Axes, results: Results, name: str) -> None:
-    """Loss over index and training."""
-    found = results.loss_map(name)
-    if found is None:
-        return
-    axes.pcolormesh(found.tokens, found.index, found.loss.T, cmap="viridis_r", rasterized=True)
-    axes.set_yscale("log")
+    """Loss over index and training, on one scale for all models."""
+    maps = [found for model in results.curves if (found := results.loss_map(model))]
+    low = min((float(found.loss.min()) for found in maps), default=0.0)
+    high = max((float(found.loss.max()) for found in maps), default=1.0)
+    _heat(axes, results, name, "loss", "viridis_r", Normalize(low, high))
 
 
 def index_derivative(axes: Axes, results: Results, name: str) -> None:
     """Derivative of the loss by ln(index): blue where the loss falls with more context."""
-    found = results.loss_map(name)
-    if found is None:
-        return
-    _diverging(axes, found.tokens, found.index, found.by_index, 0.4)
+    _heat(axes, results, name, "by_index", "RdBu_r", TwoSlopeNorm(0.0, -0.4, 0.4))
 
 
 def token_derivative(axes: Axes, results: Results, name: str) -> None:
     """Derivative of the loss by ln(tokens trained): blue where training helps."""
+    _heat(axes, results, name, "by_tokens", "RdBu_r", TwoSlopeNorm(0.0, -1.0, 1.0))
+
+
+def _heat(
+    axes: Axes, results: Results, name: str, field: str, colors: str, scale: Normalize
+) -> None:
     found = results.loss_map(name)
     if found is None:
+        _undefined(axes)
         return
-    _diverging(axes, found.tokens, found.index, found.by_tokens, 1.0)
-
-
-def _diverging(
-    axes: Axes, tokens: np.ndarray, index: np.ndarray, value: np.ndarray, limit: float
-) -> None:
-    norm = TwoSlopeNorm(0.0, -limit, limit)
-    axes.pcolormesh(tokens, index, value.T, cmap="RdBu_r", norm=norm, rasterized=True)
+    value = getattr(found, field)
+    axes.pcolormesh(found.tokens, found.index, value.T, cmap=colors, norm=scale, rasterized=True)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda index, _: f"{index:.0f}"))
+    axes.grid(False)
+
+
+def _undefined(axes: Axes) -> None:
+    """Mark what a model does not have."""
+    axes.text(0.5, 0.5, "–", ha="center", va="center", transform=axes.transAxes, color="#777777")
 
 
 def _line(axes: Axes, results: Results, name: str, values: np.ndarray) -> None:
@@ -115,8 +120,11 @@ def _heads(
 ) -> None:
     """A line for each head, darker in earlier layers, with the model's band."""
     n_layers = results.config.models[name].n_layers
-    mark_band(axes, results.metrics[name]["band_tokens"])
     trained = rows.filter((pl.col("tokens") > 0) & pl.col(column).is_not_null())
+    if trained.is_empty():
+        _undefined(axes)
+        return
+    mark_band(axes, results.metrics[name]["band_tokens"])
     for (layer, head), line in trained.group_by("layer", "head", maintain_order=True):
         shade = layer_color(int(layer), n_layers)  # pyright: ignore[reportArgumentType]
         axes.plot(line["tokens"], line[column], color=shade, linewidth=1.1)

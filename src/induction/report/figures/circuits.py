@@ -5,6 +5,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from induction.report.figures.axes import label_left
 from induction.report.results import Results
 from induction.report.style import FAINT, looks
 
@@ -25,6 +26,7 @@ def weights_against_probes(results: Results) -> Figure:
 def _scatter(axes: Axes, results: Results, x: str, y: str) -> None:
     style = looks(results.config.models)
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+    ends, labels = {}, {}
     for name, curves in results.curves.items():
         last = curves.last_heads.filter(pl.col(x).is_not_null())
         if last.is_empty():
@@ -38,13 +40,7 @@ def _scatter(axes: Axes, results: Results, x: str, y: str) -> None:
         )
         top = last.sort(y, descending=True).row(0, named=True)
         if top["prefix_matching"] >= results.config.head_kinds.prefix_matching:
-            axes.annotate(
-                f"{name} {top['layer']}.{top['head']}",
-                (top[x], top[y]),
-                xytext=(-4, 0),
-                textcoords="offset points",
-                fontsize=7,
-                color=style[name].color,
-                ha="right",
-                va="center",
-            )
+            ends[name] = (top[x], top[y])
+            labels[name] = (f"{name} {top['layer']}.{top['head']}", style[name].color)
+    left, right = axes.get_xlim()
+    label_left(axes, ends, labels, lambda x: x - 0.06 * (right - left), inches=3.0, fontsize=7)

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from induction.report.figures import cells
-from induction.report.figures.axes import panels_of_models, token_axis
+from induction.report.figures.axes import panels_of_models, seen, token_axis
 from induction.report.figures.cells import Cell
 from induction.report.results import Results
 from induction.report.style import looks
@@ -22,19 +22,30 @@ _ROWS: tuple[tuple[str, Cell], ...] = (
 )
 
 
+def loss_maps(results: Results) -> Figure:
+    """One panel a model: the loss over training and index."""
+    return _maps(results, cells.loss_map, "loss (nats)")
+
+
 def index_derivatives(results: Results) -> Figure:
     """One panel a model: derivative of the loss by ln(index) over training and index."""
-    return panels_of_models(results, cells.index_derivative, "index in context")
+    return _maps(results, cells.index_derivative, "nats per e-fold of the index")
 
 
 def token_derivatives(results: Results) -> Figure:
     """One panel a model: derivative of the loss by ln(tokens) over training and index."""
-    return panels_of_models(results, cells.token_derivative, "index in context")
+    return _maps(results, cells.token_derivative, "nats per e-fold of tokens")
 
 
-def loss_maps(results: Results) -> Figure:
-    """One panel a model: the loss over training and index."""
-    return panels_of_models(results, cells.loss_map, "index in context")
+def _maps(results: Results, draw: Cell, unit: str) -> Figure:
+    """Heat maps with one colour bar; all panels share their scale."""
+    figure = panels_of_models(results, draw, "index in context")
+    meshes = [mesh for axes in figure.axes for mesh in axes.collections]
+    if meshes:
+        bar = figure.colorbar(meshes[0], ax=figure.axes, shrink=0.7, pad=0.02, extend="both")
+        bar.set_label(unit, fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+    return figure
 
 
 def model_analysis_table(results: Results) -> Figure:
@@ -48,12 +59,14 @@ def model_analysis_table(results: Results) -> Figure:
         squeeze=False,
     )
     style = looks(results.config.models)
+    trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
     for row, (label, draw) in zip(grid, _ROWS, strict=True):
         for name, axes in zip(names, row, strict=True):
             draw(axes, results, name)
             if draw is not cells.pca:
                 token_axis(axes, "", ticks=(1.0,))
-            axes.tick_params(labelsize=5, labelbottom=row is grid[-1])
+                axes.set_xlim(min(tokens[0] for tokens in trained), max(t[-1] for t in trained))
+            axes.tick_params(labelsize=5, labelbottom=draw is _ROWS[-1][1])
         row[0].set_ylabel(label, fontsize=7)
     for name, axes in zip(names, grid[0], strict=True):
         axes.set_title(name, color=style[name].color, fontsize=8, fontweight="bold")

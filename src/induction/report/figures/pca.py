@@ -4,8 +4,10 @@ import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.figure import Figure
 
+from induction.report.figures.axes import label_left
 from induction.report.results import Results
 from induction.report.style import looks
+from induction.report.text import percent
 
 
 def trajectories(results: Results) -> Figure:
@@ -13,6 +15,7 @@ def trajectories(results: Results) -> Figure:
     style = looks(results.config.models)
     space = results.loss_space
     figure, axes = plt.subplots(figsize=(7, 4.6))
+    ends = {}
     for name in results.config.models:
         path = space.scores.filter((pl.col("model") == name) & pl.col("fitted"))
         look = style[name]
@@ -21,17 +24,13 @@ def trajectories(results: Results) -> Figure:
         if band:
             inside = path.filter(pl.col("tokens").is_between(*band))
             axes.plot(inside["pc1"], inside["pc2"], color=look.color, linewidth=4, alpha=0.45)
-        axes.annotate(
-            name,
-            (path["pc1"][-1], path["pc2"][-1]),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=8,
-            color=look.color,
-            va="center",
-        )
+        ends[name] = (path["pc1"][-1], path["pc2"][-1])
+    left = min(x for x, _ in ends.values())
+    width = axes.get_xlim()[1] - left
+    labels = {name: (name, style[name].color) for name in ends}
+    label_left(axes, ends, labels, lambda _: left - 0.06 * width, inches=4.0, fontsize=8)
     shares = space.explained_variance
-    axes.set_xlabel(f"component 1 ({shares[0]:.0%} of the variance)")
-    axes.set_ylabel(f"component 2 ({shares[1]:.0%})")
-    axes.margins(x=0.12)
+    axes.set_xlabel(f"component 1 ({percent(shares[0])} of the variance)")
+    axes.set_ylabel(f"component 2 ({percent(shares[1])})")
+    axes.set_xlim(left - 0.18 * width)
     return figure

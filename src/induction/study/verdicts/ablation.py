@@ -22,9 +22,9 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
         claim="Taking out the induction heads takes away most of what the model gained in "
         "in-context learning; taking out as many other heads does not.",
         rule="In every plain model that has induction heads, setting all of them to zero takes "
-        f"away at least {100 * thresholds.min_removed:.0f} % of the ICL score gained over the one-layer "
-        "model of the same kind, with the lower end of the 95 % interval above that; and as many "
-        "other heads, drawn at random and matched by layer, take away less than that on average.",
+        f"away at least {100 * thresholds.min_removed:.0f} % of the ICL score gained over the "
+        "one-layer model of the same kind, with the lower end of the 95 % interval above that; and "
+        "as many other heads, drawn at random and matched by layer, take away less on average.",
         evidence="causal",
         paper_strength="strong for small attention-only models; strong for some and medium for "
         "most of in-context learning in small models with MLPs; not done for large ones; causal",
