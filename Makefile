@@ -51,7 +51,11 @@ check: $(READY) ## lint, types, and whether the pipeline holds together
 	@ruff check
 	@ruff format --check
 	@pyright
-	@dvc repro --dry --allow-missing > /dev/null
+	@mkdir -p .scratch
+	@dvc repro --dry --allow-missing > .scratch/dry.log 2>&1 || \
+		{ grep -q "No such file or directory: .*/data/" .scratch/dry.log || { cat .scratch/dry.log; exit 1; }; }
+	@! grep -qE "^(Running stage|ERROR)" .scratch/dry.log || \
+		echo "note: dvc.lock is behind the code or the parameters: run make study and commit it"
 
 format: $(READY) ## rewrite the code in the house style
 	@ruff check --fix --quiet

@@ -1,9 +1,12 @@
 """Tables and sentences on what causes what: ablations, circuits, components, windows."""
 
+from collections.abc import Sequence
+from math import log
+
 import polars as pl
 
 from induction.report.results import Results
-from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.report.text import markdown_table, names, number, percent, short_tokens
 
 
 def ablated_sets(results: Results) -> str:
@@ -102,14 +105,21 @@ def turns(results: Results) -> str:
     )
 
 
-def heavy_tokens(results: Results, component: int, count: int) -> str:
-    """The tokens that weigh most on a component, after the text before them."""
-    rows = results.loss_space.tokens.filter(pl.col("component") == component).head(count)
+def heavy_tokens(results: Results, components: Sequence[int], count: int) -> str:
+    """The tokens that weigh most on some components, after the text before them."""
+    rows = results.loss_space.tokens.filter(
+        pl.col("component").is_in(components) & (pl.col("rank") <= count)
+    )
     return markdown_table(
-        ("weight", "token", "after"),
-        "rll",
+        ("component", "weight", "token", "after"),
+        "rrll",
         (
-            (number(row["weight"], 3), _code(row["token"]), _code(row["context"][-60:]))
+            (
+                str(row["component"]),
+                number(row["weight"], 3),
+                _code(row["token"]),
+                _code(row["context"][-50:]),
+            )
             for row in rows.iter_rows(named=True)
         ),
     )
@@ -159,6 +169,26 @@ def lag_sentence(results: Results) -> str:
         "From the onset of the ICL score to that of the best prefix-matching score, in e-folds of "
         f"tokens with 95 % intervals: {'; '.join(parts)}. Negative means that the heads came first."
     )
+
+
+def seeds_sentence(results: Results) -> str:
+    """How far the onsets of models lie apart that differ in nothing but their seed."""
+    groups: dict[tuple, list[str]] = {}
+    for name, model in results.config.models.items():
+        alike = (model.n_layers, model.attn_only, model.smeared_keys, model.optimizer, model.tokens)
+        if results.metrics[name]["onset_tokens"]:
+            groups.setdefault(alike, []).append(name)
+    sentences = []
+    for seeds in groups.values():
+        if len(seeds) > 1:
+            onsets = sorted(results.metrics[name]["onset_tokens"] for name in seeds)
+            scores = sorted(results.metrics[name]["icl_score"] for name in seeds)
+            sentences.append(
+                f"{names(seeds)} differ in their seed alone: their onsets lie "
+                f"{number(log(onsets[-1] / onsets[0]))} e-folds of tokens apart, their ICL scores "
+                f"at the end {number(scores[-1] - scores[0])} nats."
+            )
+    return " ".join(sentences)
 
 
 def bump_sentence(results: Results) -> str:
