@@ -21,7 +21,7 @@ setup: $(READY) ## make .venv from requirements.lock (what the others need, done
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2])'
 	@git rev-parse --git-dir > /dev/null || { echo "this must be a git checkout: use git clone"; exit 1; }
-	@echo "setting up .venv from requirements.lock: once, a few minutes, about 1.5 GB"
+	@echo "setting up .venv from requirements.lock: once, a few minutes, about 2 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -62,12 +62,12 @@ format: $(READY) ## rewrite the code in the house style
 	@ruff format --quiet
 
 preset: ## replace params.yaml by a preset: make preset NAME=smoke
-	@test -f params/$(NAME).yaml || { echo "no preset '$(NAME)': NAME is one of" $(PRESETS); exit 1; }
+	@[[ " $(PRESETS) " == *" $(NAME) "* ]] || { echo "no preset '$(NAME)': NAME is one of" $(PRESETS); exit 1; }
 	@git diff --quiet HEAD -- params.yaml || sha256sum params/*.yaml | grep -q "^$$(sha256sum < params.yaml | cut -d' ' -f1)" || { \
 		echo "params.yaml has changes of yours: commit them, or drop them: git checkout params.yaml"; \
 		exit 1; }
 	@cp params/$(NAME).yaml params.yaml
-	@echo "params.yaml is now the preset $(NAME); back with: git checkout params.yaml dvc.lock"
+	@echo "params.yaml is now the preset $(NAME); back with: git checkout HEAD params.yaml && make study"
 
 lock: $(READY) ## renew both locks from pyproject.toml (settings in [tool.uv.pip])
 	@python -m pip install --quiet uv

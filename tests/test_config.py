@@ -92,6 +92,13 @@ def test_a_bad_value_is_explained_in_one_line(tmp_path, path, value, message):
     assert "\n" not in text
 
 
+def test_a_misspelt_key_is_named_rather_than_the_one_that_it_leaves_missing(tmp_path):
+    target = tmp_path / "params.yaml"
+    target.write_text((ROOT / "params.yaml").read_text().replace("  n_ctx:", "  nctx:"))
+    with pytest.raises(StudyError, match=r"model\.nctx: unknown key: did you mean n_ctx\?"):
+        load_config(target)
+
+
 def test_a_missing_key_is_named(tmp_path):
     text = (ROOT / "params.yaml").read_text()
     target = tmp_path / "params.yaml"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,10 +71,16 @@ def test_every_output_is_there(study):
     config = load_config(study.root / "params.yaml")
     metrics = json.loads((study.root / "data/results/metrics.json").read_text())["models"]
     assert set(metrics) == set(config.models)
-    for name in ("details.json", "pca.json", "pca.parquet", "pca_tokens.parquet", "windows.csv"):
+    for name in (
+        "curves.csv",
+        "details.json",
+        "pca.json",
+        "pca.parquet",
+        "pca_tokens.parquet",
+        "windows.csv",
+    ):
         assert (study.root / "data" / "results" / name).is_file()
     for model in config.models:
-        assert (study.root / f"data/results/curves/{model}.csv").is_file()
         assert (study.root / f"data/measurements/{model}/circuits.parquet").is_file()
         assert (study.root / f"data/ablations/{model}/sets.parquet").is_file()
         assert len(study.manifest(model)["files"]) == config.snapshots.count + 1
@@ -100,7 +107,10 @@ def test_a_second_run_has_nothing_to_do(study):
 def test_dvc_shows_parameters_metrics_and_plots(study):
     assert "attn-2l.icl_score" in study.run("dvc", "metrics", "show")
     study.run("dvc", "plots", "show")
-    assert (study.root / "dvc_plots" / "index.html").is_file()
+    page = (study.root / "dvc_plots" / "index.html").read_text()
+    assert "{}" not in re.findall(r"var spec = (.*?);", page)
+    for name in ("icl_score", "loss", "prefix_matching", "previous_token"):
+        assert name in page
     shutil.rmtree(study.root / "dvc_plots")
 
 

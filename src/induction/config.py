@@ -196,7 +196,9 @@ def load_config(path: Path) -> StudyConfig:
     try:
         config = StudyConfig.model_validate_json(text)
     except ValidationError as error:
-        raise StudyError(f"{path.name}: {_explain(error.errors()[0])}") from None
+        # A misspelt key is both unknown and missing: the first says more.
+        errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        raise StudyError(f"{path.name}: {_explain(errors[0])}") from None
     for key, problem in _impossible(config):
         raise StudyError(f"{path.name}: {key}: {problem}")
     return config

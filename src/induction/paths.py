@@ -81,8 +81,10 @@ class StudyPaths:
         """The tokens that weigh most on each component."""
         return self.results / "pca_tokens.parquet"
 
-    def curve(self, model: str) -> Path:
-        return self.results / "curves" / f"{model}.csv"
+    @property
+    def curves(self) -> Path:
+        """Curves over training of all models, for DVC's plots."""
+        return self.results / "curves.csv"
 
     @property
     def timings(self) -> Path:

@@ -93,7 +93,8 @@ def split_documents(
     if len(documents) < 2:
         raise StudyError(
             f"data/raw: {len(documents)} of its documents are kept: training and validation need "
-            "at least one each: add sources, or lower corpus.min_characters"
+            "at least one each: add files, lower corpus.min_characters, or raise "
+            "corpus.max_line_length"
         )
     order = np.random.default_rng(seed).permutation(len(documents))
     n_valid = round(validation_fraction * len(documents))

@@ -80,7 +80,7 @@ def onsets(results: Results) -> str:
             (
                 f"`{name}`",
                 _with_interval(row["onset_tokens"], row["onset_interval_tokens"]),
-                _interval(row["band_tokens"]),
+                _interval(row["band_tokens"]) + ("*" if row["band_complete"] is False else ""),
                 short_tokens(row["heads_formed_tokens"]),
                 number(row["icl_score"]),
                 number(row["loss"]),

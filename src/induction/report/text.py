@@ -97,7 +97,7 @@ def _grounds(verdict: dict) -> str:
     checks = verdict["checks"]
     failed = [check for check in checks if not check["held"]]
     if verdict["outcome"] == "not tested":
-        return "The zoo lacks the models that this rule compares."
+        return "The zoo lacks the models that this rule needs."
     if not failed:
         return f"All {len(checks)} checks held."
     where = "; ".join(f"{check['question']} ({names(check['models'])})" for check in failed)

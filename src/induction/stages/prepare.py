@@ -23,6 +23,8 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     verify_folder(paths.raw)
     corpus = config.corpus
     collection = collect_documents(paths.raw, corpus.min_characters, corpus.max_line_length)
+    dropped = ", ".join(f"{n} {why}" for why, n in collection.dropped.items() if n) or "none"
+    print(f"{len(collection.documents):,} documents kept; dropped: {dropped}", flush=True)
     train, valid = split_documents(collection.documents, corpus.validation_fraction, corpus.seed)
     train_texts = [document.text for document in train]
     valid_texts = [document.text for document in valid]

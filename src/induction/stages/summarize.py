@@ -23,8 +23,8 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         sets[name] = pl.read_parquet(paths.ablations(name) / "sets.parquet")
     summaries = summarize(curves, pairs, sets, config)
     verdicts = judge(summaries, config.verdicts)
-    for name in config.models:
-        write_text(paths.curve(name), _curve_table(curves[name]).write_csv(float_precision=5))
+    table = pl.concat(_curve_table(name, own) for name, own in curves.items())
+    write_text(paths.curves, table.write_csv(float_precision=5))
     write_text(paths.windows, _windows(curves, config).write_csv(float_precision=5))
     write_json(paths.verdicts, [asdict(verdict) for verdict in verdicts])
     write_json(paths.details, {s.name: s.details() for s in summaries})
@@ -42,10 +42,11 @@ def _windows(curves: dict[str, Curves], config: StudyConfig) -> pl.DataFrame:
     )
 
 
-def _curve_table(curves: Curves) -> pl.DataFrame:
+def _curve_table(name: str, curves: Curves) -> pl.DataFrame:
     """One row for each snapshot: what DVC plots and the report's data links show."""
     return pl.DataFrame(
         {
+            "model": name,
             "tokens": curves.tokens,
             "loss": curves.loss,
             "icl_score": curves.icl_score,

@@ -60,6 +60,7 @@ class ModelSummary:
             "onset_tokens": round(change.onset_tokens) if change else None,
             "onset_interval_tokens": [round(end) for end in interval] if interval else None,
             "band_tokens": [round(end) for end in change.band_tokens] if change else None,
+            "band_complete": change.complete if change else None,
             "heads_formed_tokens": None if formed is None else round(formed),
             "lag": round(lag.lag, 4) if lag else None,
             "lag_interval": _rounded(lag.interval) if lag else None,
