@@ -36,7 +36,6 @@ def model(name: str, layers: int, onset: float | None, *, smeared: bool = False)
             tokens=8_000_000,
             seed=0,
         ),
-        trained_tokens=8_000_000,
         change=change,
         onset_interval=None,
         icl_score=-0.8 if onset else -0.1,

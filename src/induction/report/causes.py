@@ -136,12 +136,11 @@ def windows(results: Results) -> str:
     return markdown_table(
         ("model", "ICL score", "onset", "pairs with a change"),
         "lrrr",
-        (_window_row(name, rows) for (name,), rows in _by_model(results.windows)),
+        (
+            _window_row(name, rows)
+            for (name,), rows in results.windows.group_by("model", maintain_order=True)
+        ),
     )
-
-
-def _by_model(rows: pl.DataFrame):
-    return rows.group_by("model", maintain_order=True)
 
 
 def _window_row(name: object, rows: pl.DataFrame) -> tuple[str, str, str, str]:

@@ -1,6 +1,7 @@
 """Everything that the report draws on, read from the files that the study wrote."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -70,17 +71,21 @@ class Results:
     seconds: dict[str, float]
     environment: dict[str, str]
 
-    def loss_map(self, model: str) -> LossMap | None:
-        """Loss over index and training; None with too few snapshots."""
-        rule, settings, curves = self.config.phase_change, self.config.loss_maps, self.curves[model]
-        return map_loss(
-            curves.tokens,
-            curves.per_index,
-            rule.min_tokens,
-            rule.bandwidth,
-            settings.index_bandwidth,
-            settings.points,
-        )
+    @cached_property
+    def loss_maps(self) -> dict[str, LossMap | None]:
+        """Loss over index and training of every model; None with too few snapshots."""
+        rule, settings = self.config.phase_change, self.config.loss_maps
+        return {
+            name: map_loss(
+                curves.tokens,
+                curves.per_index,
+                rule.min_tokens,
+                rule.bandwidth,
+                settings.index_bandwidth,
+                settings.points,
+            )
+            for name, curves in self.curves.items()
+        }
 
 
 def load_results(paths: StudyPaths | None = None) -> Results:

@@ -36,7 +36,6 @@ class ModelSummary:
 
     name: str
     entry: Model
-    trained_tokens: int
     change: PhaseChange | None
     onset_interval: tuple[float, float] | None
     icl_score: float
@@ -125,7 +124,6 @@ def _summarize(
     return ModelSummary(
         name=name,
         entry=config.models[name],
-        trained_tokens=int(own.tokens[-1]),
         change=change,
         onset_interval=onset_interval(own.tokens, own.early, own.late, rule, rule.resamples, seed)
         if change

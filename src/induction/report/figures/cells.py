@@ -67,7 +67,7 @@ def pca(axes: Axes, results: Results, name: str) -> None:
 
 def loss_map(axes: Axes, results: Results, name: str) -> None:
     """Loss over index and training, on one scale for all models."""
-    maps = [found for model in results.curves if (found := results.loss_map(model))]
+    maps = [found for found in results.loss_maps.values() if found]
     low = min((float(found.loss.min()) for found in maps), default=0.0)
     high = max((float(found.loss.max()) for found in maps), default=1.0)
     _heat(axes, results, name, "loss", "viridis_r", Normalize(low, high))
@@ -86,7 +86,7 @@ def token_derivative(axes: Axes, results: Results, name: str) -> None:
 def _heat(
     axes: Axes, results: Results, name: str, field: str, colors: str, scale: Normalize
 ) -> None:
-    found = results.loss_map(name)
+    found = results.loss_maps[name]
     if found is None:
         _undefined(axes)
         return
