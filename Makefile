@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
-PEERS := .venv-peers
+EXTRAS := .venv-extras
 PRESETS := $(notdir $(basename $(wildcard params/*.yaml)))
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # One thread per process: independent stages and tests run side by side instead.
@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report test test-peers check format preset lock clean
+.PHONY: help setup study report test test-extras check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,14 +37,14 @@ report: $(READY) ## render the report alone, from the results there are
 test: $(READY) ## run the tests
 	@python -m pytest
 
-test-peers: $(PEERS)/.ready ## compare with TransformerLens, in an environment of its own
-	@$(PEERS)/bin/python -m pytest tests/test_transformer_lens.py
+test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens or an S3 server, in an environment of their own
+	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py
 
-$(PEERS)/.ready: requirements-peers.lock pyproject.toml
-	@echo "setting up $(PEERS) from requirements-peers.lock: once, a few minutes, about 2 GB"
-	@$(PYTHON) -m venv $(PEERS)
-	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.lock
-	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
+	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"
+	@$(PYTHON) -m venv $(EXTRAS)
+	@$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.lock
+	@$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 check: $(READY) ## lint, types, and whether the pipeline holds together
@@ -72,7 +72,7 @@ preset: ## replace params.yaml by a preset: make preset NAME=smoke
 lock: $(READY) ## renew both locks from pyproject.toml (settings in [tool.uv.pip])
 	@python -m pip install --quiet uv
 	@uv pip compile --quiet pyproject.toml --output-file requirements.lock
-	@uv pip compile --quiet pyproject.toml --extra dev --extra peers --constraint requirements.lock --output-file requirements-peers.lock
+	@uv pip compile --quiet pyproject.toml --extra dev --extra s3 --extra extras --constraint requirements.lock --output-file requirements-extras.lock
 
 clean: ## delete scratch files (outputs and the DVC cache stay)
 	rm -rf .scratch .pytest_cache .ruff_cache .hypothesis

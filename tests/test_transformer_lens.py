@@ -1,6 +1,6 @@
 """This study's models and scores against TransformerLens' on the same weights and tokens.
 
-Runs where TransformerLens is installed: `make test-peers`.
+Runs where TransformerLens is installed: `make test-extras`.
 """
 
 import socket

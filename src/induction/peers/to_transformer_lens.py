@@ -14,7 +14,7 @@ try:
     )
 except ModuleNotFoundError as error:
     raise StudyError(
-        f"{error.name}: not installed: `make test-peers` makes .venv-peers, which has it"
+        f"{error.name}: not installed: `make test-extras` makes .venv-extras, which has it"
     ) from None
 
 
