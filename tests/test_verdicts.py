@@ -17,6 +17,7 @@ from induction.study.verdicts import (
     co_occurrence,
     co_perturbation,
     extrapolation,
+    generality,
     judge,
     mechanism,
 )
@@ -37,7 +38,6 @@ def model(name: str, layers: int, onset: float | None, *, smeared: bool = False)
             seed=0,
         ),
         change=change,
-        onset_interval=None,
         icl_score=-0.8 if onset else -0.1,
         loss=3.0,
         max_prefix_matching=0.4 if onset else 0.02,
@@ -49,6 +49,7 @@ def model(name: str, layers: int, onset: float | None, *, smeared: bool = False)
         kinds=HeadKinds(((layers - 1, 0),) if onset else (), ()),
         circuits=(CIRCUIT,) if onset and layers > 1 else (),
         attribution=REMOVED if onset else None,
+        intervals={},
     )
 
 
@@ -187,11 +188,18 @@ def test_a_series_must_move_little_from_depth_to_depth(onset, icl, outcome):
 
 def test_every_judged_argument_says_what_evidence_it_has():
     verdicts = judge(ZOO, THRESHOLDS)
-    assert [v.argument for v in verdicts] == [1, 2, 3, 5, 6]
+    assert [v.argument for v in verdicts] == [1, 2, 3, 4, 5, 6]
     assert [v.evidence for v in verdicts] == [
         "correlational",
         "interventional",
         "causal",
+        "plausibility",
         "correlational",
         "analogy",
     ]
+    assert all(v.would_change for v in verdicts)
+
+
+def test_generality_is_never_claimed_by_small_models():
+    verdict = generality(ZOO, THRESHOLDS)
+    assert (verdict.outcome, verdict.checks) == ("not tested", ())

@@ -21,18 +21,28 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old one or the new one, never a part."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a scratch path beside `path`; what is written there takes its place if all ends well.
+
+    Readers see the old file or the new one, never a part, and a file linked into DVC's cache is
+    replaced, not written into.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield scratch
+        with scratch.open("rb") as file:
             os.fsync(file.fileno())
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole_file(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:

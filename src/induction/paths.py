@@ -77,6 +77,11 @@ class StudyPaths:
         return self.results / "pca.parquet"
 
     @property
+    def pca_basis(self) -> Path:
+        """Mean and components, so that another run can be shown in the same space."""
+        return self.results / "pca_basis.npz"
+
+    @property
     def pca_tokens(self) -> Path:
         """The tokens that weigh most on each component."""
         return self.results / "pca_tokens.parquet"

@@ -159,7 +159,7 @@ def lag_sentence(results: Results) -> str:
     parts = []
     for name, row in results.metrics.items():
         if row["lag"] is not None:
-            ends = row["lag_interval"]
+            ends = results.details[name]["intervals"]["lag"]
             interval = f" ({number(ends[0])} to {number(ends[1])})" if ends else ""
             parts.append(f"`{name}` {number(row['lag'])}{interval}")
     if not parts:

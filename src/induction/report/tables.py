@@ -79,7 +79,9 @@ def onsets(results: Results) -> str:
         (
             (
                 f"`{name}`",
-                _with_interval(row["onset_tokens"], row["onset_interval_tokens"]),
+                _with_interval(
+                    row["onset_tokens"], results.details[name]["intervals"]["onset_tokens"]
+                ),
                 _interval(row["band_tokens"]) + ("*" if row["band_complete"] is False else ""),
                 short_tokens(row["heads_formed_tokens"]),
                 number(row["icl_score"]),

@@ -2,10 +2,12 @@
 
 from dataclasses import asdict
 
+import numpy as np
+
 from induction.config import StudyConfig
 from induction.data.tokenizer import load_tokenizer
 from induction.errors import StudyError
-from induction.files import write_json
+from induction.files import whole_file, write_json
 from induction.measure.evaluation import load_evaluation
 from induction.paths import StudyPaths
 from induction.stages import run_stage
@@ -47,9 +49,16 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         settings.context_tokens,
     )
 
-    paths.results.mkdir(parents=True, exist_ok=True)
-    space.scores.write_parquet(paths.pca_scores)
-    heavy.write_parquet(paths.pca_tokens)
+    with whole_file(paths.pca_scores) as file:
+        space.scores.write_parquet(file)
+    with whole_file(paths.pca_tokens) as file:
+        heavy.write_parquet(file)
+    with whole_file(paths.pca_basis) as file, file.open("wb") as stream:
+        np.savez(
+            stream,
+            mean=space.mean.astype(np.float32),
+            components=space.components.astype(np.float32),
+        )
     write_json(
         paths.pca,
         {

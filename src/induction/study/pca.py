@@ -24,13 +24,15 @@ class LossSpace:
     """The space of per-token losses, and every snapshot in it.
 
     explained_variance: [components], share of the variance of the fitted snapshots.
-    components: [components, entries of the per-token vector], of unit length, orthogonal; the
-    largest loading of each is positive.
+    mean: [entries of the per-token vector], of the fitted snapshots, in nats.
+    components: [components, entries], of unit length, orthogonal; the largest loading of each is
+    positive.
     scores: a row for each snapshot of each model: model, step, tokens, fitted (took part in the
     fit), pc1, pc2 … in nats (Euclidean length over the entries of the vector).
     """
 
     explained_variance: np.ndarray
+    mean: np.ndarray
     components: np.ndarray
     scores: pl.DataFrame
 
@@ -69,7 +71,8 @@ def fit_loss_space(models: Mapping[str, Curves], n_components: int, min_tokens: 
             **{f"pc{k}": column for k, column in enumerate(scores.T, start=1)},
         }
     )
-    return LossSpace(np.asarray(pca.explained_variance_ratio_), components, table)
+    shares, mean = np.asarray(pca.explained_variance_ratio_), np.asarray(pca.mean_)
+    return LossSpace(shares, mean, components, table)
 
 
 @dataclass(frozen=True)

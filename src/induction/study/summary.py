@@ -10,6 +10,7 @@ from induction.study.attribution import Attribution, attribute
 from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
 from induction.study.head_kinds import HeadKinds, find_head_kinds, head_names
+from induction.study.intervals import Interval, last_intervals
 from induction.study.lag import Lag, find_lag
 from induction.study.mechanism import Circuit, describe_circuits
 from induction.study.phase_change import (
@@ -25,8 +26,9 @@ from induction.study.steepening import Steepening, find_steepening
 class ModelSummary:
     """What the verdicts and the report need to know of one model.
 
-    onset_interval: 95 %, bootstrap over evaluation examples, in tokens. icl_score, loss (nats),
-    max_prefix_matching and max_previous_token (over all heads) are those of the last snapshot.
+    icl_score, loss (nats), max_prefix_matching and max_previous_token (over all heads) are those of
+    the last snapshot. intervals: 95 %, of what metrics() calls by the same names, over evaluation
+    examples or probe sequences; None where there is none.
     heads_formed_tokens: when the best prefix-matching score first reached half of its final
     value; None when that final value is below verdicts.head_score. lag: from the ICL onset to that
     of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens and over
@@ -37,7 +39,6 @@ class ModelSummary:
     name: str
     entry: Model
     change: PhaseChange | None
-    onset_interval: tuple[float, float] | None
     icl_score: float
     loss: float
     max_prefix_matching: float
@@ -49,20 +50,18 @@ class ModelSummary:
     kinds: HeadKinds
     circuits: tuple[Circuit, ...]
     attribution: Attribution | None
+    intervals: dict[str, Interval | None]
 
     def metrics(self) -> dict:
         """The model's entry in metrics.json: whole tokens, nats and shares to four decimals."""
-        change, interval, lag = self.change, self.onset_interval, self.lag
-        formed, attribution = self.heads_formed_tokens, self.attribution
+        change, formed, attribution = self.change, self.heads_formed_tokens, self.attribution
         removed = attribution.induction if attribution else None
         return {
             "onset_tokens": round(change.onset_tokens) if change else None,
-            "onset_interval_tokens": [round(end) for end in interval] if interval else None,
             "band_tokens": [round(end) for end in change.band_tokens] if change else None,
             "band_complete": change.complete if change else None,
             "heads_formed_tokens": None if formed is None else round(formed),
-            "lag": round(lag.lag, 4) if lag else None,
-            "lag_interval": _rounded(lag.interval) if lag else None,
+            "lag": round(self.lag.lag, 4) if self.lag else None,
             "bump_tokens": round(self.bump.peak_tokens) if self.bump else None,
             "icl_score": round(self.icl_score, 4),
             "loss": round(self.loss, 4),
@@ -70,13 +69,16 @@ class ModelSummary:
             "max_previous_token": round(self.max_previous_token, 4),
             "n_induction_heads": len(self.kinds.induction),
             "icl_removed_by_induction_heads": round(removed.share, 4) if removed else None,
-            "icl_removed_interval": _rounded((removed.low, removed.high)) if removed else None,
-            "icl_removed_by_random_heads": _rounded_one(attribution and attribution.random_mean),
+            "icl_removed_by_random_heads": _rounded(attribution and attribution.random_mean),
         }
 
     def details(self) -> dict:
         """What the report shows beyond the metrics, as plain values."""
         return {
+            "intervals": {
+                name: ends and [round(end, 4) for end in ends]
+                for name, ends in self.intervals.items()
+            },
             "induction_heads": head_names(self.kinds.induction),
             "previous_token_heads": head_names(self.kinds.previous_token),
             "bump": asdict(self.bump) if self.bump else None,
@@ -86,11 +88,7 @@ class ModelSummary:
         }
 
 
-def _rounded(ends: tuple[float, float] | None) -> list[float] | None:
-    return [round(end, 4) for end in ends] if ends else None
-
-
-def _rounded_one(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
@@ -121,27 +119,26 @@ def _summarize(
     kinds = find_head_kinds(own.last_heads, config.head_kinds)
     bumps = find_bumps(own.tokens, own.loss, rule.min_tokens, rule.bandwidth, rule.min_bump)
     seed = config.evaluation.seed
+    lag = find_lag(
+        own.tokens,
+        own.late - own.early,
+        own.prefix_sequences,
+        rule,
+        config.verdicts.head_score,
+        rule.resamples,
+        seed,
+    )
+    attribution = _attribution(name, curves, sets, config)
     return ModelSummary(
         name=name,
         entry=config.models[name],
         change=change,
-        onset_interval=onset_interval(own.tokens, own.early, own.late, rule, rule.resamples, seed)
-        if change
-        else None,
         icl_score=float(own.icl_score[-1]),
         loss=float(own.loss[-1]),
         max_prefix_matching=float(prefix[-1]),
         max_previous_token=float(own.best_head("previous_token")[-1]),
         heads_formed_tokens=first_crossing(own.tokens, prefix, prefix[-1] / 2) if formed else None,
-        lag=find_lag(
-            own.tokens,
-            own.late - own.early,
-            own.prefix_sequences,
-            rule,
-            config.verdicts.head_score,
-            rule.resamples,
-            seed,
-        ),
+        lag=lag,
         bump=bumps[0] if bumps else None,
         steepening=find_steepening(
             own.tokens, own.loss, rule.min_tokens, rule.bandwidth, rule.min_steepening
@@ -152,7 +149,18 @@ def _summarize(
                 own.last_heads, pairs.filter(pl.col("step") == own.step[-1]), kinds.induction
             )
         ),
-        attribution=_attribution(name, curves, sets, config),
+        attribution=attribution,
+        intervals={
+            "onset_tokens": onset_interval(
+                own.tokens, own.early, own.late, rule, rule.resamples, seed
+            )
+            if change
+            else None,
+            "lag": lag and lag.interval,
+            "icl_removed_by_induction_heads": attribution
+            and (attribution.induction.low, attribution.induction.high),
+            **last_intervals(own),
+        },
     )
 
 

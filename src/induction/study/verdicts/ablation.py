@@ -28,6 +28,9 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
         evidence="causal",
         paper_strength="strong for small attention-only models; strong for some and medium for "
         "most of in-context learning in small models with MLPs; not done for large ones; causal",
+        would_change="Random sets of heads that remove as much, or an interval for the induction "
+        "heads that reaches below the threshold. Zero is not a value that a head's output has by "
+        "itself: ablations to the mean that removed much less would weaken the case.",
         outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )

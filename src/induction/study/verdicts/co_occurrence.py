@@ -29,6 +29,9 @@ def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         f"A head counts from a score of {thresholds.head_score}.",
         evidence="correlational",
         paper_strength="medium at all sizes, correlational",
+        would_change="A one-layer model with a phase change, or heads that form well before or "
+        "after the change in any model. Seeds are the weak spot: with one or two for each kind, "
+        "a coincidence of two onsets is not excluded by number.",
         outcome=outcome(bool(controls and deeper), checks),
         checks=tuple(checks),
     )

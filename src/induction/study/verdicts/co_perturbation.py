@@ -34,6 +34,9 @@ def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -
         "Each smeared model is compared with every plain model of the same depth and kind.",
         evidence="interventional",
         paper_strength="medium for small models, weak for large ones, interventional",
+        would_change="A smeared one-layer model that stays flat, or a smeared deeper one that "
+        "changes no earlier than its plain twin. Smeared keys could also help by making other "
+        "short-range features easier; a smear that reaches two tokens back would tell.",
         outcome=outcome(any(s.entry.n_layers == 1 for s, _ in pairs), checks),
         checks=tuple(checks),
     )

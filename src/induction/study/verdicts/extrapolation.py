@@ -30,6 +30,8 @@ def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         "depths are too short a series to extrapolate from.",
         evidence="analogy",
         paper_strength="analogy, for large models only",
+        would_change="Deeper models whose onset or score jumps away from the series. With enough "
+        "depths in the zoo the rule applies by itself; the parameters are one line a model.",
         outcome=outcome(enough, checks),
         checks=tuple(checks),
     )

@@ -29,6 +29,8 @@ def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verd
         evidence="correlational",
         paper_strength="strong for some contribution in small models, medium in large ones; weak "
         "or none for the majority",
+        would_change="An induction head whose weights do not copy, whose keys read no "
+        "previous-token head, or which goes on matching prefixes when that head is taken out.",
         outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["supported", "not supported", "not tested"]
-Evidence = Literal["correlational", "interventional", "causal", "analogy"]
+Evidence = Literal["correlational", "interventional", "causal", "plausibility", "analogy"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Verdict:
     """The outcome of one argument of the paper.
 
     outcome is "not tested" when the zoo lacks models that the rule needs. evidence says how strong
-    a case the outcome can make here; paper_strength, what the paper itself claims for it.
+    a case the outcome can make here; paper_strength, what the paper itself claims for it;
+    would_change, what result would turn the outcome around.
     """
 
     argument: int
@@ -32,6 +33,7 @@ class Verdict:
     rule: str
     evidence: Evidence
     paper_strength: str
+    would_change: str
     outcome: Outcome
     checks: tuple[Check, ...]
 
