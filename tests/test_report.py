@@ -59,6 +59,16 @@ def test_every_model_looks_different_and_depth_darkens():
     assert style["smear-1l"].linestyle != style["mlp-1l"].linestyle != style["attn-1l"].linestyle
 
 
+def test_every_color_is_dark_enough_for_small_text_on_white():
+    def linear(channel: float) -> float:
+        return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+    for name, look in looks(CONFIG.models).items():
+        red, green, blue = map(linear, look.color)
+        luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        assert 1.05 / (luminance + 0.05) >= 4.5, name
+
+
 def test_a_model_looks_the_same_in_a_smaller_zoo():
     few = {name: CONFIG.models[name] for name in ("attn-1l", "attn-3l", "smear-1l")}
     for name, look in looks(few).items():

@@ -47,6 +47,11 @@ class StudyPaths:
         return self.root / "data" / "ablations" / model
 
     @property
+    def explorer(self) -> Path:
+        """What every model does on a few passages, for the report's attention explorer."""
+        return self.root / "data" / "explorer"
+
+    @property
     def results(self) -> Path:
         return self.root / "data" / "results"
 
@@ -106,6 +111,11 @@ class StudyPaths:
     @property
     def report_output(self) -> Path:
         return self.root / "reports" / "_output"
+
+    @property
+    def figure_tables(self) -> Path:
+        """What the report's figures show, a CSV file each."""
+        return self.report_output / "figures"
 
     @property
     def picture(self) -> Path:

@@ -50,6 +50,25 @@ def _removed(removed: dict | None) -> str:
     return f"{percent(removed['share'])} ({interval})"
 
 
+def ablation_kinds(results: Results) -> str:
+    """What each induction head is worth alone, by every way to take it out."""
+    kinds = ("zero", "mean", "resample", "pattern_preserving")
+    rows = []
+    for name, own in results.ablations.items():
+        last = own.heads.filter(pl.col("step") == pl.col("step").max())
+        for head in results.details[name]["induction_heads"].split():
+            layer, index = map(int, head.split("."))
+            found = dict(
+                last.filter((pl.col("layer") == layer) & (pl.col("head") == index))
+                .select("kind", "icl_attribution")
+                .iter_rows()
+            )
+            effects = (number(found.get(kind)) for kind in kinds)
+            rows.append((f"`{name}`", head, *effects))
+    header = ("model", "head", "zero", "mean", "another text's", "zero, patterns kept")
+    return markdown_table(header, "llrrrr", rows)
+
+
 def circuits(results: Results) -> str:
     """Every induction head in the weights, with the head that its keys read."""
     return markdown_table(

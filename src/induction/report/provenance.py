@@ -1,9 +1,13 @@
 """Where the report's numbers come from: commit, data, environment, renderer."""
 
+import hashlib
+import json
 import os
 import subprocess
+import sys
 
-from induction.environment import environment
+from induction.environment import environment, package_changes, packages
+from induction.files import read_json
 from induction.report.results import Results
 from induction.report.text import markdown_table
 
@@ -31,6 +35,30 @@ def commit(results: Results) -> tuple[str, bool]:
         return "unknown", True
 
 
+def commit_date(results: Results) -> str | None:
+    """Day of the commit that is checked out (2026-01-31): the date that a report of it carries."""
+    try:
+        return _git(results, "log", "-1", "--format=%cs") or None
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def stale_stages(results: Results) -> list[str]:
+    """Stages whose outputs are not what the code, parameters and data at hand would give, such as
+    after an interrupted study. The report itself does not count. Empty where DVC cannot tell.
+    """
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "status", "--json"]
+    try:
+        status = json.loads(
+            subprocess.run(
+                command, cwd=results.paths.root, capture_output=True, text=True, check=True
+            ).stdout
+        )
+    except (OSError, subprocess.CalledProcessError, json.JSONDecodeError):
+        return []
+    return sorted(stage for stage in status if stage != "report")
+
+
 def banner(results: Results) -> str:
     """A warning for the top of the report when it is not what a reader would cite, else nothing."""
     reasons = []
@@ -39,6 +67,12 @@ def banner(results: Results) -> str:
         reasons.append(f"made from a state that is not committed (on top of `{head}`)")
     if results.config.name != "laptop":
         reasons.append(f"made with the parameters `{results.config.name}`, not the default study")
+    if stale := stale_stages(results):
+        listed = ", ".join(f"`{stage}`" for stage in stale[:6]) + (" …" if stale[6:] else "")
+        reasons.append(
+            f"made from results that are behind the code or the parameters, as after an "
+            f"interrupted study ({len(stale)} stages, of them {listed}): `make study` finishes it"
+        )
     if not reasons:
         return ""
     return (
@@ -52,15 +86,55 @@ def table(results: Results) -> str:
     made, now = results.environment, environment(results.paths.lock)
     rows = [
         ("commit", f"`{head}`" + (" with uncommitted changes" if changed else "")),
-        ("parameters", f"`params.yaml`, named `{results.config.name}`"),
+        ("parameters", f"`params.yaml`, named `{results.config.name}`: @sec-parameters"),
         ("text", f"{len(results.corpus.sources)} sources, SHA-256 each in `data/tokens/meta.json`"),
+        *_token_digests(results),
         ("device", f"{results.config.compute.device}, {results.config.compute.threads} thread(s)"),
         ("measured with", _describe(made)),
         ("rendered with", os.environ.get("INDUCTION_RENDERER", "Quarto")),
     ]
     if made != now:
-        rows.append(("drift", f"the environment has changed since: now {_describe(now)}"))
+        rows.append(("drift", _drift(results, made, now)))
     return markdown_table(("what", "value"), "ll", rows)
+
+
+def _token_digests(results: Results) -> list[tuple[str, str]]:
+    """SHA-256 of the tokenizer and the token streams, from the manifest that they came with."""
+    files = read_json(results.paths.tokens / "manifest.json")["files"]
+    return [
+        (f"`{file['name']}`", f"SHA-256 `{file['sha256']}`")
+        for file in files
+        if file["name"] != "meta.json"
+    ]
+
+
+def _drift(results: Results, made: dict[str, str], now: dict[str, str]) -> str:
+    """How the environment differs from the one of the measurements, package by package where the
+    lock of that time is in the history."""
+    lines = [f"the environment has changed since: now {_describe(now)}"]
+    before = _lock_of_that_time(results, made["requirements_lock_sha256"])
+    if before is not None:
+        after = results.paths.lock.read_text(encoding="utf-8")
+        lines.append("packages: " + "; ".join(package_changes(packages(before), packages(after))))
+    return ". ".join(lines)
+
+
+def _lock_of_that_time(results: Results, digest: str) -> str | None:
+    """The committed requirements.lock with this SHA-256, or None."""
+    name = results.paths.lock.name
+    try:
+        for revision in _git(results, "log", "--format=%H", "--", name).split():
+            # Bytes, not _git's stripped text: the digest covers the last line break.
+            text = subprocess.run(
+                ["git", "-C", str(results.paths.root), "show", f"{revision}:{name}"],
+                capture_output=True,
+                check=True,
+            ).stdout
+            if hashlib.sha256(text).hexdigest() == digest:
+                return text.decode()
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    return None
 
 
 def _describe(made: dict[str, str]) -> str:

@@ -9,8 +9,10 @@ from matplotlib.colors import hsv_to_rgb
 
 from induction.config import Model
 
-# Hues that stay apart for colour-blind readers; lightness runs with depth, so grey print works.
-_HUES = {"attn": (0.58, 0.85), "mlp": (0.09, 0.95), "smear": (0.45, 0.95)}
+# Hue, saturation and value of one layer. The hues stay apart for colour-blind readers; depth
+# darkens them, so that grey print works; all are dark enough for small text on white.
+_COLORS = {"attn": (0.58, 0.78, 0.76), "mlp": (0.085, 1.0, 0.70), "smear": (0.45, 0.95, 0.50)}
+_HUE_STEP = 0.055  # between models that differ in nothing that shows, such as seeds
 _LINES = {"attn": "-", "mlp": (0, (5, 1.5)), "smear": (0, (1.5, 1))}
 BAND = "#e9c46a"
 FAINT = "#c8c8c8"
@@ -38,10 +40,9 @@ def looks(models: Mapping[str, Model]) -> dict[str, Look]:
         group = (kind(model), model.n_layers)
         twin = taken.get(group, 0)
         taken[group] = twin + 1
-        hue, saturation = _HUES[kind(model)]
+        hue, saturation, value = _COLORS[kind(model)]
         depth = (model.n_layers - 1) / max(deepest - 1, 1)
-        value = 0.88 - 0.48 * depth
-        color = hsv_to_rgb((hue, saturation * 0.75**twin, min(1, value + 0.12 * twin)))
+        color = hsv_to_rgb(((hue + _HUE_STEP * twin) % 1, saturation, value * (1 - 0.55 * depth)))
         result[name] = Look(tuple(np.round(color, 3).tolist()), _LINES[kind(model)])
     return result
 

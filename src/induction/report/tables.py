@@ -25,23 +25,6 @@ _LABELS = {
 }
 
 
-def verdicts(results: Results) -> str:
-    """The arguments with their outcomes, the evidence here, and the paper's own strength."""
-    return markdown_table(
-        ("argument", "verdict", "evidence here", "strength that the paper claims"),
-        "llll",
-        (
-            (
-                f"{v['argument']}. {v['title']}",
-                f"**{v['outcome']}**",
-                v["evidence"],
-                v["paper_strength"],
-            )
-            for v in results.verdicts
-        ),
-    )
-
-
 def zoo(results: Results) -> str:
     """What each model is and what it was trained on."""
     return markdown_table(
@@ -113,6 +96,36 @@ def checks(results: Results, argument: int) -> str:
             for check in verdict["checks"]
         ),
     )
+
+
+def checks_if_any(results: Results, argument: int) -> str:
+    """The same, for an argument that may have none: then nothing."""
+    verdict = next(v for v in results.verdicts if v["argument"] == argument)
+    return checks(results, argument) if verdict["checks"] else ""
+
+
+def parameters(results: Results) -> str:
+    """Every parameter of the study, a row for each table of params.yaml and for each model."""
+    values = results.config.model_dump(mode="json")
+    models = {f"models.{name}": entry for name, entry in values.pop("models").items()}
+    loose = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    nested = {key: value for key, value in values.items() if isinstance(value, dict)}
+    return markdown_table(
+        ("table", "parameters"),
+        "ll",
+        (
+            (f"`{name}`" if name else "–", ", ".join(f"{k} {_plain(v)}" for k, v in rows.items()))
+            for name, rows in {"": loose, **nested, **models}.items()
+        ),
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return f"({', '.join(_plain(item) for item in value)})"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def durations(results: Results) -> str:

@@ -56,41 +56,26 @@ def corpus_sentence(results: Results) -> str:
     )
 
 
-def outcome_sentences(results: Results) -> str:
-    """The two or three sentences that a hurried reader needs."""
-    changed = [name for name, row in results.metrics.items() if row["onset_tokens"]]
-    flat = [name for name in results.metrics if name not in changed]
-    sentences = []
-    if changed:
-        sentences.append(f"In-context learning changed abruptly in {names(changed)}")
-        sentences[-1] += f", and did not in {names(flat)}." if flat else "."
-    else:
-        sentences.append("No model's in-context learning changed abruptly.")
-    for outcome in ("supported", "not supported", "not tested"):
-        titles = [
-            f"{verdict['argument']} ({verdict['title'].lower()})"
-            for verdict in results.verdicts
-            if verdict["outcome"] == outcome
-        ]
-        if titles:
-            plural = "s" if len(titles) > 1 else ""
-            listed = " and ".join([", ".join(titles[:-1]), titles[-1]] if plural else titles)
-            are = "are" if plural else "is"
-            sentences.append(
-                f"By this study's rules, argument{plural} {listed} {are} **{outcome}**."
-            )
-    return " ".join(sentences)
-
-
 def verdict_text(results: Results, argument: int) -> str:
-    """Claim, rule, outcome and the numbers of each check, as Markdown."""
-    verdict = next(v for v in results.verdicts if v["argument"] == argument)
+    """Claim, rule, outcome with its grounds, and the strength of the evidence, as Markdown."""
+    verdict = _verdict(results, argument)
     lines = [
         f"**Claim.** {verdict['claim']}",
         f"**Rule.** {verdict['rule']}",
         f"**Verdict: {verdict['outcome']}.** {_grounds(verdict)}",
+        f"**Strength.** Evidence here: {verdict['evidence']}. The paper's own claim: "
+        f"{verdict['paper_strength']}.",
     ]
     return "\n\n".join(lines)
+
+
+def would_change(results: Results, argument: int) -> str:
+    """What result would turn the verdict around."""
+    return f"**What would change our mind.** {_verdict(results, argument)['would_change']}"
+
+
+def _verdict(results: Results, argument: int) -> dict:
+    return next(v for v in results.verdicts if v["argument"] == argument)
 
 
 def _grounds(verdict: dict) -> str:

@@ -1,22 +1,27 @@
-"""Stage report: results → web page and PDF."""
+"""Stage report: results → web page, PDF and the tables behind their figures."""
 
 import matplotlib
 
 from induction.config import StudyConfig
 from induction.paths import StudyPaths
-from induction.report import style
+from induction.report import provenance, style
 from induction.report.figures import training
 from induction.report.render import render
 from induction.report.results import load_results
+from induction.report.sources import write_tables
 from induction.stages import run_stage
 
 
 def main(paths: StudyPaths, _config: StudyConfig) -> None:
     matplotlib.use("agg")
     style.use_style()
-    picture = training.summary(load_results(paths))
+    results = load_results(paths)
+    picture = training.summary(results)
     picture.savefig(paths.picture, bbox_inches="tight", metadata={"Date": None})
-    renderer = render(paths.report_source, paths.report_output)
+    write_tables(results, paths.figure_tables)
+    renderer = render(
+        paths.report_source, paths.report_output, date=provenance.commit_date(results)
+    )
     print(f"rendered with {renderer}: {paths.report_output / 'index.html'}, report.pdf beside it")
 
 

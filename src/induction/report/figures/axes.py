@@ -13,6 +13,9 @@ from induction.report.results import Results
 from induction.report.style import BAND, FAINT, looks
 from induction.report.text import short_tokens
 from induction.study.curves import Curves
+from induction.study.intervals import mean_bounds
+
+Color = str | tuple[float, float, float]
 
 _COLUMNS = 4
 LABEL_INCHES = 0.15
@@ -32,13 +35,24 @@ def draw_all(
         ends[name] = (float(curves.tokens[-1]), float(values[-1]))
     token_axis(axes)
     first = min(float(curves.tokens[seen(curves)][0]) for curves in results.curves.values())
-    right = max(x for x, _ in ends.values())
-    axes.set_xlim(first, right)
+    axes.set_xlim(first, max(x for x, _ in ends.values()))
+    label_right(axes, results, ends, inches)
+
+
+def label_right(
+    axes: Axes, results: Results, ends: dict[str, tuple[float, float]], inches: float
+) -> None:
+    """Write each model's name, in its colour, to the right of where its curve ends.
+
+    inches: height of the axes, to keep the names apart.
+    """
+    style = looks(results.config.models)
     low, high = axes.get_ylim()
-    for name, (x, y), place in spread(ends, (high - low) * LABEL_INCHES / inches, low):
+    right = max(x for x, _ in ends.values())
+    for name, end, place in spread(ends, (high - low) * LABEL_INCHES / inches, low):
         axes.annotate(
             name,
-            (x, y),
+            end,
             xytext=(right * 1.08, place),
             textcoords="data",
             color=style[name].color,
@@ -123,9 +137,17 @@ def token_axis(axes: Axes, label: str = "tokens trained", ticks: tuple = (1.0, 3
     axes.set_xlabel(label)
 
 
-def mark_band(axes: Axes, band: list[float] | None) -> None:
+def mark_band(axes: Axes, band: list[float] | None, color: Color = BAND) -> None:
     if band:
-        axes.axvspan(band[0], band[1], color=BAND, alpha=0.45, linewidth=0, zorder=0)
+        axes.axvspan(band[0], band[1], color=color, alpha=0.45, linewidth=0, zorder=0)
+
+
+def shade_interval(
+    axes: Axes, tokens: np.ndarray, samples: np.ndarray, color: Color = "#555555"
+) -> None:
+    """The 95 % interval of a mean over samples [snapshots, samples] as a ribbon."""
+    low, high = mean_bounds(samples)
+    axes.fill_between(tokens, low, high, color=color, alpha=0.22, linewidth=0)
 
 
 def layer_color(layer: int, n_layers: int) -> tuple[float, float, float, float]:

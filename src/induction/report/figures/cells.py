@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter
 
-from induction.report.figures.axes import layer_color, mark_band, seen
+from induction.report.figures.axes import layer_color, mark_band, seen, shade_interval
 from induction.report.results import Results
 from induction.report.style import FAINT, looks
 
@@ -27,7 +27,14 @@ def icl_score(axes: Axes, results: Results, name: str) -> None:
         if other != name:
             shown = seen(curves)
             axes.plot(curves.tokens[shown], curves.icl_score[shown], color=FAINT, linewidth=0.7)
-    _line(axes, results, name, results.curves[name].icl_score)
+    own = results.curves[name]
+    shown = seen(own)
+    color = looks(results.config.models)[name].color
+    shade_interval(axes, own.tokens[shown], (own.late - own.early)[shown], color)
+    _line(axes, results, name, own.icl_score)
+    if interval := results.details[name]["intervals"]["onset_tokens"]:
+        place = axes.get_xaxis_transform()
+        axes.plot(interval, [0.98, 0.98], color="#8a6d1d", linewidth=2.5, transform=place)
 
 
 def head_score(score: str, label_from: float | None = None) -> Cell:

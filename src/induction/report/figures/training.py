@@ -7,32 +7,95 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from induction.report.figures import cells
-from induction.report.figures.axes import draw_all, panels_of_models
+from induction.report.figures.axes import (
+    draw_all,
+    label_right,
+    panels_of_models,
+    seen,
+    shade_interval,
+    token_axis,
+)
 from induction.report.results import Results
+from induction.report.style import kind, looks
 from induction.study.curves import Curves
+
+_SERIES = {"attn": "attention only", "mlp": "with MLPs", "smear": "smeared keys"}
+_SHALLOW = 2
+
+
+def shallow_models(results: Results) -> dict[str, list[str]]:
+    """Models of one and two layers by kind of architecture: what the study comes down to."""
+    models = results.config.models
+    found = {
+        label: [n for n, m in models.items() if kind(m) == key and m.n_layers <= _SHALLOW]
+        for key, label in _SERIES.items()
+    }
+    return {label: names for label, names in found.items() if names}
 
 
 def summary(results: Results) -> Figure:
+    """ICL score, best prefix matching and loss of one- and two-layer models, a column for each
+    kind of architecture, with their bands."""
+    series = shallow_models(results)
+    figure, grid = plt.subplots(
+        3, len(series), figsize=(8.6, 5.0), sharex=True, sharey="row", squeeze=False
+    )
+    for column, (title, names) in enumerate(series.items()):
+        top, middle, bottom = grid[:, column]
+        top.set_title(title, fontweight="bold")
+        for name in names:
+            curves, look = results.curves[name], looks(results.config.models)[name]
+            shown = seen(curves)
+            tokens = curves.tokens[shown]
+            shade_interval(top, tokens, (curves.late - curves.early)[shown], look.color)
+            shade_interval(middle, tokens, _best_sequences(curves)[shown], look.color)
+            bottom.margins(y=0.12)
+            for axes, values in zip((top, middle, bottom), _quantities(curves), strict=True):
+                axes.plot(tokens, values[shown], color=look.color, linestyle=look.linestyle)
+                if band := results.metrics[name]["band_tokens"]:
+                    axes.axvspan(*band, color=look.color, alpha=0.13, linewidth=0, zorder=0)
+    # Names need the final limits, which all columns share.
+    last = max(float(curves.tokens[-1]) for curves in results.curves.values())
+    for column, names in enumerate(series.values()):
+        for row, axes in enumerate(grid[:, column]):
+            token_axis(axes, "tokens trained" if row == len(grid) - 1 else "", ticks=(1.0,))
+            axes.set_xlim(right=3.2 * last)
+            ends = {
+                name: (float(curves.tokens[-1]), float(_quantities(curves)[row][-1]))
+                for name in names
+                for curves in [results.curves[name]]
+            }
+            label_right(axes, results, ends, inches=1.4)
+    labels = ("ICL score (nats)\nlower: learns more", "prefix matching\n(best head)")
+    for axes, label in zip(grid[:, 0], (*labels, "validation loss\n(nats per token)"), strict=True):
+        axes.set_ylabel(label)
+    return figure
+
+
+def _best_sequences(curves: Curves) -> np.ndarray:
+    """Prefix matching of each snapshot's best head on each probe: [snapshots, sequences]."""
+    sequences = curves.prefix_sequences
+    best = sequences.mean(axis=2).argmax(axis=1)
+    return sequences[np.arange(len(best)), best]
+
+
+def _quantities(curves: Curves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return curves.icl_score, curves.best_head("prefix_matching"), curves.loss
+
+
+def all_models(results: Results) -> Figure:
     """Loss, ICL score and best prefix matching of all models over one training axis."""
     figure, rows = plt.subplots(3, 1, figsize=(7, 7.5), sharex=True)
     quantities: list[tuple[str, Callable[[Curves], np.ndarray]]] = [
-        ("loss (nats)", lambda curves: curves.loss),
         ("ICL score (nats)", lambda curves: curves.icl_score),
         ("prefix matching\n(best head)", lambda curves: curves.best_head("prefix_matching")),
+        ("loss (nats)", lambda curves: curves.loss),
     ]
     for axes, (label, quantity) in zip(rows, quantities, strict=True):
         draw_all(axes, results, quantity, 2.1)
         axes.set_ylabel(label)
     for axes in rows[:-1]:
         axes.set_xlabel("")
-    return figure
-
-
-def loss_curves(results: Results) -> Figure:
-    """Validation loss of every model over tokens trained, labelled at the end of its curve."""
-    figure, axes = plt.subplots(figsize=(7, 3.6))
-    draw_all(axes, results, lambda curves: curves.loss, 3.0)
-    axes.set_ylabel("validation loss (nats per token)")
     return figure
 
 

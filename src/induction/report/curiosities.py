@@ -1,0 +1,113 @@
+"""The paper's side remarks, checked on this zoo: sentences with the study's numbers."""
+
+import numpy as np
+import polars as pl
+
+from induction.report.results import Results
+from induction.report.text import names, number, percent
+
+
+def all_sentences(results: Results) -> str:
+    """A bullet list, one remark of the paper each, with what is found here."""
+    remarks = (_same_score, _last_layers, _others_hinder, _negative_copying, _order_of_slopes)
+    return "\n".join(f"- {remark(results)}" for remark in remarks)
+
+
+def _plain_changed(results: Results) -> list[str]:
+    models = results.config.models
+    return [
+        name
+        for name, row in results.metrics.items()
+        if row["onset_tokens"] and not models[name].smeared_keys
+    ]
+
+
+def _same_score(results: Results) -> str:
+    lead = "*The score is about the same for all sizes after the change.*"
+    changed = _plain_changed(results)
+    if len(changed) < 2:
+        return f"{lead} Fewer than two plain models change here."
+    scores = {name: results.metrics[name]["icl_score"] for name in changed}
+    best, worst = min(scores, key=scores.__getitem__), max(scores, key=scores.__getitem__)
+    return (
+        f"{lead} Among the plain models that change, it ends between {number(scores[best])} "
+        f"({names([best])}) and {number(scores[worst])} nats ({names([worst])})."
+    )
+
+
+def _last_layers(results: Results) -> str:
+    lead = "*In attention-only models, induction heads sit in the last layer.*"
+    models = results.config.models
+    last = total = 0
+    for name, details in results.details.items():
+        if models[name].attn_only:
+            layers = [int(head.split(".")[0]) for head in details["induction_heads"].split()]
+            total += len(layers)
+            last += sum(layer == models[name].n_layers - 1 for layer in layers)
+    return f"{lead} Of {total} found in such models, {last} do."
+
+
+def _others_hinder(results: Results) -> str:
+    lead = "*Taking out most other heads makes in-context learning better.*"
+    better = total = 0
+    for name, own in results.ablations.items():
+        details = results.details[name]
+        known = f"{details['induction_heads']} {details['previous_token_heads']}".split()
+        others = own.last_heads.filter(~pl.format("{}.{}", "layer", "head").is_in(known))
+        if details["induction_heads"]:
+            total += len(others)
+            better += int((others["icl_attribution"] < 0).sum())
+    share = f"{better} of {total} ({percent(better / total)})" if total else "none"
+    return (
+        f"{lead} In models with induction heads, {share} of the heads of neither kind do so here."
+    )
+
+
+def _negative_copying(results: Results) -> str:
+    lead = "*Some heads match prefixes but copy negatively (in large models).*"
+    rule = results.config.head_kinds
+    found = [
+        f"{name} {row['layer']}.{row['head']}"
+        for name, own in results.curves.items()
+        for row in own.last_heads.filter(
+            (pl.col("prefix_matching") >= rule.prefix_matching) & (pl.col("copying") < rule.copying)
+        ).iter_rows(named=True)
+    ]
+    return f"{lead} " + (
+        f"Heads that match prefixes and fall short of the copying threshold here: {names(found)}."
+        if found
+        else "Every head that matches prefixes here copies too."
+    )
+
+
+def _order_of_slopes(results: Results) -> str:
+    """Over the plain attention-only series, before the first band and within the last one."""
+    lead = "*The order in which sizes profit from training inverts at the change.*"
+    models, maps = results.config.models, results.loss_maps
+    series = {
+        model.n_layers: name
+        for name, model in reversed(models.items())
+        if model.attn_only and not model.smeared_keys and maps[name] is not None
+    }
+    bands = [results.metrics[name]["band_tokens"] for name in series.values()]
+    bands = [band for band in bands if band]
+    if len(series) < 2 or not bands:
+        return f"{lead} The zoo lacks a series of depths with a change."
+    before = np.sqrt(results.config.phase_change.min_tokens * min(band[0] for band in bands))
+    within = float(np.median([np.sqrt(band[0] * band[1]) for band in bands]))
+    parts = []
+    for when, tokens in (("half-way to the first band", before), ("inside the bands", within)):
+        slopes = [
+            f"{number(_slope(results, series[depth], tokens))} ({depth})"
+            for depth in sorted(series)
+        ]
+        parts.append(f"{when} {', '.join(slopes)}")
+    return f"{lead} Slope of the loss in nats per e-fold of tokens, by number of layers: " + (
+        f"{'; '.join(parts)}."
+    )
+
+
+def _slope(results: Results, name: str, tokens: float) -> float:
+    found = results.loss_maps[name]
+    assert found is not None
+    return float(np.interp(np.log(tokens), np.log(found.tokens), found.by_tokens.mean(axis=1)))

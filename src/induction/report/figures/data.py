@@ -1,0 +1,126 @@
+"""What each figure shows, as a table: the files behind the report's data links.
+
+Tokens are tokens trained, losses and scores in nats; `in_band` marks the model's phase change.
+"""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from induction.report.figures.training import shallow_models
+from induction.report.results import Results
+from induction.study.intervals import mean_bounds
+
+Table = Callable[[Results], pl.DataFrame]
+
+
+def curves(results: Results) -> pl.DataFrame:
+    """A row for each model and snapshot: loss, ICL score with its 95 % interval, best heads."""
+    return pl.concat(_curves(results, name) for name in results.curves)
+
+
+def shallow_curves(results: Results) -> pl.DataFrame:
+    """The same for models of one and two layers."""
+    shown = [name for names in shallow_models(results).values() for name in names]
+    return curves(results).filter(pl.col("model").is_in(shown))
+
+
+def _curves(results: Results, name: str) -> pl.DataFrame:
+    own = results.curves[name]
+    low, high = mean_bounds(own.late - own.early)
+    table = pl.DataFrame(
+        {
+            "model": name,
+            "tokens": own.tokens,
+            "icl_score": own.icl_score,
+            "icl_low": low,
+            "icl_high": high,
+            "prefix_matching": own.best_head("prefix_matching"),
+            "previous_token": own.best_head("previous_token"),
+            "loss": own.loss,
+        }
+    )
+    return _mark_band(results, table)
+
+
+def _mark_band(results: Results, table: pl.DataFrame) -> pl.DataFrame:
+    bands = {name: row["band_tokens"] or [0, -1] for name, row in results.metrics.items()}
+    start = pl.col("model").replace_strict({name: band[0] for name, band in bands.items()})
+    end = pl.col("model").replace_strict({name: band[1] for name, band in bands.items()})
+    return table.with_columns(in_band=pl.col("tokens").is_between(start, end))
+
+
+def heads(*scores: str) -> Table:
+    """Scores of every head of every model at every snapshot."""
+
+    def table(results: Results) -> pl.DataFrame:
+        columns = ("model", "tokens", "layer", "head", *scores)
+        rows = [
+            own.heads.select(pl.lit(name).alias("model"), pl.all()).select(columns)
+            for name, own in results.curves.items()
+        ]
+        return _mark_band(results, pl.concat(rows))
+
+    return table
+
+
+def ablated_heads(*effects: str) -> Table:
+    """What setting each head to zero does, at every ablated snapshot."""
+
+    def table(results: Results) -> pl.DataFrame:
+        columns = ("model", "tokens", "layer", "head", *effects)
+        rows = [
+            own.heads.filter(pl.col("kind") == "zero")
+            .select(pl.lit(name).alias("model"), pl.all())
+            .select(columns)
+            for name, own in results.ablations.items()
+        ]
+        return pl.concat(rows)
+
+    return table
+
+
+def ablated_sets(results: Results) -> pl.DataFrame:
+    """Single heads and sets of heads set to zero at the last snapshot."""
+    columns = ("set", "heads", "icl_attribution", "icl_low", "icl_high")
+    rows = []
+    for name, own in results.ablations.items():
+        single = own.last_heads.with_columns(
+            pl.lit("single").alias("set"),
+            pl.format("{}.{}", "layer", "head").alias("heads"),
+            pl.lit(None, pl.Float64).alias("icl_low"),
+            pl.lit(None, pl.Float64).alias("icl_high"),
+        )
+        model = pl.lit(name).alias("model")
+        rows += [table.select(model, *columns) for table in (single, own.last_sets)]
+    return pl.concat(rows)
+
+
+def last_heads(results: Results) -> pl.DataFrame:
+    """Weights and probes of every head at the last snapshot."""
+    columns = ("layer", "head", "ov_eigenvalue", "copying", "qk_eigenvalue", "prefix_matching")
+    return pl.concat(
+        own.last_heads.select(pl.lit(name).alias("model"), *columns)
+        for name, own in results.curves.items()
+    )
+
+
+def loss_map(field: str) -> Table:
+    """A field of the loss maps: rows are models and tokens trained, columns indices."""
+
+    def table(results: Results) -> pl.DataFrame:
+        rows = []
+        for name, found in results.loss_maps.items():
+            if found is not None:
+                values = getattr(found, field)
+                columns = {f"index {i:.1f}": values[:, k] for k, i in enumerate(found.index)}
+                rows.append(pl.DataFrame({"model": name, "tokens": found.tokens, **columns}))
+        return pl.concat(rows) if rows else pl.DataFrame({"model": []})
+
+    return table
+
+
+def trajectories(results: Results) -> pl.DataFrame:
+    """Every snapshot in the first two components of the per-token losses."""
+    scores = results.loss_space.scores.select("model", "step", "tokens", "fitted", "pc1", "pc2")
+    return _mark_band(results, scores)

@@ -1,0 +1,120 @@
+"""What came out of each argument, in one line with its numbers: the report's first table."""
+
+from collections.abc import Callable
+
+from induction.report.results import Results
+from induction.report.text import markdown_table, names, number, percent, short_tokens
+
+
+def outcome_sentences(results: Results) -> str:
+    """The two sentences that a hurried reader needs."""
+    changed = [name for name, row in results.metrics.items() if row["onset_tokens"]]
+    flat = [name for name in results.metrics if name not in changed]
+    total = len(results.metrics)
+    if not changed:
+        first = f"In none of {total} models did in-context learning change abruptly."
+    elif not flat:
+        first = f"In all {total} models in-context learning changed abruptly."
+    else:
+        first = (
+            f"In {len(changed)} of {total} models in-context learning changed abruptly, "
+            f"in {names(flat)} it did not."
+        )
+    counts = []
+    for outcome in ("supported", "not supported", "not tested"):
+        arguments = [str(v["argument"]) for v in results.verdicts if v["outcome"] == outcome]
+        if arguments:
+            counts.append(f"{len(arguments)} are **{outcome}** ({', '.join(arguments)})")
+    return f"{first} Of the paper's {len(results.verdicts)} arguments, {'; '.join(counts)}."
+
+
+def verdicts(results: Results) -> str:
+    """Every argument with its verdict, what was found, and what kind of evidence that is."""
+    return markdown_table(
+        ("argument", "verdict", "what was found", "kind of evidence"),
+        "llll",
+        (
+            (
+                f"{v['argument']}. {v['title']}",
+                f"**{v['outcome']}**",
+                _FINDINGS[v["argument"]](results, v),
+                v["evidence"],
+            )
+            for v in results.verdicts
+        ),
+    )
+
+
+def _co_occurrence(results: Results, verdict: dict) -> str:
+    together = [c for c in verdict["checks"] if c["numbers"].get("lag") is not None]
+    alone = [c for c in verdict["checks"] if c["question"].startswith("no phase change")]
+    inside = sum(c["held"] for c in together)
+    return (
+        f"heads formed with the change in {inside} of {len(together)} models that have both; "
+        f"neither in {sum(c['held'] for c in alone)} of {len(alone)} plain one-layer models"
+    )
+
+
+def _co_perturbation(results: Results, verdict: dict) -> str:
+    onsets: dict[str, list[str]] = {}
+    for check in verdict["checks"]:
+        (smeared, plain), numbers = check["models"], check["numbers"]
+        smeared = f"`{smeared}` {_onset(numbers['onset_tokens'])}"
+        onsets.setdefault(smeared, []).append(f"`{plain}` {_onset(numbers['plain_onset_tokens'])}")
+    pairs = (f"{smeared} against {', '.join(plain)}" for smeared, plain in onsets.items())
+    return f"onsets: {'; '.join(pairs)}" if onsets else "no smeared models to compare"
+
+
+def _onset(tokens: float | None) -> str:
+    return short_tokens(tokens) if tokens else "none"
+
+
+def _ablation(results: Results, verdict: dict) -> str:
+    induction = [c["numbers"] for c in verdict["checks"] if "removed_low" in c["numbers"]]
+    others = [c["numbers"] for c in verdict["checks"] if "draws" in c["numbers"]]
+    if not induction:
+        return "no plain model has induction heads and a control"
+    shares = sorted(numbers["removed_share"] for numbers in induction)
+    found = (
+        f"without induction heads, {percent(shares[0])} to {percent(shares[-1])} of what the plain "
+        "models gained is gone"
+    )
+    if others:
+        most = max(numbers["removed_share"] for numbers in others)
+        found += f"; without as many others, at most {percent(most)} on average"
+    return found
+
+
+def _generality(results: Results, verdict: dict) -> str:
+    return "models of this size do no task to ask about"
+
+
+def _mechanism(results: Results, verdict: dict) -> str:
+    checks = verdict["checks"]
+    held = sum(check["held"] for check in checks)
+    return (
+        f"{held} of {len(checks)} induction heads copy, match prefixes through a previous-token "
+        "head, and read it with their keys"
+    )
+
+
+def _extrapolation(results: Results, verdict: dict) -> str:
+    depths = {
+        model.n_layers
+        for name, model in results.config.models.items()
+        if model.attn_only and not model.smeared_keys and results.metrics[name]["onset_tokens"]
+    }
+    steps = [abs(check["numbers"]["icl_step"]) for check in verdict["checks"]]
+    moved = f", {number(max(steps))} nats apart at most" if steps else ""
+    needed = results.config.verdicts.min_depths
+    return f"{len(depths)} depths change{moved}; {needed} would make a series"
+
+
+_FINDINGS: dict[int, Callable[[Results, dict], str]] = {
+    1: _co_occurrence,
+    2: _co_perturbation,
+    3: _ablation,
+    4: _generality,
+    5: _mechanism,
+    6: _extrapolation,
+}

@@ -1,0 +1,45 @@
+"""The appendix behind the figures: for each one its data as CSV and the function that draws it."""
+
+import base64
+import inspect
+from html import escape
+from pathlib import Path
+
+from induction.files import write_text
+from induction.report.figures.catalogue import FIGURES, Entry
+from induction.report.results import Results
+
+
+def figure_sources(results: Results) -> str:
+    """Markdown: a heading for each figure, which its caption links to, with what made it.
+
+    In the web page the data are a download held by the page itself and the code unfolds; the PDF
+    names both.
+    """
+    return "\n\n".join(_source(label, entry, results) for label, entry in FIGURES.items())
+
+
+def write_tables(results: Results, folder: Path) -> None:
+    """Write the table behind every figure as `folder/LABEL.csv`."""
+    for label, entry in FIGURES.items():
+        write_text(folder / f"{label}.csv", entry.csv(results))
+
+
+def _source(label: str, entry: Entry, results: Results) -> str:
+    table = entry.csv(results)
+    rows, columns = table.count("\n") - 1, table.partition("\n")[0].split(",")
+    listed = ", ".join(f"`{name}`" for name in columns[:9]) + (" …" if len(columns) > 9 else "")
+    download = base64.b64encode(table.encode()).decode()
+    return "\n\n".join(
+        [
+            f"### Behind @{label} {{#data-{label} .unnumbered .unlisted}}",
+            f"Data: `{label}.csv`, {rows:,} rows of {listed}. "
+            f"Drawn by `{entry.name}` (`{entry.place(results.paths)}`).",
+            "```{=html}\n"
+            f'<p><a class="download" download="{label}.csv" '
+            f'href="data:text/csv;base64,{download}">Download {label}.csv</a></p>\n'
+            "<details><summary>Code</summary>"
+            f"<pre><code>{escape(inspect.getsource(entry.function))}</code></pre></details>\n"
+            "```",
+        ]
+    )
