@@ -13,7 +13,10 @@ PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES = sorted(PIPELINE["stages"])
 
 # They carry results and messages but make no number; dvc.yaml says why stages leave them out.
-CARRIERS = {"config", "environment", "errors", "files", "paths", "progress", "stages.__init__"}
+CARRIERS = {
+    *("config", "environment", "errors", "files", "fingerprint", "over_snapshots", "paths"),
+    *("progress", "resume", "stages.__init__"),
+}
 
 
 def python_of(path: Path) -> str:

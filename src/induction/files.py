@@ -73,14 +73,32 @@ def published_folder(
     scratch = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=scratch_root))
     try:
         yield scratch
-        _write_manifest(scratch, about or {})
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.chmod(0o755)
-        scratch.rename(target)
+        publish(scratch, target, about or {})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def publish(folder: Path, target: Path, about: Mapping[str, Any]) -> None:
+    """Give a finished folder its manifest and rename it to `target`, whose leftover it replaces.
+
+    Everything is flushed to disk first, so that a folder under its final name is a whole one.
+    """
+    _write_manifest(folder, about)
+    folder.chmod(0o755)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    folder.rename(target)
+    _flush_folder(target.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush a folder's entries: a rename that is not flushed may be undone by a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_manifest(folder: Path, about: Mapping[str, Any]) -> None:
@@ -93,6 +111,7 @@ def _write_manifest(folder: Path, about: Mapping[str, Any]) -> None:
         name = path.relative_to(folder).as_posix()
         entries.append({"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)})
     write_json(folder / MANIFEST, {**about, "files": entries})
+    _flush_folder(folder)
 
 
 def verify_folder(folder: Path) -> None:

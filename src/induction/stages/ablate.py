@@ -8,13 +8,13 @@ from induction.ablate.evaluator import ablated_losses
 from induction.ablate.heads import head_ablations, head_rows
 from induction.ablate.sets import head_sets, set_rows
 from induction.config import StudyConfig, model_config
-from induction.environment import environment
-from induction.files import published_folder, verify_folder
+from induction.files import verify_folder
 from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
-from induction.model.weights import Snapshot, list_snapshots, load_snapshot
+from induction.model.transformer import Transformer
+from induction.model.weights import Snapshot, list_snapshots
+from induction.over_snapshots import over_snapshots
 from induction.paths import StudyPaths
-from induction.progress import progress
 from induction.stages import model_argument, run_stage
 from induction.study.curves import Curves, load_curves
 from induction.study.head_kinds import find_head_kinds
@@ -33,31 +33,26 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     last = curves.heads.filter(pl.col("step") == pl.col("step").max())
     kinds = find_head_kinds(last, config.head_kinds)
     snapshots = evenly_picked(list_snapshots(paths.snapshots(name)), settings.snapshots)
-    heads: list[pl.DataFrame] = []
-    sets: list[pl.DataFrame] = []
-    with (
-        published_folder(
-            paths.ablations(name), paths.scratch, {"environment": environment(paths.lock)}
-        ) as folder,
-        progress(len(snapshots), "snapshots") as report,
-    ):
-        for done, snapshot in enumerate(snapshots, start=1):
-            model = load_snapshot(snapshot.path).to(device)
-            groups = head_sets(model.spec, kinds, settings.random_draws, settings.seed)
-            of_sets = [ablation for group in groups for ablation in group.ablations()]
-            losses = ablated_losses(model, evaluation, [*head_ablations(model.spec), *of_sets])
-            change = {key: ablated - losses.intact for key, ablated in losses.ablated.items()}
-            effects = {key: effect_of(change[key], evaluation, direction) for key in change}
-            intervals = {
-                key: icl_interval(change[key], evaluation, settings.resamples, settings.seed)
-                for key in of_sets
-                if done == len(snapshots)
-            }
-            heads.append(head_rows(snapshot, model.spec, effects))
-            sets.append(set_rows(snapshot, groups, effects, intervals))
-            report(done, f"step {snapshot.step}")
-        pl.concat(heads).write_parquet(folder / "heads.parquet")
-        pl.concat(sets).write_parquet(folder / "sets.parquet")
+
+    def work(
+        snapshot: Snapshot, model: Transformer
+    ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
+        groups = head_sets(model.spec, kinds, settings.random_draws, settings.seed)
+        of_sets = [ablation for group in groups for ablation in group.ablations()]
+        losses = ablated_losses(model, evaluation, [*head_ablations(model.spec), *of_sets])
+        change = {key: ablated - losses.intact for key, ablated in losses.ablated.items()}
+        effects = {key: effect_of(change[key], evaluation, direction) for key in change}
+        intervals = {
+            key: icl_interval(change[key], evaluation, settings.resamples, settings.seed)
+            for key in of_sets
+            if snapshot == snapshots[-1]
+        }
+        return {}, {
+            "heads": head_rows(snapshot, model.spec, effects),
+            "sets": set_rows(snapshot, groups, effects, intervals),
+        }
+
+    over_snapshots(paths, "ablate", paths.ablations(name), snapshots, device, work)
 
 
 def evenly_picked(snapshots: list[Snapshot], count: int) -> list[Snapshot]:

@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 
 from induction.config import StudyConfig, model_config
-from induction.environment import environment
-from induction.files import published_folder, verify_folder
+from induction.files import verify_folder
 from induction.measure import ARRAYS, HEADS, PAIRS
 from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
-from induction.model.weights import Snapshot, list_snapshots, load_snapshot
+from induction.model.transformer import Transformer
+from induction.model.weights import Snapshot, list_snapshots
+from induction.over_snapshots import over_snapshots
 from induction.paths import StudyPaths
-from induction.progress import progress
 from induction.stages import model_argument, run_stage
 
 
@@ -21,36 +21,17 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     verify_folder(paths.snapshots(name))
     evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
     snapshots = list_snapshots(paths.snapshots(name))
-    arrays: list[dict[str, np.ndarray]] = []
-    heads: list[pl.DataFrame] = []
-    pairs: list[pl.DataFrame] = []
-    with (
-        published_folder(
-            paths.measurements(name), paths.scratch, {"environment": environment(paths.lock)}
-        ) as folder,
-        progress(len(snapshots), "snapshots") as report,
-    ):
-        for done, snapshot in enumerate(snapshots, start=1):
-            model = load_snapshot(snapshot.path).to(device)
-            arrays.append(
-                {
-                    key: value
-                    for measure in ARRAYS
-                    for key, value in measure(model, evaluation).items()
-                }
-            )
-            scores = {
-                key: value for measure in HEADS for key, value in measure(model, evaluation).items()
-            }
-            heads.append(_head_rows(snapshot, scores))
-            pairs.append(_at(snapshot, PAIRS(model)))
-            report(done, f"step {snapshot.step}")
-        stacked = {key: np.stack([row[key] for row in arrays]) for key in arrays[0]}
-        stacked["step"] = np.array([snapshot.step for snapshot in snapshots])
-        stacked["tokens"] = np.array([snapshot.tokens for snapshot in snapshots])
-        np.savez(folder / "losses.npz", allow_pickle=False, **stacked)
-        pl.concat(heads).write_parquet(folder / "heads.parquet")
-        pl.concat(pairs).write_parquet(folder / "circuits.parquet")
+
+    def work(
+        snapshot: Snapshot, model: Transformer
+    ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
+        arrays = {k: v for measure in ARRAYS for k, v in measure(model, evaluation).items()}
+        moment = {"step": np.array(snapshot.step), "tokens": np.array(snapshot.tokens)}
+        scores = {k: v for measure in HEADS for k, v in measure(model, evaluation).items()}
+        tables = {"heads": _head_rows(snapshot, scores), "circuits": _at(snapshot, PAIRS(model))}
+        return arrays | moment, tables
+
+    over_snapshots(paths, "measure", paths.measurements(name), snapshots, device, work)
 
 
 def _head_rows(snapshot: Snapshot, scores: dict[str, np.ndarray]) -> pl.DataFrame:

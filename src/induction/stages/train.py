@@ -9,14 +9,18 @@ from induction.config import StudyConfig, model_config
 from induction.data.tokens import load_meta, load_tokens, training_windows
 from induction.environment import environment
 from induction.errors import StudyError
-from induction.files import published_folder, verify_folder
+from induction.files import verify_folder
+from induction.fingerprint import fingerprint
 from induction.model.compute import set_up_torch
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.model.weights import save_snapshot
 from induction.paths import StudyPaths
 from induction.progress import progress
+from induction.resume import attempt
 from induction.stages import model_argument, run_stage
+from induction.train.checkpoint import load_checkpoint, save_checkpoint
 from induction.train.loop import Step, batches, train
+from induction.train.optimizer import make_optimizers
 from induction.train.schedule import snapshot_steps
 
 _SECTIONS = {"compute", "model", "snapshots", "train"}
@@ -59,22 +63,28 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         "config": {f"models.{name}": entry.model_dump(), **config.model_dump(include=_SECTIONS)},
         "environment": environment(paths.lock),
     }
+    optimizers = make_optimizers(model, entry.optimizer, settings)
+    curve: list[Step] = []
+    key = fingerprint(paths, "train", name)
     with (
-        published_folder(paths.snapshots(name), paths.scratch, about) as folder,
+        attempt(paths.snapshots(name), paths.scratch, key, about) as work,
         progress(steps * settings.batch_tokens, "tokens") as report,
     ):
-        curve: list[Step] = []
 
         def after_step(step: Step) -> None:
             curve.append(step)
             if step.step in at_steps:
-                save_snapshot(model, folder, step.step, step.tokens)
+                save_snapshot(model, work.output, step.step, step.tokens)
+            work.save_now_and_then(lambda state: save_checkpoint(state, model, optimizers, curve))
             report(step.tokens, f"loss {step.loss:.2f}")
 
-        save_snapshot(model, folder, 0, 0)
-        data = batches(tokens, windows, shape.n_ctx, batch_size)
-        train(model, data, steps, entry.optimizer, settings, after_step)
-        _write_curve(curve, folder / "train.csv")
+        if work.restore(lambda state: curve.extend(load_checkpoint(state, model, optimizers))):
+            print(f"{name}: going on after step {len(curve):,}")
+        else:
+            save_snapshot(model, work.output, 0, 0)
+        data = batches(tokens, windows, shape.n_ctx, batch_size, first=len(curve))
+        train(model, optimizers, data, range(len(curve), steps), settings, after_step)
+        _write_curve(curve, work.output / "train.csv")
 
 
 def _write_curve(curve: list[Step], path: Path) -> None:

@@ -1,7 +1,8 @@
 """The training loop: the same data in the same order for every model, snapshots on the way."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,6 @@ from torch import Tensor
 from induction.config import Train
 from induction.errors import StudyError
 from induction.model.transformer import Transformer
-from induction.train.optimizer import make_optimizers
 from induction.train.schedule import warmed_up
 
 
@@ -27,36 +27,42 @@ class Step:
 
 
 def batches(
-    train_tokens: np.ndarray, window_starts: np.ndarray, n_ctx: int, batch_size: int
+    train_tokens: np.ndarray,
+    window_starts: np.ndarray,
+    n_ctx: int,
+    batch_size: int,
+    first: int = 0,
 ) -> Iterator[Tensor]:
     """Yield int64 batches [batch_size, n_ctx + 1] in the order of `window_starts`, for ever.
 
     After the last whole batch it begins again: whether data may repeat is checked beforehand.
+    `first` is how many batches have been used already.
     """
     whole = len(window_starts) // batch_size
     span = np.arange(n_ctx + 1)
-    while True:
-        for batch in range(whole):
-            starts = window_starts[batch * batch_size : (batch + 1) * batch_size]
-            yield torch.from_numpy(train_tokens[starts[:, None] + span].astype(np.int64))
+    for number in itertools.count(first):
+        batch = number % whole
+        starts = window_starts[batch * batch_size : (batch + 1) * batch_size]
+        yield torch.from_numpy(train_tokens[starts[:, None] + span].astype(np.int64))
 
 
 def train(
     model: Transformer,
+    optimizers: Sequence[torch.optim.Optimizer],
     data: Iterator[Tensor],
-    steps: int,
-    choice: str,
+    steps: range,
     settings: Train,
     after_step: Callable[[Step], None],
 ) -> None:
-    """Train in place for `steps` steps, calling `after_step` with each (from 1).
+    """Train in place, calling `after_step` with each step.
 
+    optimizers: with the base learning rate in each group. steps: counted from 0; a range that
+    starts later goes on where an earlier call stopped, with data that does so too.
     Raises StudyError when the loss is no finite number.
     """
     device = model.W_E.device
-    optimizers = make_optimizers(model, choice, settings)
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
-    for step in range(steps):
+    for step in steps:
         tokens_BT = next(data).to(device, non_blocking=True)
         factor = warmed_up(step, settings.warmup_steps)
         for optimizer, base in zip(optimizers, rates, strict=True):

@@ -1,0 +1,58 @@
+"""What a stage's result depends on, as one digest: the key under which unfinished work is kept.
+
+dvc.yaml already lists the code, data and parameters of every stage, so this reads it there.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from induction.environment import environment
+from induction.errors import StudyError
+from induction.files import MANIFEST, sha256
+from induction.paths import StudyPaths
+
+
+def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
+    """SHA-256 over code, data, parameters and environment of a stage that runs once per model.
+
+    Folders of data count by their manifest, which the stage itself verifies. Raises StudyError
+    when dvc.yaml has no such stage or lists a file that is not there.
+    """
+    definition = _load(paths.pipeline)["stages"].get(stage, {}).get("do")
+    if definition is None:
+        raise StudyError(f"{paths.pipeline}: has no stage {stage} for each model")
+    filled = json.loads(json.dumps(definition).replace("${key}", model))
+    parameters = _load(paths.params)
+    inputs = {
+        "stage": f"{stage}@{model}",
+        "deps": {name: _digest(paths.root / name) for name in filled.get("deps", [])},
+        "params": {key: _lookup(parameters, key) for key in filled.get("params", [])},
+        "environment": environment(paths.lock),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _load(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+def _lookup(parameters: Any, key: str) -> Any:
+    for part in key.split("."):
+        parameters = parameters[part]
+    return parameters
+
+
+def _digest(path: Path) -> str:
+    if path.is_file():
+        return sha256(path)
+    if (path / MANIFEST).is_file():
+        return sha256(path / MANIFEST)
+    if not path.is_dir():
+        raise StudyError(f"{path}: missing: `make study` makes it")
+    code = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    parts = [f"{file.relative_to(path).as_posix()} {sha256(file)}" for file in code]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""The resumable loop over snapshots that measure and ablate share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from induction.environment import environment
+from induction.fingerprint import fingerprint
+from induction.model.transformer import Transformer
+from induction.model.weights import Snapshot, load_snapshot
+from induction.paths import StudyPaths
+from induction.progress import progress
+from induction.resume import attempt
+
+_ARRAYS = "losses.npz"
+
+
+@dataclass
+class Rows:
+    """What is found in each snapshot, in the order of training.
+
+    arrays: a dict of arrays for each snapshot, the same keys and shapes in all; stacked on disk
+    into losses.npz. tables: by name, a table for each snapshot; on disk NAME.parquet.
+    """
+
+    arrays: list[dict[str, np.ndarray]] = field(default_factory=list)
+    tables: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    count: int = 0
+
+    def append(self, arrays: dict[str, np.ndarray], tables: dict[str, pl.DataFrame]) -> None:
+        if arrays:
+            self.arrays.append(arrays)
+        for name, table in tables.items():
+            self.tables.setdefault(name, []).append(table)
+        self.count += 1
+
+    def write(self, folder: Path) -> None:
+        if self.arrays:
+            stacked = {key: np.stack([row[key] for row in self.arrays]) for key in self.arrays[0]}
+            np.savez(folder / _ARRAYS, allow_pickle=False, **stacked)
+        for name, parts in self.tables.items():
+            # In one piece, so that the bytes do not tell where the work was interrupted.
+            pl.concat(parts, rechunk=True).write_parquet(folder / f"{name}.parquet")
+
+    def read(self, folder: Path) -> None:
+        """Take up what an earlier attempt wrote."""
+        for path in sorted(folder.glob("*.parquet")):
+            self.tables[path.stem] = [pl.read_parquet(path)]
+            self.count = self.tables[path.stem][0]["step"].n_unique()
+        if (folder / _ARRAYS).is_file():
+            with np.load(folder / _ARRAYS) as stacked:
+                whole = {key: stacked[key] for key in stacked.files}
+            self.arrays = [
+                {key: values[row] for key, values in whole.items()} for row in range(self.count)
+            ]
+
+
+Work = Callable[[Snapshot, Transformer], tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]]
+"""Arrays and tables of one snapshot; the tables have a column `step`."""
+
+
+def over_snapshots(
+    paths: StudyPaths,
+    stage: str,
+    target: Path,
+    snapshots: Sequence[Snapshot],
+    device: torch.device,
+    work: Work,
+) -> None:
+    """Apply `work` to each snapshot and publish all rows as the folder `target`.
+
+    Killed, the next run with the same inputs goes on after the last state that was saved.
+    """
+    key = fingerprint(paths, stage, target.name)
+    about = {"environment": environment(paths.lock)}
+    rows = Rows()
+    with (
+        attempt(target, paths.scratch, key, about) as current,
+        progress(len(snapshots), "snapshots") as report,
+    ):
+        if current.restore(rows.read):
+            print(f"{target.name}: going on after {rows.count} of {len(snapshots)} snapshots")
+        for snapshot in snapshots[rows.count :]:
+            rows.append(*work(snapshot, load_snapshot(snapshot.path).to(device)))
+            current.save_now_and_then(rows.write)
+            report(rows.count, f"step {snapshot.step}")
+        rows.write(current.output)
