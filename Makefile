@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report test test-extras check format preset lock clean
+.PHONY: help setup study report test test-extras bench-scale check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ check: $(READY) ## lint, types, and whether the pipeline holds together
 		{ grep -q "No such file or directory: .*/data/" .scratch/dry.log || { cat .scratch/dry.log; exit 1; }; }
 	@! grep -qE "^(Running stage|ERROR)" .scratch/dry.log || \
 		echo "note: dvc.lock is behind the code or the parameters: run make study and commit it"
+
+bench-scale: $(READY) ## how memory, time and disk grow with the work (about five minutes)
+	@python benchmarks/scale.py
 
 format: $(READY) ## rewrite the code in the house style
 	@ruff check --fix --quiet

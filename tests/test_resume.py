@@ -145,7 +145,8 @@ def test_two_at_once_are_told_apart(tmp_path):
 def test_rows_of_two_attempts_are_those_of_one(tmp_path):
     def row(step: int) -> tuple[dict, dict]:
         arrays = {"step": np.array(step), "loss": np.random.default_rng(step).random(5)}
-        return arrays, {"heads": pl.DataFrame({"step": [step] * 3, "score": arrays["loss"][:3]})}
+        heads = pl.DataFrame({"step": [step] * 3, "score": arrays["loss"][:3]})
+        return arrays, {"heads": heads, "none": heads.clear()}
 
     straight, first, second = Rows(), Rows(), Rows()
     for step in range(6):
@@ -154,7 +155,7 @@ def test_rows_of_two_attempts_are_those_of_one(tmp_path):
         first.append(*row(step))
     for name in ("straight", "first", "second"):
         (tmp_path / name).mkdir()
-    first.write(tmp_path / "first")
+    first.save(tmp_path / "first")
     second.read(tmp_path / "first")
     assert second.count == 4
     for step in range(4, 6):

@@ -11,16 +11,31 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML, YAMLError
 
 from induction.errors import StudyError
+from induction.plain_yaml import read_yaml
 
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+# Upper limits stand far above any study: what is beyond them is a slip, and would only fail later,
+# for want of memory or time.
+Count = Annotated[int, Field(ge=1, le=10**15)]
+Natural = Annotated[int, Field(ge=0, le=10**15)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]  # what PyTorch's generators take
+Size = Annotated[int, Field(ge=1, le=2**17)]  # of a matrix
+Many = Annotated[int, Field(ge=1, le=10**6)]  # things that are held in memory at once
+Positive = Annotated[float, Field(gt=0, le=1e15)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Window = tuple[Natural, Natural]
+# Model names become names of folders and of DVC's stages. No capitals: some file systems take them
+# for small letters.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Title = Annotated[str, StringConstraints(pattern=r"^\w[\w .-]{0,59}$")]
+Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
+
+_PATTERNS = {
+    "models": "use lower-case letters, digits and hyphens, at most 40",
+    "name": "use letters, digits, spaces, dots and hyphens, at most 60",
+    "corpus": "expected a glob such as data/own/**/*.txt, of at most 500 characters",
+}
 
 
 class Section(BaseModel):
@@ -31,16 +46,16 @@ class Section(BaseModel):
 
 class Compute(Section):
     device: Literal["cpu", "cuda"]
-    threads: Count
+    threads: Annotated[int, Field(ge=1, le=1024)]
 
 
 class Corpus(Section):
     wheels: bool
-    files: tuple[str, ...]
+    files: Annotated[tuple[Glob, ...], Field(max_length=1000)]
     min_characters: Count
     max_line_length: Count
     validation_fraction: Share
-    seed: Natural
+    seed: Seed
 
 
 class Tokenizer(Section):
@@ -50,42 +65,42 @@ class Tokenizer(Section):
 class ModelShape(Section):
     """What all models of the zoo share; names as in TransformerLens."""
 
-    n_ctx: Annotated[int, Field(ge=8)]
-    d_model: Annotated[int, Field(ge=2)]
-    n_heads: Count
-    d_mlp: Count
-    position_base: Annotated[float, Field(gt=1)]
+    n_ctx: Annotated[int, Field(ge=8, le=2**16)]
+    d_model: Annotated[int, Field(ge=2, le=2**16)]
+    n_heads: Size
+    d_mlp: Size
+    position_base: Annotated[float, Field(gt=1, le=1e15)]
 
 
 class Train(Section):
-    batch_tokens: Count
+    batch_tokens: Annotated[int, Field(ge=1, le=10**8)]
     embedding_std: Positive
     warmup_steps: Natural
     learning_rate: Positive
     muon_learning_rate: Positive
     muon_momentum: Share
     adam_betas: tuple[Share, Share]
-    weight_decay: Annotated[float, Field(ge=0)]
-    data_seed: Natural
+    weight_decay: Annotated[float, Field(ge=0, le=1e15)]
+    data_seed: Seed
     repeat_data: bool
 
 
 class Snapshots(Section):
-    count: Annotated[int, Field(ge=2)]
+    count: Annotated[int, Field(ge=2, le=10**5)]
     linear_until: Count
 
 
 class Evaluation(Section):
-    examples: Count
+    examples: Many
     tokens_per_example: Count
     early: Window
     late: Window
     pattern_examples: Count
-    probe_sequences: Count
+    probe_sequences: Many
     probe_repeats: Annotated[int, Field(ge=2)]
     probe_period: Window
     probe_vocab_quantiles: tuple[float, float]
-    seed: Natural
+    seed: Seed
 
 
 class HeadKinds(Section):
@@ -99,27 +114,27 @@ class HeadKinds(Section):
 class Ablation(Section):
     snapshots: Count
     examples: Count
-    random_draws: Count
-    resamples: Count
-    seed: Natural
+    random_draws: Many
+    resamples: Many
+    seed: Seed
 
 
 class IclWindows(Section):
-    early: Annotated[tuple[Window, ...], Field(min_length=1)]
-    late: Annotated[tuple[Window, ...], Field(min_length=1)]
+    early: Annotated[tuple[Window, ...], Field(min_length=1, max_length=1000)]
+    late: Annotated[tuple[Window, ...], Field(min_length=1, max_length=1000)]
 
 
 class Pca(Section):
-    components: Annotated[int, Field(ge=2)]
-    shuffles: Count
-    heavy_tokens: Count
-    context_tokens: Count
-    seed: Natural
+    components: Annotated[int, Field(ge=2, le=1000)]
+    shuffles: Many
+    heavy_tokens: Annotated[int, Field(ge=1, le=1000)]
+    context_tokens: Annotated[int, Field(ge=1, le=1000)]
+    seed: Seed
 
 
 class LossMaps(Section):
     index_bandwidth: Positive
-    points: Annotated[int, Field(ge=2)]
+    points: Annotated[int, Field(ge=2, le=2000)]
 
 
 class PhaseChange(Section):
@@ -130,7 +145,7 @@ class PhaseChange(Section):
     min_tokens: Count
     min_bump: Positive
     min_steepening: Positive
-    resamples: Count
+    resamples: Many
 
 
 class Verdicts(Section):
@@ -147,18 +162,18 @@ class Verdicts(Section):
 class Model(Section):
     """One model of the zoo: how it differs from the others."""
 
-    n_layers: Count
+    n_layers: Annotated[int, Field(ge=1, le=1000)]
     attn_only: bool
     smeared_keys: bool
     optimizer: Literal["muon", "adamw"]
     tokens: Count
-    seed: Natural
+    seed: Seed
 
 
 class StudyConfig(Section):
     """All of params.yaml."""
 
-    name: str
+    name: Title
     compute: Compute
     corpus: Corpus
     tokenizer: Tokenizer
@@ -173,7 +188,7 @@ class StudyConfig(Section):
     loss_maps: LossMaps
     phase_change: PhaseChange
     verdicts: Verdicts
-    models: Annotated[dict[ModelName, Model], Field(min_length=1)]
+    models: Annotated[dict[ModelName, Model], Field(min_length=1, max_length=1000)]
 
 
 def load_config(path: Path) -> StudyConfig:
@@ -182,23 +197,15 @@ def load_config(path: Path) -> StudyConfig:
     Raises StudyError, in one line, with the path of the first key that is unknown, missing, of a
     wrong type, out of range, or that cannot be combined with another.
     """
+    values = read_yaml(path)
     try:
-        values = YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no such file: it holds the parameters of the study") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
-        raise StudyError(f"{path.name}: not valid YAML: {where}") from None
-    try:
-        text = json.dumps(values)
-    except TypeError as error:
-        raise StudyError(f"{path.name}: only numbers, text, lists and mappings: {error}") from None
-    try:
-        config = StudyConfig.model_validate_json(text)
+        config = StudyConfig.model_validate_json(json.dumps(values))
     except ValidationError as error:
         # A misspelt key is both unknown and missing: the first says more.
         errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         raise StudyError(f"{path.name}: {_explain(errors[0])}") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise StudyError(f"{path.name}: {error}") from None
     for key, problem in _impossible(config):
         raise StudyError(f"{path.name}: {key}: {problem}")
     return config
@@ -277,10 +284,14 @@ def _explain(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return f"{path}: {_unknown(str(location[-1]), _known_keys(location[:-1]))}"
+    if kind == "too_short" and path == "models":
+        return "models: name at least one model"
+    if kind == "missing" and isinstance(location[-1], int):
+        return f"{path}: this list needs another value"
     if kind == "missing":
         return f"{path}: this key is missing"
     if kind == "string_pattern_mismatch":
-        return f"{path}: use lower-case letters, digits and hyphens, at most 40"
+        return f"{path}: {_PATTERNS[str(location[0])]}"
     message = error["msg"].removeprefix("Input should be ")
     found = json.dumps(error["input"])
     if len(found) > 60:

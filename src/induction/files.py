@@ -1,18 +1,21 @@
 """Files that are either whole or not there: scratch folder, checks, rename."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+import psutil
 
 from induction.errors import StudyError
 
 MANIFEST = "manifest.json"
+_UNFINISHED = "unfinished"
 
 
 def sha256(path: Path) -> str:
@@ -26,14 +29,16 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a scratch path beside `path`; what is written there takes its place if all ends well.
 
     Readers see the old file or the new one, never a part, and a file linked into DVC's cache is
-    replaced, not written into.
+    replaced, not written into. What a killed process left of the same file is deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.[0-9]*"):
+        if not psutil.pid_exists(int(left.suffix[1:])):
+            left.unlink(missing_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield scratch
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush(scratch)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -56,8 +61,24 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyError(f"{path}: missing: `make study` makes it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{path}: damaged: {error}: delete it and run `make study`") from None
+
+
+@contextmanager
+def workplace(target: Path, scratch_root: Path) -> Iterator[Path]:
+    """Yield the scratch folder of an output, which no other process uses at the same time.
+
+    It keeps what an earlier process left there. Raises StudyError when another one is at work.
+    """
+    home = scratch_root / _UNFINISHED / f"{target.parent.name}-{target.name}"
+    home.mkdir(parents=True, exist_ok=True)
+    with _locked(home) as free:
+        if not free:
+            raise StudyError(
+                f"{target}: another process is making it: wait for it to end, or stop it"
+            )
+        yield home
 
 
 @contextmanager
@@ -68,62 +89,119 @@ def published_folder(
 
     When the block raises, `target` is untouched and the scratch folder is gone. A leftover
     `target` is replaced. `about` goes into the manifest beside the list of files.
+    Raises StudyError when another process is making the same folder.
     """
-    scratch_root.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=scratch_root))
-    try:
-        yield scratch
-        publish(scratch, target, about or {})
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with workplace(target, scratch_root) as home:
+        empty_folder(home)
+        scratch = home / "output"
+        scratch.mkdir()
+        try:
+            yield scratch
+            seal(scratch, about or {})
+            publish(scratch, target)
+        finally:
+            empty_folder(home)
 
 
-def publish(folder: Path, target: Path, about: Mapping[str, Any]) -> None:
-    """Give a finished folder its manifest and rename it to `target`, whose leftover it replaces.
-
-    Everything is flushed to disk first, so that a folder under its final name is a whole one.
-    """
-    _write_manifest(folder, about)
-    folder.chmod(0o755)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        shutil.rmtree(target)
-    folder.rename(target)
-    _flush_folder(target.parent)
+def empty_folder(folder: Path) -> None:
+    """Delete all that is in a folder."""
+    for path in folder.iterdir():
+        shutil.rmtree(path)
 
 
-def _flush_folder(folder: Path) -> None:
-    """Flush a folder's entries: a rename that is not flushed may be undone by a power cut."""
+def delete_unfinished(scratch_root: Path) -> None:
+    """Delete what processes left in their workplaces, but for those that are at work."""
+    for home in (scratch_root / _UNFINISHED).glob("*"):
+        with _locked(home) as free:
+            if free:
+                empty_folder(home)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder for this process, as long as the block lasts; False if another one has it."""
     descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def seal(folder: Path, about: Mapping[str, Any]) -> None:
+    """Give a finished folder its manifest: name, size and SHA-256 of every file. Flushes all."""
+    entries = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        path.chmod(0o644)
+        _flush(path)
+        name = path.relative_to(folder).as_posix()
+        entries.append({"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)})
+    write_json(folder / MANIFEST, {**about, "files": entries})
+    folder.chmod(0o755)
+    _flush(folder)
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Rename a sealed folder to `target`, whose leftover it replaces.
+
+    So a folder under its final name is a whole one; the leftover is deleted under another name.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    replaced = folder.with_name("replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if target.exists():
+        target.rename(replaced)
+    folder.rename(target)
+    _flush(target.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Flush a file or a folder's entries to disk, so that a power cut does not undo it."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _write_manifest(folder: Path, about: Mapping[str, Any]) -> None:
-    """List name, size and SHA-256 of every file of a folder, flushed to disk."""
-    entries = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        path.chmod(0o644)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        name = path.relative_to(folder).as_posix()
-        entries.append({"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)})
-    write_json(folder / MANIFEST, {**about, "files": entries})
-    _flush_folder(folder)
-
-
 def verify_folder(folder: Path) -> None:
     """Check a published folder against its manifest.
 
-    Raises StudyError naming the first file that is missing or differs.
+    Raises StudyError naming the first file that is missing, differs, or is not in the manifest.
     """
-    for entry in read_json(folder / MANIFEST)["files"]:
-        path = folder / entry["name"]
+    listed = _read_manifest(folder)
+    for name, (size, digest) in listed.items():
+        path = folder / name
         if not path.is_file():
             raise StudyError(f"{path}: missing, though the manifest lists it: `make study` remakes")
-        if path.stat().st_size != entry["bytes"] or sha256(path) != entry["sha256"]:
+        if path.stat().st_size != size or sha256(path) != digest:
             raise StudyError(
                 f"{path}: differs from its manifest: delete {folder} and run `make study`"
             )
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if strange := sorted(there - listed.keys() - {MANIFEST}):
+        raise StudyError(
+            f"{folder / strange[0]}: not in the manifest of {folder}: delete it, or the folder "
+            "and run `make study`"
+        )
+
+
+def _read_manifest(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of the files that a manifest lists, all of them inside the folder."""
+    path = folder / MANIFEST
+    manifest = read_json(path)
+    try:
+        listed = {entry["name"]: (entry["bytes"], entry["sha256"]) for entry in manifest["files"]}
+        names = [PurePosixPath(name) for name in listed]
+    except (TypeError, KeyError) as error:
+        raise StudyError(
+            f"{path}: not a manifest: {error}: delete {folder} and run `make study`"
+        ) from None
+    if any(name.is_absolute() or ".." in name.parts for name in names):
+        raise StudyError(f"{path}: lists a file outside of its folder: delete {folder}")
+    return listed

@@ -9,6 +9,7 @@ import polars as pl
 import torch
 
 from induction.environment import environment
+from induction.files import read_json, write_json
 from induction.fingerprint import fingerprint
 from induction.model.transformer import Transformer
 from induction.model.weights import Snapshot, load_snapshot
@@ -17,6 +18,7 @@ from induction.progress import progress
 from induction.resume import attempt
 
 _ARRAYS = "losses.npz"
+_COUNT = "count.json"
 
 
 @dataclass
@@ -46,11 +48,16 @@ class Rows:
             # In one piece, so that the bytes do not tell where the work was interrupted.
             pl.concat(parts, rechunk=True).write_parquet(folder / f"{name}.parquet")
 
+    def save(self, folder: Path) -> None:
+        """Write what a later attempt needs to go on."""
+        self.write(folder)
+        # Counted, since a table may be without rows: where there is no set of heads to take out.
+        write_json(folder / _COUNT, self.count)
+
     def read(self, folder: Path) -> None:
-        """Take up what an earlier attempt wrote."""
-        for path in sorted(folder.glob("*.parquet")):
-            self.tables[path.stem] = [pl.read_parquet(path)]
-            self.count = self.tables[path.stem][0]["step"].n_unique()
+        """Take up what an earlier attempt saved."""
+        self.count = read_json(folder / _COUNT)
+        self.tables = {path.stem: [pl.read_parquet(path)] for path in folder.glob("*.parquet")}
         if (folder / _ARRAYS).is_file():
             with np.load(folder / _ARRAYS) as stacked:
                 whole = {key: stacked[key] for key in stacked.files}
@@ -82,10 +89,13 @@ def over_snapshots(
         attempt(target, paths.scratch, key, about) as current,
         progress(len(snapshots), "snapshots") as report,
     ):
+        if current.finished:
+            print(f"{target.name}: an earlier attempt finished it")
+            return
         if current.restore(rows.read):
             print(f"{target.name}: going on after {rows.count} of {len(snapshots)} snapshots")
         for snapshot in snapshots[rows.count :]:
             rows.append(*work(snapshot, load_snapshot(snapshot.path).to(device)))
-            current.save_now_and_then(rows.write)
+            current.save_now_and_then(rows.save)
             report(rows.count, f"step {snapshot.step}")
         rows.write(current.output)

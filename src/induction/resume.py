@@ -5,7 +5,6 @@ tracks (it deletes a stage's outputs before it runs), under the fingerprint of e
 result depends on. When any of that changes, the old attempt is deleted, not continued.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -15,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from induction.errors import StudyError
-from induction.files import publish, published_folder, read_json, sha256, verify_folder, write_json
+from induction.files import (
+    publish,
+    read_json,
+    seal,
+    sha256,
+    verify_folder,
+    workplace,
+    write_json,
+)
 
 SECONDS_VARIABLE = "INDUCTION_SAVE_SECONDS"
 _SECONDS_BETWEEN_SAVES = 20.0
@@ -29,8 +36,17 @@ class Attempt:
         self.output = folder / "output"
         self._states = folder / "states"
         self._digests: dict[str, str] = {}
-        self._seconds = float(os.environ.get(SECONDS_VARIABLE, _SECONDS_BETWEEN_SAVES))
+        self._seconds = _seconds_between_saves()
         self._saved_at = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        """Whether an earlier attempt came to its end, and only what follows it was cut off."""
+        try:
+            verify_folder(self.output)
+        except StudyError:
+            return False
+        return True
 
     def restore(self, read: Callable[[Path], None]) -> bool:
         """Hand the latest whole state to `read`; False, and an empty output, where there is none.
@@ -71,9 +87,13 @@ class Attempt:
                 self._digests[path.name] = sha256(path)
         older = sorted(self._states.glob("[0-9]*"))
         number = int(older[-1].name) + 1 if older else 1
-        with published_folder(self._states / f"{number:06d}", self._states) as folder:
-            write(folder)
-            write_json(folder / _LISTED, self._digests)
+        folder = self._states / "new"
+        shutil.rmtree(folder, ignore_errors=True)  # half a state, if the last attempt died here
+        folder.mkdir(parents=True)
+        write(folder)
+        write_json(folder / _LISTED, self._digests)
+        seal(folder, {})
+        publish(folder, self._states / f"{number:06d}")
         for state in older:
             shutil.rmtree(state)
         self._saved_at = time.monotonic()
@@ -94,23 +114,36 @@ def attempt(
     When it does not, the attempt stays, and the next one with the same fingerprint can go on from
     its state. Raises StudyError when another process is at work on the same target.
     """
-    home = scratch_root / "unfinished" / f"{target.parent.name}-{target.name}"
-    home.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(home, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StudyError(
-                f"{target}: another process is making it: wait for it to end, or stop it"
-            ) from None
+    with workplace(target, scratch_root) as home:
         for old in home.iterdir():
             if old.name != fingerprint:
                 shutil.rmtree(old)
         current = Attempt(home / fingerprint)
         current.output.mkdir(parents=True, exist_ok=True)
         yield current
-        publish(current.output, target, about)
-        shutil.rmtree(home / fingerprint)
-    finally:
-        os.close(descriptor)
+        if not current.finished:
+            seal(current.output, about)
+        publish(_linked(current.output), target)
+        # DVC deletes a stage's outputs and runs it again when it dies before it has recorded them.
+        # So the work stays until `make study` has come to its end.
+        if "DVC_STAGE" not in os.environ:
+            shutil.rmtree(home / fingerprint)
+
+
+def _linked(folder: Path) -> Path:
+    """A copy beside a folder, of hard links where there are such."""
+    copy = folder.with_name("published")
+    shutil.rmtree(copy, ignore_errors=True)
+    try:
+        shutil.copytree(folder, copy, copy_function=os.link)
+    except shutil.Error:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return copy
+
+
+def _seconds_between_saves() -> float:
+    text = os.environ.get(SECONDS_VARIABLE)
+    try:
+        return float(text) if text else _SECONDS_BETWEEN_SAVES
+    except ValueError:
+        raise StudyError(f"{SECONDS_VARIABLE}: {text!r}: expected a number of seconds") from None

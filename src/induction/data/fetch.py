@@ -6,13 +6,13 @@ fetches is installed or run.
 
 import glob
 import importlib.util
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ _PIP_DOWNLOAD = (
     *("--implementation=py", "--abi=none", "--platform=any", "--ignore-requires-python"),
 )
 _REQUIREMENT = re.compile(
-    r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+)\s+--hash=sha256:(?P<sha256>[0-9a-f]{64})"
+    r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+]+)\s+--hash=sha256:(?P<sha256>[0-9a-f]{64})",
+    re.ASCII,
 )
 _WRONG_HASH = re.compile(r"^\s*Got\s+([0-9a-f]{64})", re.MULTILINE)
 # A page that is not found (404) comes from an index that can be reached.
@@ -39,6 +40,10 @@ _NO_INDEX = re.compile(
     r"|\b(\w*TimeoutError|ConnectionResetError)\b"
 )
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MAX_LIST_BYTES = 1_000_000
+_MAX_FILES = 100_000
+_MAX_FILE_BYTES = 20_000_000
+_MAX_TOTAL_BYTES = 1_000_000_000  # the documents are held in memory
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,12 @@ def read_requirements(path: Path) -> list[Requirement]:
     Raises StudyError for a missing or empty list, for a line without exact version or hash, and
     for a package that stands there twice.
     """
+    if not path.is_file():
+        raise StudyError(f"{path}: missing: it lists the wheels of the corpus")
+    if (size := path.stat().st_size) > _MAX_LIST_BYTES:
+        raise StudyError(f"{path}: {size:,} bytes: a list has at most {_MAX_LIST_BYTES:,}")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise StudyError(f"{path}: missing: it lists the wheels of the corpus") from None
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: not UTF-8 at byte {error.start}") from None
     found: dict[str, Requirement] = {}
@@ -158,27 +165,37 @@ def copy_wheels(wheels: list[Path], target: Path) -> None:
         shutil.copyfile(wheel, target / wheel.name)
 
 
-def copy_own_files(patterns: tuple[str, ...], root: Path, target: Path) -> None:
-    """Copy the user's files into a folder, numbered in the order of their paths.
+def own_files(patterns: tuple[str, ...], root: Path) -> list[str]:
+    """The user's own files: paths relative to `root`, in order, each once.
 
-    `patterns` are globs relative to `root` (absolute ones work too); a file that several of them
-    match is taken once. A byte-order mark is left out.
+    `patterns` are globs relative to `root` (absolute ones work too).
 
-    Raises StudyError for a pattern that matches no file and for a file that is not UTF-8.
+    Raises StudyError for a pattern that matches no file or far too many, for links that lead round
+    in circles, and for files that are too large.
     """
     files: set[str] = set()
     for pattern in patterns:
-        matched = set(_matching_files(pattern, root))
+        matched = _matching_files(pattern, root)
         if not matched:
             raise StudyError(
                 f"params.yaml: corpus.files: {pattern!r} matches no file below {root}: "
                 "expected a glob such as data/own/**/*.txt"
             )
         files |= matched
+    _check_sizes([root / file for file in files])
+    return sorted(files)
+
+
+def copy_own_files(patterns: tuple[str, ...], root: Path, target: Path) -> None:
+    """Copy the user's files into a folder, numbered in the order of their paths.
+
+    A byte-order mark is left out. Raises StudyError as own_files, and for a file that is not UTF-8.
+    """
+    files = own_files(patterns, root)
     target.mkdir()
-    for number, file in enumerate(sorted(files)):
+    for number, file in enumerate(files):
         path = root / file
-        content = path.read_bytes()
+        content = path.read_bytes() if path.stat().st_size else b""  # as in /proc: may never end
         try:
             content.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -186,13 +203,64 @@ def copy_own_files(patterns: tuple[str, ...], root: Path, target: Path) -> None:
                 f"{path}: not UTF-8 at byte {error.start}: convert it, or take it out of "
                 "corpus.files"
             ) from None
-        copy = target / f"{number:06d}-{path.name}"
+        copy = target / f"{number:06d}-{_plain(path.name)}"
         copy.write_bytes(content.removeprefix(_BYTE_ORDER_MARK))
 
 
-def _matching_files(pattern: str, root: Path) -> Iterator[str]:
+def _check_sizes(paths: list[Path]) -> None:
+    total = 0
+    for path in paths:
+        total += (size := path.stat().st_size)
+        if size > _MAX_FILE_BYTES:
+            raise StudyError(
+                f"{path}: {size:,} bytes: at most {_MAX_FILE_BYTES:,} are read, as a file is one "
+                "document: split it, or take it out of corpus.files"
+            )
+    if total > _MAX_TOTAL_BYTES:
+        raise StudyError(
+            f"params.yaml: corpus.files: {total:,} bytes in all: at most {_MAX_TOTAL_BYTES:,}: "
+            "give fewer"
+        )
+
+
+def _plain(name: str) -> str:
+    """A file's name without what cannot be printed, and short enough for a number before it."""
+    return "".join(letter if letter.isprintable() else "_" for letter in name[-60:])
+
+
+def _matching_files(pattern: str, root: Path) -> set[str]:
     """The files that a glob matches, each as one spelling of its path relative to the root."""
+    if "**" in pattern:
+        _check_links(pattern, root)
+    files: set[str] = set()
     for match in glob.iglob(pattern, root_dir=root, recursive=True):
         path = os.path.normpath(root / match)
-        if os.path.isfile(path):
-            yield Path(os.path.relpath(path, root)).as_posix()
+        if os.path.isfile(path):  # a pipe or a device might never end
+            files.add(Path(os.path.relpath(path, root)).as_posix())
+        if len(files) > _MAX_FILES:
+            raise StudyError(
+                f"params.yaml: corpus.files: {pattern!r} matches over {_MAX_FILES:,} files: "
+                "give a narrower glob"
+            )
+    return files
+
+
+def _check_links(pattern: str, root: Path) -> None:
+    """StudyError where `**` would follow links round and round, which glob does not notice."""
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
+    seen = 0
+    for here, folders, _ in os.walk(root.joinpath(*fixed), followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        seen += len(folders)
+        if seen > _MAX_FILES:
+            raise StudyError(
+                f"params.yaml: corpus.files: {pattern!r} looks into over {_MAX_FILES:,} folders: "
+                "give a narrower glob"
+            )
+        real = Path(here).resolve()
+        for link in filter(Path.is_symlink, (Path(here, name) for name in folders)):
+            if real.is_relative_to(link.resolve()):
+                raise StudyError(
+                    f"{link}: a link to a folder that it lies in: remove it, or give a glob "
+                    "without **"
+                )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from induction.data.tokens import START_TOKEN
+from induction.data.tokens import START_TOKEN, load_meta
 from induction.errors import StudyError
 
 START_TEXT = "<|start|>"
@@ -39,14 +39,23 @@ def train_tokenizer(texts: Iterable[str], d_vocab: int) -> Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a folder of tokens. Raises StudyError when it is missing or damaged."""
+    """The tokenizer of a folder of tokens.
+
+    Raises StudyError when it is missing, damaged, or of another size than meta.json says.
+    """
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise StudyError(f"{path}: missing: `make study` makes it")
     try:
-        return _as_plain_text(Tokenizer.from_file(str(path)))
+        tokenizer = _as_plain_text(Tokenizer.from_file(str(path)))
     except Exception as error:  # tokenizers raises nothing narrower
         raise StudyError(f"{path}: damaged: {error}: delete {folder}, run `make study`") from None
+    if (size := tokenizer.get_vocab_size()) != (d_vocab := load_meta(folder).d_vocab):
+        raise StudyError(
+            f"{path}: damaged: {size} entries, expected {d_vocab}: delete {folder}, run "
+            "`make study`"
+        )
+    return tokenizer
 
 
 def encode_documents(tokenizer: Tokenizer, texts: list[str]) -> Iterator[np.ndarray]:

@@ -1,10 +1,10 @@
 """The reading side of data/tokens: token streams, what is known of them, training windows."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from induction.errors import StudyError
 from induction.files import read_json
@@ -15,10 +15,11 @@ START_TOKEN = 0
 _PART = 1 << 20
 
 Split = Literal["train", "valid"]
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SourceMeta(_Frozen):
@@ -26,23 +27,23 @@ class SourceMeta(_Frozen):
 
     name: str
     sha256: str
-    documents: int
-    characters: int
+    documents: Count
+    characters: Count
 
 
 class TokensMeta(_Frozen):
     """What meta.json says about the corpus. Token counts include one start token a document."""
 
-    d_vocab: int
-    start_token: int
-    characters_per_token: float  # over training and validation
-    train_documents: int
-    train_characters: int
-    train_tokens: int
-    valid_documents: int
-    valid_characters: int
-    valid_tokens: int
-    dropped: dict[str, int]  # documents by reason, see induction.data.documents
+    d_vocab: Annotated[int, Field(ge=1, le=1 << 16)]
+    start_token: Literal[0]  # START_TOKEN
+    characters_per_token: Annotated[float, Field(gt=0)]  # over training and validation
+    train_documents: Count
+    train_characters: Count
+    train_tokens: Count
+    valid_documents: Count
+    valid_characters: Count
+    valid_tokens: Count
+    dropped: dict[str, Count]  # documents by reason, see induction.data.documents
     sources: tuple[SourceMeta, ...]
 
 
@@ -63,7 +64,8 @@ def load_meta(folder: Path) -> TokensMeta:
 def load_tokens(folder: Path, split: Split) -> np.memmap:
     """The token stream of a split, uint16 [tokens], mapped from disk and read-only.
 
-    Raises StudyError when the file is missing, empty, or of another size than meta.json says.
+    Raises StudyError when the file is missing, empty, of another size than meta.json says, or holds
+    a token that is not in the vocabulary.
     """
     meta = load_meta(folder)
     expected = meta.train_tokens if split == "train" else meta.valid_tokens
@@ -76,7 +78,13 @@ def load_tokens(folder: Path, split: Split) -> np.memmap:
             f"{path}: damaged: {size} bytes, expected {2 * expected}: delete {folder} and run "
             "`make study`"
         )
-    return np.memmap(path, dtype="<u2", mode="r")
+    tokens = np.memmap(path, dtype="<u2", mode="r")
+    if (largest := int(tokens.max())) >= meta.d_vocab:
+        raise StudyError(
+            f"{path}: damaged: token {largest} in a vocabulary of {meta.d_vocab}: delete {folder} "
+            "and run `make study`"
+        )
+    return tokens
 
 
 def document_starts(tokens: np.ndarray) -> np.ndarray:

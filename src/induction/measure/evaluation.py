@@ -118,12 +118,20 @@ def _windows(
 def make_probes(
     token_counts: np.ndarray, start_token: int, settings: Settings, random: np.random.Generator
 ) -> Probes:
-    """Random sequences, without the rarest and the commonest tokens (paper's head evaluators)."""
+    """Random sequences, without the rarest and the commonest tokens (paper's head evaluators).
+
+    Raises StudyError when too few tokens are left for the longest segment.
+    """
     ranked = np.argsort(token_counts, kind="stable")
     ranked = ranked[ranked != start_token]
     rare, common = settings.probe_vocab_quantiles
     drawable = ranked[int(rare * len(ranked)) : int(common * len(ranked))]
     shortest, longest = settings.probe_period
+    if len(drawable) < longest:
+        raise StudyError(
+            f"evaluation.probe_vocab_quantiles: leaves {len(drawable)} tokens to draw from, fewer "
+            f"than the {longest} of evaluation.probe_period: widen them"
+        )
     periods = random.integers(shortest, longest, size=settings.probe_sequences, endpoint=True)
     repeats = settings.probe_repeats
     tokens = np.full((len(periods), 1 + repeats * longest), start_token, dtype=np.int64)

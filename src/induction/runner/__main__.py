@@ -14,7 +14,9 @@ from typing import Any
 from rich.console import Console
 
 from induction.config import StudyConfig, load_config
+from induction.disk import require_room
 from induction.errors import StudyError
+from induction.files import delete_unfinished
 from induction.paths import StudyPaths, find_study
 from induction.runner.display import (
     LiveDisplay,
@@ -61,12 +63,16 @@ def _study(paths: StudyPaths, config: StudyConfig, jobs: int) -> int:
     live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     console = Console(highlight=False) if live else Console(color_system=None, force_terminal=False)
     with console.status("looking for what has to run") if live else nullcontext():
-        needs = stages_to_run(paths.root)
+        needs, damaged = stages_to_run(paths.root)
     if not needs:
+        delete_unfinished(paths.scratch)
         print(f"nothing to do: everything is up to date{_reports(paths, '; report at ')}")
         return 0
+    for name in damaged:
+        print(f"deleted a damaged object of DVC's cache, to be made anew: {name}")
     count = f"{len(needs)} stage{'s' if len(needs) > 1 else ''}"
-    print(f"{count} to run, {jobs} at a time; logs in {shown_path(paths.logs)}", flush=True)
+    room = require_room(paths, config, needs, jobs)
+    print(f"{count} to run, {jobs} at a time, {room}; logs in {shown_path(paths.logs)}", flush=True)
 
     def launch(stage: str) -> StageProcess:
         return StageProcess(stage, paths, config.compute.threads)
@@ -88,6 +94,7 @@ def _study(paths: StudyPaths, config: StudyConfig, jobs: int) -> int:
         if schedule.blocked:
             print(f"not run, because of that: {', '.join(schedule.blocked)}")
         return 1
+    delete_unfinished(paths.scratch)
     print(f"all done in {seconds}{_reports(paths, '; report at ')}")
     return 0
 

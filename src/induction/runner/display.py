@@ -56,6 +56,9 @@ class _Lines:
         self.last_failed = None
         self.say(f"done    {stage:{self._width}}  {note or duration_text(seconds)}")
 
+    def blocked(self, stage: str) -> None:
+        self.say(f"wait    {stage:{self._width}}  another dvc command is at work on its files")
+
     def failed(self, stage: str, seconds: float, process: StageProcess) -> None:
         self.last_failed = stage
         self.say(f"FAILED  {stage:{self._width}}  {duration_text(seconds)}", "bold red")

@@ -11,15 +11,17 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
 from induction.errors import StudyError
+from induction.runner.cache import delete_damaged
 
 Needs = dict[str, frozenset[str]]
 
 
-def stages_to_run(root: Path) -> Needs:
+def stages_to_run(root: Path) -> tuple[Needs, list[str]]:
     """Every stage that is stale or downstream of a stale one, with those of them that it waits for.
 
     In the order of dvc.yaml. A stage downstream may turn out to be unchanged when its turn comes;
-    DVC then skips it.
+    DVC then skips it. If there is any, damaged objects of DVC's cache are deleted beforehand;
+    their names come second.
 
     Raises StudyError when another dvc command is at work here, or DVC cannot read the pipeline.
     """
@@ -28,6 +30,7 @@ def stages_to_run(root: Path) -> Needs:
         with Repo(str(root)) as repo, lock_repo(repo):
             _clear_rwlock(Path(repo.tmp_dir or root) / "rwlock")
             changed = repo.status()
+            damaged = delete_damaged(Path(repo.cache.local.path)) if changed else []
             stages = [stage for stage in repo.index.stages if stage.cmd]
             graph = repo.index.graph
             graph = nx.relabel_nodes(graph, {stage: stage.addressing for stage in graph})
@@ -39,7 +42,8 @@ def stages_to_run(root: Path) -> Needs:
     # An edge of DVC's graph leads from a stage to one that it depends on.
     stale = set(changed).union(*(nx.ancestors(graph, name) for name in changed))
     names = [stage.addressing for stage in stages if stage.addressing in stale]
-    return {name: frozenset(graph.successors(name)).intersection(names) for name in names}
+    needs = {name: frozenset(graph.successors(name)).intersection(names) for name in names}
+    return needs, damaged
 
 
 def _clear_rwlock(path: Path) -> None:

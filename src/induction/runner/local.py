@@ -26,17 +26,23 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "POLARS_MAX_THREADS",
 )
+_KEEPER = (sys.executable, "-m", "induction.runner.keeper")
+_DVC = (sys.executable, "-m", "dvc")
 _GRACE_SECONDS = 5.0
 _SKIPPED = {
     "didn't change, skipping": "unchanged",
     "is cached - skipping run": "from the cache",
 }
+_BLOCKED = ("is busy, it is being blocked by", "Unable to acquire lock")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class StageProcess:
-    """One `dvc repro --single-item STAGE`, in a session of its own so that Ctrl-C comes to us."""
+    """One `dvc repro --single-item STAGE`, in a session of its own so that Ctrl-C comes to us.
+
+    Around it is a keeper, which ends the session when this process is gone.
+    """
 
     def __init__(self, stage: str, paths: StudyPaths, threads: int) -> None:
         self.stage = stage
@@ -49,10 +55,10 @@ class StageProcess:
             path.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage],
+                [*_KEEPER, *_DVC, "--wait-for-lock", "repro", "--single-item", stage],
                 cwd=paths.root,
                 env=_environment(threads, self._channel),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -68,6 +74,11 @@ class StageProcess:
             return json.loads(self._channel.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+
+    def blocked(self) -> bool:
+        """Whether it could not begin because another dvc command is at work on the same files."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return any(mark in text for mark in _BLOCKED)
 
     def skipped(self) -> str | None:
         """How DVC got by without running the finished stage's command, or None when it ran it."""
@@ -105,7 +116,8 @@ class StageProcess:
         if self.poll() is not None:
             return []
         try:
-            return psutil.Process(self._process.pid).children(recursive=True)
+            kept = psutil.Process(self._process.pid).children()
+            return [command for dvc in kept for command in dvc.children(recursive=True)]
         except psutil.Error:
             return []
 

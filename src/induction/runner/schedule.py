@@ -10,6 +10,7 @@ from induction.runner.graph import Needs
 from induction.runner.local import StageProcess, stop
 
 _SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_BEFORE_NEXT_TRY = 5.0
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Display(Protocol):
     def started(self, stage: str) -> None: ...
     def finished(self, stage: str, seconds: float, note: str | None) -> None: ...
     def failed(self, stage: str, seconds: float, process: StageProcess) -> None: ...
+    def blocked(self, stage: str) -> None: ...
     def refresh(self, schedule: "Schedule") -> None: ...
     def stopping(self, stages: list[str]) -> None: ...
 
@@ -42,6 +44,7 @@ class Schedule:
         self.done: set[str] = set()
         self.failed: dict[str, StageProcess] = {}
         self.blocked: list[str] = []  # what needs, at whatever distance, a failed stage
+        self._held_up: dict[str, float] = {}  # by another dvc command; when to try again
         self._durations = durations
         # Earlier groups of dvc.yaml first; inside a group the longest first, to end together.
         groups = list(dict.fromkeys(map(group, needs)))
@@ -66,8 +69,9 @@ class Schedule:
                     if len(self.running) < self.jobs:
                         self.waiting.remove(stage)
                         self.running[stage] = Running(launch(stage))
-                        display.started(stage)
-                if not self.running:
+                        if stage not in self._held_up:
+                            display.started(stage)
+                if not self.running and not self._held_up.keys() & set(self.waiting):
                     return
                 display.refresh(self)
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -102,7 +106,9 @@ class Schedule:
         return seconds, None not in (running | waiting).values()
 
     def _ready(self) -> list[str]:
-        return [stage for stage in self.waiting if self.needs[stage] <= self.done]
+        now = time.monotonic()
+        free = (stage for stage in self.waiting if self._held_up.get(stage, now) <= now)
+        return [stage for stage in free if self.needs[stage] <= self.done]
 
     def _collect(self, display: Display) -> None:
         """Take in what running stages report, and those that have ended."""
@@ -122,7 +128,13 @@ class Schedule:
                 if note is None:
                     self._durations.learn(stage, one.elapsed())
                 display.finished(stage, one.elapsed(), note)
+            elif one.process.blocked():
+                if stage not in self._held_up:
+                    display.blocked(stage)
+                self._held_up[stage] = now + _SECONDS_BEFORE_NEXT_TRY
+                self.waiting.insert(0, stage)
             else:
+                one.process.kill()  # it may have lost its keeper
                 self.failed[stage] = one.process
                 self._block()
                 display.failed(stage, one.elapsed(), one.process)

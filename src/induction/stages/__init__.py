@@ -1,14 +1,19 @@
 """One thin command per DVC stage: read, call, write. Each runs without DVC too."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
 
 from induction.config import StudyConfig, load_config
-from induction.errors import StudyError
+from induction.errors import StudyError, one_line
 from induction.files import write_json
 from induction.paths import StudyPaths, find_study
+
+# As libraries in Rust say it, in exceptions of their own.
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+_NO_MEMORY = re.compile("can't allocate memory|out of memory")  # as PyTorch says it
 
 
 def run_stage(
@@ -19,8 +24,8 @@ def run_stage(
     The note is for runs that DVC records: by hand, a stage gives the same bits and changes nothing
     else. The report reads all notes, so it leaves none of its own (`timed` is false).
 
-    A StudyError ends the process with one line on standard error and exit status 1; an interrupt
-    with status 130.
+    A StudyError, a file that cannot be used, or too little memory end the process with one line on
+    standard error and exit status 1; an interrupt with status 130.
     """
     try:
         paths = find_study()
@@ -31,19 +36,29 @@ def run_stage(
         if timed and "DVC_STAGE" in os.environ:
             write_json(paths.timing(name), {"stage": name, "seconds": seconds})
     except StudyError as error:
-        sys.exit(f"{name}: {error}")
+        sys.exit(one_line(f"{name}: {error}"))
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
         place = error.filename or "the disk"
-        sys.exit(f"{name}: {place}: {os.strerror(error.errno) if error.errno else error}")
+        problem = os.strerror(error.errno) if error.errno else error
+        sys.exit(one_line(f"{name}: {place}: {problem}"))
+    except Exception as error:
+        if problem := _SYSTEM_ERROR.search(str(error)):
+            sys.exit(f"{name}: the disk: {os.strerror(int(problem[1]))}")
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            sys.exit(f"{name}: not enough memory: lower the sizes in params.yaml")
+        raise
 
 
 def model_argument() -> str:
-    """The model's name, the one argument of the stages that run once per model."""
+    """The model's name, the one argument of the stages that run once per model.
+
+    DVC calls a stage with its own name for it, train@MODEL (see dvc.yaml).
+    """
     if len(sys.argv) != 2:
         sys.exit(
             f"usage: python -m {__spec__.parent}.STAGE MODEL, a name from models in params.yaml"
         )
-    return sys.argv[1]
+    return sys.argv[1].partition("@")[2] or sys.argv[1]

@@ -1,5 +1,7 @@
 """Stage fetch: the listed wheels and the user's own files, as they are, into data/raw."""
 
+import shutil
+
 from induction.config import StudyConfig
 from induction.data.fetch import copy_own_files, copy_wheels, fetch_wheels, read_requirements
 from induction.files import published_folder
@@ -13,7 +15,10 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
             copy_own_files(config.corpus.files, paths.root, raw / "files")
         if config.corpus.wheels:
             # DVC empties data/raw before it runs a stage, so what was fetched is kept elsewhere.
-            wheels = fetch_wheels(read_requirements(paths.sources), paths.scratch / "wheels")
+            cache = paths.scratch / "wheels"
+            for cut_off in cache.glob("download-*"):  # the lock on data/raw makes them ours
+                shutil.rmtree(cut_off)
+            wheels = fetch_wheels(read_requirements(paths.sources), cache)
             copy_wheels(wheels, raw / "wheels")
 
 

@@ -73,7 +73,7 @@ def _write_stream(path: Path, encoded: Iterator[np.ndarray], n_documents: int) -
     tokens = 0
     with path.open("wb") as file:
         for ids in islice(encoded, n_documents):
-            ids.tofile(file)
+            file.write(ids.tobytes())  # tofile says nothing of a full disk
             tokens += len(ids)
     return tokens
 

@@ -8,7 +8,7 @@ from induction.config import StudyConfig
 from induction.files import verify_folder, write_json, write_text
 from induction.paths import StudyPaths
 from induction.stages import run_stage
-from induction.study.curves import Curves, load_curves
+from induction.study.curves import Curves, load_curves, read_table
 from induction.study.summary import summarize
 from induction.study.verdicts import judge
 from induction.study.windows import icl_windows
@@ -19,8 +19,8 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     pairs, sets = {}, {}
     for name in config.models:
         verify_folder(paths.ablations(name))
-        pairs[name] = pl.read_parquet(paths.measurements(name) / "circuits.parquet")
-        sets[name] = pl.read_parquet(paths.ablations(name) / "sets.parquet")
+        pairs[name] = read_table(paths.measurements(name) / "circuits.parquet")
+        sets[name] = read_table(paths.ablations(name) / "sets.parquet")
     summaries = summarize(curves, pairs, sets, config)
     verdicts = judge(summaries, config.verdicts)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())

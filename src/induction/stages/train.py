@@ -70,6 +70,9 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         attempt(paths.snapshots(name), paths.scratch, key, about) as work,
         progress(steps * settings.batch_tokens, "tokens") as report,
     ):
+        if work.finished:
+            print(f"{name}: an earlier attempt finished it")
+            return
 
         def after_step(step: Step) -> None:
             curve.append(step)

@@ -1,6 +1,9 @@
 """The measurements of one model as curves over training."""
 
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -49,7 +52,10 @@ class Curves:
 
 
 def load_curves(paths: StudyPaths, model: str) -> Curves:
-    """Read and verify the measurements of a model; StudyError names what is missing or damaged."""
+    """Read and verify the measurements of a model.
+
+    Raises StudyError naming what is missing, damaged, of another shape or not a finite number.
+    """
     folder = paths.measurements(model)
     verify_folder(folder)
     try:
@@ -58,8 +64,14 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
             step, tokens, per_token = arrays["step"], arrays["tokens"], arrays["per_token"]
             prefix_sequences = arrays["prefix_sequences"]
         heads = pl.read_parquet(folder / "heads.parquet")
-    except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
-        raise StudyError(f"{folder}: not measurements of this study: {error}") from None
+        _check(step, tokens, early, late, per_index, per_token, prefix_sequences, heads)
+    except (
+        *(OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error),
+        *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+    ) as error:
+        raise StudyError(
+            f"{folder}: not measurements of this study: {error}: delete it and run `make study`"
+        ) from None
     return Curves(
         step=step,
         tokens=tokens,
@@ -72,3 +84,46 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
         prefix_sequences=prefix_sequences.reshape(len(step), -1, prefix_sequences.shape[-1]),
         heads=heads,
     )
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A table of the study; StudyError names the file when it is missing or damaged."""
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise StudyError(
+            f"{path}: not a table of this study: {error}: delete its folder and run `make study`"
+        ) from None
+
+
+def _check(
+    step: np.ndarray,
+    tokens: np.ndarray,
+    early: np.ndarray,
+    late: np.ndarray,
+    per_index: np.ndarray,
+    per_token: np.ndarray,
+    prefix_sequences: np.ndarray,
+    heads: pl.DataFrame,
+) -> None:
+    """ValueError for what `measure` never writes."""
+    if step.ndim != 1 or tokens.shape != step.shape or not len(step):
+        raise ValueError("steps and tokens are not one number for each snapshot")
+    if (np.diff(step) <= 0).any():
+        raise ValueError("its snapshots are not in order of training")
+    if early.shape != late.shape:
+        raise ValueError("early and late windows differ in shape")
+    for name, losses in (
+        *(("early", early), ("late", late)),
+        *(("per_index", per_index), ("per_token", per_token)),
+    ):
+        if losses.ndim != 2 or len(losses) != len(step):
+            raise ValueError(f"{name}: not a row for each of {len(step)} snapshots")
+        if not np.isfinite(losses).all():
+            raise ValueError(f"{name}: holds losses that are not finite numbers")
+    if prefix_sequences.ndim < 2 or len(prefix_sequences) != len(step):
+        raise ValueError(f"prefix_sequences: not one for each of {len(step)} snapshots")
+    if missing := {"step", "tokens", "layer", "head"} - set(heads.columns):
+        raise ValueError(f"heads.parquet: has no column {min(missing)}")
+    if set(heads["step"]) != set(step.tolist()):
+        raise ValueError("heads.parquet: its steps are not those of losses.npz")

@@ -1,0 +1,163 @@
+"""How much disk a run will take, and whether it is there: asked before the run starts.
+
+Snapshots are counted to the byte, since they are most of it; the rest is estimated from the sizes
+of the laptop study.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from dvc.config import Config
+from dvc_objects.fs.system import reflink
+
+from induction.config import StudyConfig
+from induction.data.fetch import own_files, read_requirements
+from induction.errors import StudyError
+from induction.paths import StudyPaths
+from induction.train.schedule import snapshot_steps
+
+_FLOAT = 4
+_WHEEL_BYTES = 550_000
+_TOKENS_PER_WHEEL_BYTE = 0.8  # wheels are compressed text
+_TOKENS_PER_TEXT_BYTE = 0.5
+_TOKEN_BYTES = 2
+_HEAD_ROW_BYTES, _PAIR_ROW_BYTES = 60, 30
+_CURVE_ROW_BYTES = 35
+_FOLDER_BYTES = 20_000  # manifests, headers of small tables
+_OTHER_BYTES = {"explore": 10_000_000, "report": 6_000_000}
+_SMALL_STAGE_BYTES = 500_000
+# Weights and optimisers, twice while one state takes the place of another.
+_STATE_PER_PARAMETER = 2 * 3 * _FLOAT
+
+
+def require_room(paths: StudyPaths, config: StudyConfig, stages: Collection[str], jobs: int) -> str:
+    """What a run of these stages adds to the disk, in words, if there is room for it.
+
+    Raises StudyError when there is less free, in the checkout or where DVC's cache is.
+    """
+    outputs = sum(stage_bytes(paths, config, stage) for stage in stages)
+    largest = max(parameter_count(config, name) for name in config.models)
+    working = outputs + jobs * largest * _STATE_PER_PARAMETER + _wheels_kept(paths, config, stages)
+    cache, linked = _cache(paths.root)
+    stored = 0 if linked else outputs
+    if _device(cache) == _device(paths.root):
+        demands = [(paths.root, working + stored)]
+    else:
+        demands = [(paths.root, working), (cache, stored)]
+    for place, needed in demands:
+        free = shutil.disk_usage(_existing(place)).free
+        if free < needed:
+            raise StudyError(
+                f"{place}: the run takes about {size_text(needed)} of disk, {size_text(free)} are "
+                "free: make room, lower snapshots.count, or move DVC's cache (`dvc cache dir`)"
+            )
+    return f"about {size_text(sum(needed for _, needed in demands))} of disk"
+
+
+def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
+    """Estimated size of a stage's outputs."""
+    kind, _, model = stage.partition("@")
+    if kind == "fetch":
+        return sum(_corpus_bytes(paths, config))
+    if kind == "prepare":
+        wheels, texts = _corpus_bytes(paths, config)
+        tokens = wheels * _TOKENS_PER_WHEEL_BYTE + texts * _TOKENS_PER_TEXT_BYTE
+        return int(tokens * _TOKEN_BYTES) + _FOLDER_BYTES
+    if kind == "train":
+        return _snapshots(config, model) * parameter_count(config, model) * _FLOAT + int(
+            _steps(config, model) * _CURVE_ROW_BYTES + _FOLDER_BYTES
+        )
+    if kind == "measure":
+        return _measurements(config, model)
+    if kind == "ablate":
+        return config.ablation.snapshots * _heads(config, model) * 4 * _HEAD_ROW_BYTES
+    return _OTHER_BYTES.get(kind, _SMALL_STAGE_BYTES)
+
+
+def parameter_count(config: StudyConfig, model: str) -> int:
+    """How many numbers a snapshot of a model holds."""
+    shape, entry = config.model, config.models[model]
+    d = shape.d_model
+    layer = 4 * d * d + 2 * d
+    if entry.smeared_keys:
+        layer += shape.n_heads
+    if not entry.attn_only:
+        layer += 2 * d * shape.d_mlp + 2 * d
+    return 2 * config.tokenizer.d_vocab * d + 2 * d + entry.n_layers * layer
+
+
+def size_text(count: float) -> str:
+    """Bytes for people: `3 MB`, `1.4 GB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _steps(config: StudyConfig, model: str) -> int:
+    return config.models[model].tokens // config.train.batch_tokens
+
+
+def _snapshots(config: StudyConfig, model: str) -> int:
+    steps = _steps(config, model)
+    return len(snapshot_steps(steps, config.train.batch_tokens, config.snapshots))
+
+
+def _heads(config: StudyConfig, model: str) -> int:
+    return config.models[model].n_layers * config.model.n_heads
+
+
+def _measurements(config: StudyConfig, model: str) -> int:
+    settings, heads = config.evaluation, _heads(config, model)
+    of_examples = settings.examples * (settings.tokens_per_example + 2) + config.model.n_ctx
+    of_heads = heads * settings.probe_sequences
+    rows = heads * _HEAD_ROW_BYTES + heads * heads // 2 * _PAIR_ROW_BYTES
+    every = (of_examples + of_heads) * _FLOAT + rows
+    return _snapshots(config, model) * every + _FOLDER_BYTES
+
+
+def _corpus_bytes(paths: StudyPaths, config: StudyConfig) -> tuple[int, int]:
+    """Bytes of the wheels and of the user's own files. StudyError as in the stage fetch."""
+    wheels = len(read_requirements(paths.sources)) if config.corpus.wheels else 0
+    texts = own_files(config.corpus.files, paths.root)
+    return wheels * _WHEEL_BYTES, sum((paths.root / text).stat().st_size for text in texts)
+
+
+def _wheels_kept(paths: StudyPaths, config: StudyConfig, stages: Collection[str]) -> int:
+    """What fetch keeps beside its output, to download no wheel twice."""
+    kept = (paths.scratch / "wheels").is_dir()
+    return 0 if kept or "fetch" not in stages else _corpus_bytes(paths, config)[0]
+
+
+def _cache(root: Path) -> tuple[Path, bool]:
+    """Where DVC's cache is, and whether outputs and cache share their bytes on disk.
+
+    Only the first kind of link counts: DVC leaves a copy where that kind does not work.
+    """
+    settings = Config(str(root / ".dvc"))["cache"]
+    cache = Path(settings.get("dir") or root / ".dvc" / "cache")
+    kind = (settings.get("type") or ["reflink"])[0]
+    if kind == "reflink":
+        return cache, _device(cache) == _device(root) and _can_reflink(_existing(cache))
+    return cache, kind == "symlink" or (kind == "hardlink" and _device(cache) == _device(root))
+
+
+def _can_reflink(folder: Path) -> bool:
+    """Whether this file system lets two files share their bytes. Asked by trying."""
+    with tempfile.TemporaryDirectory(prefix="reflink-", dir=folder) as scratch:
+        source = Path(scratch, "a")
+        source.write_bytes(b"a")
+        try:
+            reflink(str(source), str(Path(scratch, "b")))
+        except OSError:
+            return False
+        return True
+
+
+def _device(path: Path) -> int:
+    return os.stat(_existing(path)).st_dev
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())

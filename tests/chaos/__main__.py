@@ -1,0 +1,148 @@
+"""`make chaos`: run the trials on copies of a small study, print what came of each."""
+
+import argparse
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .checkout import RUNNER, Checkout, Fault, Skipped, clone_working_tree, expect, kill
+from .harm import Trial
+from .trials import TRIALS, Act
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The study after an undisturbed run."""
+
+    checkout: Checkout
+    hashes: dict[str, str]
+    files: set[str]
+    git_status: set[str]
+    seconds: dict[str, float]  # of each stage, from the start of its command
+
+
+@dataclass(frozen=True)
+class Outcome:
+    name: str
+    happened: str
+    seconds: float
+    verdict: str  # "ok", "FAULT" or "skipped"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="trials with TEXT in their name")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--jobs", type=int, default=2, help="trials at a time")
+    arguments = parser.parse_args()
+    chosen = {name: act for name, act in TRIALS.items() if arguments.only in name}
+    width = max(map(len, chosen))
+    start = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    print(f"{len(chosen)} trials, seed {arguments.seed}, in {folder}", flush=True)
+    reference = undisturbed(folder)
+    print(f"undisturbed run: {time.monotonic() - start:.0f} s", flush=True)
+
+    def run(numbered: tuple[int, tuple[str, Act]]) -> Outcome:
+        number, (name, act) = numbered
+        return run_trial(reference, folder / f"{number:02d}", name, act, arguments.seed)
+
+    outcomes = []
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for outcome in pool.map(run, enumerate(chosen.items(), start=1)):
+            outcomes.append(outcome)
+            print(
+                f"{len(outcomes):3}  {outcome.name:{width}}  {outcome.seconds:4.0f} s  "
+                f"{outcome.verdict:7}  {outcome.happened}",
+                flush=True,
+            )
+    count = {
+        verdict: sum(outcome.verdict == verdict for outcome in outcomes)
+        for verdict in ("ok", "FAULT", "skipped")
+    }
+    minutes = (time.monotonic() - start) / 60
+    print(", ".join(f"{n} {verdict}" for verdict, n in count.items()) + f"; {minutes:.1f} minutes")
+    if count["FAULT"]:
+        print(f"what the faulty trials left is in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+def undisturbed(folder: Path) -> Reference:
+    """Clone the working tree into a folder, run its small study, and look at everything."""
+    checkout = Checkout(folder / "reference", folder / "index")
+    clone_working_tree(checkout.root)
+    checkout.run(*RUNNER).succeeded("all done")
+    start = time.monotonic()
+    checkout.run("-c", "import induction.stages.train").succeeded()
+    to_import = time.monotonic() - start
+    seconds = {stage: to_import + checkout.timing(stage) for stage in checkout.timed()}
+    hashes, start = checkout.hashes(), time.monotonic()
+    checkout.run(*checkout.stage("report")).succeeded()
+    seconds["report"] = time.monotonic() - start
+    _expect_same(checkout.hashes(), hashes)
+    return Reference(checkout, hashes, checkout.files(), checkout.git_status(), seconds)
+
+
+def run_trial(reference: Reference, root: Path, name: str, act: Act, seed: int) -> Outcome:
+    """Make one trial on a copy of the reference, and look whether all is as it was."""
+    start = time.monotonic()
+    original = reference.checkout.root
+    subprocess.run(["cp", "-a", original, root], check=True)  # hard links stay hard links
+    trial = Trial(root, original.with_name("index"))
+    trial.random = random.Random(f"{seed} {name}")
+    trial.seconds = reference.seconds
+    verdict = "ok"
+    try:
+        happened = act(trial)
+        check(trial, reference)
+    except Fault as fault:
+        happened, verdict = str(fault), "FAULT"
+    except Skipped as reason:
+        happened, verdict = str(reason), "skipped"
+    finally:
+        kill(trial.processes())
+        if verdict != "FAULT":
+            _discard(trial)
+    return Outcome(name, happened, time.monotonic() - start, verdict)
+
+
+def check(trial: Trial, reference: Reference) -> None:
+    """All outputs to the bit, nothing else left, nothing at work, and nothing more to do."""
+    trial.wait_until_all_is_quiet()
+    trial.make_study().succeeded("nothing to do")
+    if any(trial.timing(stage) != reference.checkout.timing(stage) for stage in trial.timed()):
+        # The report tells how long stages took: render it with the durations of the reference.
+        original = reference.checkout.root
+        shutil.copyfile(original / "dvc.lock", trial.root / "dvc.lock")
+        shutil.copytree(reference.checkout.paths.timings, trial.paths.timings, dirs_exist_ok=True)
+        trial.run(*trial.stage("report")).succeeded()
+    _expect_same(trial.hashes(), reference.hashes)
+    stray = trial.files() - reference.files
+    expect(not stray, f"stray files: {', '.join(sorted(stray))}")
+    changed = trial.git_status() - reference.git_status
+    expect(not changed, f"git sees changes: {', '.join(sorted(changed))}")
+    expect(not trial.damaged_cache(), "DVC's cache holds a damaged object")
+
+
+def _expect_same(found: dict[str, str], wanted: dict[str, str]) -> None:
+    differing = sorted(name for name in found | wanted if found.get(name) != wanted.get(name))
+    expect(not differing, f"{len(differing)} outputs differ, such as {''.join(differing[:1])}")
+
+
+def _discard(trial: Trial) -> None:
+    if trial.root.is_mount():
+        subprocess.run(["umount", trial.root], check=True)
+    shutil.rmtree(trial.root)
+    shutil.rmtree(trial.temporary)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Bad input through real commands: the exit status, the one line, and how much memory it took.
+
+The many cases run inside the tests' own process (test_bad_parameters, test_bad_corpus,
+test_bad_results); here is what only a process of its own can show, and how many cases there are.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import test_bad_corpus as corpus
+import test_bad_parameters as parameters
+import test_bad_results as results
+from refusals import ROOT, check_line, files_below
+
+BY_HAND = [
+    *(parameters.HOSTILE_NAMES, parameters.NOT_YAML, parameters.ODD_PLACES, parameters.ODD_NUMBERS),
+    *(corpus.OWN_FILES, corpus.GLOBS, corpus.SOURCES, corpus.WHEELS),
+    *(results.TOKENS, results.TOKENIZERS, results.MANIFESTS, results.SNAPSHOTS),
+    *(results.MEASUREMENTS, results.TABLES),
+]
+
+
+def test_there_are_hundreds_of_cases():
+    by_key = len(parameters.LEAVES) * 3
+    generated = sum(
+        count for module in (parameters, corpus, results) for count in module.GENERATED.values()
+    )
+    assert sum(map(len, BY_HAND)) >= 200
+    assert by_key >= 200
+    assert generated >= 200
+
+
+def ended(root: Path, *command: str) -> tuple[int, str, float]:
+    """Exit status, standard error, and the most memory in megabytes of a command in a project."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "src"),
+        "INDUCTION_PROGRESS": str(root.parent / "progress.json"),
+    }
+    with (root.parent / "stderr.txt").open("w+") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        return process.returncode, errors.read(), used.ru_maxrss / 1024
+
+
+def refused(root: Path, *command: str) -> tuple[str, float]:
+    """The one line of a command that fails and changes nothing, and its megabytes."""
+    before = files_below(root)
+    status, errors, megabytes = ended(root, *command)
+    assert status == 1, errors
+    assert errors.endswith("\n")
+    (line,) = errors.splitlines()
+    check_line(line)
+    after = files_below(root)
+    after.pop(str(root / ".scratch" / "study.lock"), None)
+    assert after == before
+    return line, megabytes
+
+
+def test_an_argument_is_no_shell_command(tmp_path):
+    root = parameters.project(tmp_path, parameters.TEXT.encode())
+    line, _ = refused(root, "induction.stages.train", "x; touch pwned")
+    assert "params.yaml: models.x; touch pwned: unknown key" in line
+    line, _ = refused(root, "induction.stages.measure", "../../evil\n$(touch pwned)")
+    assert "unknown key" in line
+
+
+def test_the_runner_starts_nothing_for_a_hostile_name(tmp_path):
+    models = {**parameters.VALUES["models"], "x; touch pwned": parameters.MODEL}
+    content = parameters.yaml_of({**parameters.VALUES, "models": models})
+    root = parameters.project(tmp_path, content)
+    line, _ = refused(root, "induction.runner")
+    assert line.startswith("study: params.yaml: models.x; touch pwned: use lower-case letters")
+
+
+def test_a_tag_of_python_is_not_obeyed(tmp_path):
+    root = parameters.project(tmp_path, parameters.NOT_YAML["a tag of Python"])
+    line, _ = refused(root, "induction.stages.fetch")
+    assert "could not determine a constructor" in line
+
+
+def test_references_that_explode_take_no_memory(tmp_path):
+    root = parameters.project(tmp_path, parameters.NOT_YAML["references that explode"])
+    line, megabytes = refused(root, "induction.stages.fetch")
+    assert "more than 50,000 values" in line
+    assert megabytes < 200
+
+
+def test_a_line_of_200_megabytes_takes_no_memory(tmp_path):
+    root = corpus.project(tmp_path)
+    corpus.huge_line(root / "own")
+    line, megabytes = refused(root, "induction.stages.fetch")
+    assert "a.txt: 200,000,000 bytes" in line
+    assert megabytes < 200
+
+
+def deflated(*members: tuple[str, int], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, size in members:
+            archive.writestr(name, bytes(size))
+    return buffer.getvalue()
+
+
+def listed(count: int) -> bytes:
+    """A zip file that is all list: so many members, and nothing behind them."""
+    record = b"PK\x01\x02" + bytes(24) + b"\1\0" + bytes(16) + b"a"
+    size = (count * len(record)).to_bytes(4, "little")
+    return record * count + b"PK\x05\x06" + bytes(4) + b"\xff\xff\xff\xff" + size + bytes(6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (deflated(("a.py", 300_000_000)), "0 of its documents are kept"),
+        (deflated(*((f"{n}.py", 2_000_000) for n in range(100))), "0 of its documents are kept"),
+        (deflated(("a.py", 300_000_000), method=zipfile.ZIP_BZIP2), "compressed by method 12"),
+        (deflated(("a.py", 300_000_000), method=zipfile.ZIP_LZMA), "compressed by method 14"),
+        (listed(500_000), "500,000 members, at most 20,000"),
+    ],
+    ids=["one large member", "many large members", "bzip2", "lzma", "a long list"],
+)
+def test_a_wheel_that_would_fill_the_memory_does_not(content, message, tmp_path):
+    line, megabytes = refused(corpus.with_raw(tmp_path, content), "induction.stages.prepare")
+    assert message in line
+    assert megabytes < 700
+
+
+def test_weights_that_claim_to_be_huge_take_no_memory(tmp_path):
+    root = tmp_path / "study"
+    root.mkdir()
+    paths = results.StudyPaths(root)
+    (root / "data").mkdir()
+    (root / "src").symlink_to(ROOT / "src")
+    for name in ("dvc.yaml", "params/smoke.yaml"):
+        (root / Path(name).name).write_bytes((ROOT / name).read_bytes())
+    (root / "smoke.yaml").rename(paths.params)
+    config = results.load_config(paths.params)
+    results.make_tokens(paths.tokens, config)
+    results.make_snapshot(folder := paths.snapshots(results.MODEL), config)
+    path = results.snapshot_of(folder)
+    about = json.loads(results.metadata_of(path)["induction"])
+    about["spec"] |= {"d_model": 131_072, "d_mlp": 131_072, "n_layers": 1000, "attn_only": False}
+    weights = results.load_file(path)
+    results.save_file(weights, path, metadata={"induction": json.dumps(about)})
+    results.sealed_again(folder)
+    line, megabytes = refused(root, "induction.stages.measure", results.MODEL)
+    assert "not the weights of this model" in line
+    assert megabytes < 900  # most of it PyTorch itself
