@@ -122,6 +122,12 @@ class LossMaps(Section):
     points: Annotated[int, Field(ge=2)]
 
 
+class Explorer(Section):
+    passages: Count
+    tokens: Annotated[int, Field(ge=2)]
+    snapshots: Annotated[int, Field(ge=2)]
+
+
 class PhaseChange(Section):
     bandwidth: Positive
     min_slope: Positive
@@ -171,6 +177,7 @@ class StudyConfig(Section):
     icl_windows: IclWindows
     pca: Pca
     loss_maps: LossMaps
+    explorer: Explorer
     phase_change: PhaseChange
     verdicts: Verdicts
     models: Annotated[dict[ModelName, Model], Field(min_length=1)]
@@ -256,6 +263,8 @@ def _impossible(config: StudyConfig):
         yield "evaluation.pattern_examples", f"at most evaluation.examples: {ev.examples}"
     if config.ablation.examples > ev.examples:
         yield "ablation.examples", f"at most evaluation.examples: {ev.examples}"
+    if config.explorer.tokens > shape.n_ctx:
+        yield "explorer.tokens", f"at most model.n_ctx: {shape.n_ctx}"
     for side in ("early", "late"):
         for low, high in getattr(config.icl_windows, side):
             if not low <= high < shape.n_ctx:

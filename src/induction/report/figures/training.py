@@ -38,7 +38,7 @@ def summary(results: Results) -> Figure:
     kind of architecture, with their bands."""
     series = shallow_models(results)
     figure, grid = plt.subplots(
-        3, len(series), figsize=(8.6, 5.0), sharex=True, sharey="row", squeeze=False
+        3, len(series), figsize=(8.6, 4.4), sharex=True, sharey="row", squeeze=False
     )
     for column, (title, names) in enumerate(series.items()):
         top, middle, bottom = grid[:, column]
@@ -65,7 +65,7 @@ def summary(results: Results) -> Figure:
                 for name in names
                 for curves in [results.curves[name]]
             }
-            label_right(axes, results, ends, inches=1.4)
+            label_right(axes, results, ends, inches=1.2)
     labels = ("ICL score (nats)\nlower: learns more", "prefix matching\n(best head)")
     for axes, label in zip(grid[:, 0], (*labels, "validation loss\n(nats per token)"), strict=True):
         axes.set_ylabel(label)
