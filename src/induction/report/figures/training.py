@@ -85,14 +85,14 @@ def _quantities(curves: Curves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def all_models(results: Results) -> Figure:
     """Loss, ICL score and best prefix matching of all models over one training axis."""
-    figure, rows = plt.subplots(3, 1, figsize=(7, 7.5), sharex=True)
+    figure, rows = plt.subplots(3, 1, figsize=(7, 5.9), sharex=True)
     quantities: list[tuple[str, Callable[[Curves], np.ndarray]]] = [
         ("ICL score (nats)", lambda curves: curves.icl_score),
         ("prefix matching\n(best head)", lambda curves: curves.best_head("prefix_matching")),
         ("loss (nats)", lambda curves: curves.loss),
     ]
     for axes, (label, quantity) in zip(rows, quantities, strict=True):
-        draw_all(axes, results, quantity, 2.1)
+        draw_all(axes, results, quantity, 1.6)
         axes.set_ylabel(label)
     for axes in rows[:-1]:
         axes.set_xlabel("")
