@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report test test-extras bench-scale check format preset lock clean
+.PHONY: help setup study report compare publish test test-extras chaos bench-scale check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,11 +34,18 @@ study: $(READY) ## run what is missing or changed, up to the report (JOBS=N at a
 report: $(READY) ## render the report alone, from the results there are
 	@python -m induction.stages.report
 
+compare: $(READY) ## what differs between two runs: make compare A=published B=workspace
+	@[[ -n "$(A)" ]] || { echo "say what to compare: make compare A=RUN [B=RUN], RUN being a git revision, an experiment, workspace or published"; exit 1; }
+	@python -m induction.compare "$(A)" "$(or $(B),workspace)"
+
+publish: $(READY) ## keep the small results of this run in git: make publish NAME=laptop
+	@python -m induction.compare.publish "$(NAME)"
+
 test: $(READY) ## run the tests
 	@python -m pytest
 
 test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens or an S3 server, in an environment of their own
-	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py
+	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"

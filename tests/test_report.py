@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from induction.config import load_config
+from induction.environment import package_changes, packages
 from induction.paths import find_study
 from induction.report.figures.axes import spread
 from induction.report.style import looks
@@ -83,3 +84,13 @@ def test_the_prose_holds_no_typed_measurement():
     prose = re.sub(r"`\{python\}[^`]*`|\$[^$]*\$|\[?-?@[\w-]+\]?|\{#[^}]*\}", "", prose)
     prose = re.sub(r"ln\(1 \+|Argument \d", "", prose)
     assert re.findall(r"\d[\d.,]*", prose) == []
+
+
+def test_packages_are_read_with_all_their_pins():
+    lock = "# comment\na==1.0\nB==2 ; python_version < '3.12'\nb==3 ; python_version >= '3.12'\n"
+    assert packages(lock) == {"a": "1.0", "b": "2, 3"}
+
+
+def test_package_changes_name_what_came_went_and_moved():
+    before, after = {"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "4", "d": "5"}
+    assert package_changes(before, after) == ["b 2 → 4", "− c 3", "+ d 5"]

@@ -137,6 +137,12 @@ class LossMaps(Section):
     points: Annotated[int, Field(ge=2, le=2000)]
 
 
+class Explorer(Section):
+    passages: Count
+    tokens: Annotated[int, Field(ge=2)]
+    snapshots: Annotated[int, Field(ge=2)]
+
+
 class PhaseChange(Section):
     bandwidth: Positive
     min_slope: Positive
@@ -186,6 +192,7 @@ class StudyConfig(Section):
     icl_windows: IclWindows
     pca: Pca
     loss_maps: LossMaps
+    explorer: Explorer
     phase_change: PhaseChange
     verdicts: Verdicts
     models: Annotated[dict[ModelName, Model], Field(min_length=1, max_length=1000)]
@@ -263,6 +270,8 @@ def _impossible(config: StudyConfig):
         yield "evaluation.pattern_examples", f"at most evaluation.examples: {ev.examples}"
     if config.ablation.examples > ev.examples:
         yield "ablation.examples", f"at most evaluation.examples: {ev.examples}"
+    if config.explorer.tokens > shape.n_ctx:
+        yield "explorer.tokens", f"at most model.n_ctx: {shape.n_ctx}"
     for side in ("early", "late"):
         for low, high in getattr(config.icl_windows, side):
             if not low <= high < shape.n_ctx:

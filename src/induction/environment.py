@@ -21,10 +21,17 @@ def environment(lock: Path) -> dict[str, str]:
 
 
 def packages(lock: str) -> dict[str, str]:
-    """Names and versions in the text of a requirements file: {"torch": "2.13.0", …}."""
-    pins = (line.split(";")[0].strip() for line in lock.splitlines())
-    split = (pin.split("==") for pin in pins if "==" in pin and not pin.startswith("#"))
-    return {name.strip(): version.strip() for name, version in split}
+    """Names and versions in the text of a requirements file: {"torch": "2.13.0", …}.
+
+    A package that is pinned for two platforms has both versions, with a comma.
+    """
+    found: dict[str, str] = {}
+    for line in lock.splitlines():
+        name, pinned, version = line.split("#")[0].split(";")[0].partition("==")
+        if pinned:
+            name, version = name.strip().lower(), version.strip()
+            found[name] = f"{found[name]}, {version}" if name in found else version
+    return found
 
 
 def package_changes(before: dict[str, str], after: dict[str, str]) -> list[str]:

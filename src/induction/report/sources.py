@@ -28,13 +28,15 @@ def write_tables(results: Results, folder: Path) -> None:
 def _source(label: str, entry: Entry, results: Results) -> str:
     table = entry.csv(results)
     rows, columns = table.count("\n") - 1, table.partition("\n")[0].split(",")
+    rest = f" What else it shows stands behind {', '.join(f'@{other}' for other in entry.also)}."
     listed = ", ".join(f"`{name}`" for name in columns[:9]) + (" …" if len(columns) > 9 else "")
     download = base64.b64encode(table.encode()).decode()
     return "\n\n".join(
         [
-            f"### Behind @{label} {{#data-{label} .unnumbered .unlisted}}",
-            f"Data: `{label}.csv`, {rows:,} rows of {listed}. "
-            f"Drawn by `{entry.name}` (`{entry.place(results.paths)}`).",
+            f"### {label} {{#data-{label} .unnumbered .unlisted}}",
+            f"@{label} shows `{label}.csv`, {rows:,} rows of {listed}. "
+            f"It is drawn by `{entry.name}` (`{entry.place(results.paths)}`)."
+            + (rest if entry.also else ""),
             "```{=html}\n"
             f'<p><a class="download" download="{label}.csv" '
             f'href="data:text/csv;base64,{download}">Download {label}.csv</a></p>\n'

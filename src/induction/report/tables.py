@@ -125,6 +125,8 @@ def _plain(value: object) -> str:
         return f"({', '.join(_plain(item) for item in value)})"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):  # a glob such as src/**/*.py would be taken for emphasis
+        return f"`{value}`"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

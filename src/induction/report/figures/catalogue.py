@@ -11,7 +11,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from induction.paths import StudyPaths
-from induction.report.figures import ablations, circuits, data, maps, pca, training
+from induction.report.figures import ablations, circuits, data, maps, passage, pca, training
 from induction.report.results import Results
 
 _DIGITS = 5
@@ -19,10 +19,11 @@ _DIGITS = 5
 
 @dataclass(frozen=True)
 class Entry:
-    """draw: makes the figure. table: what it shows."""
+    """draw: makes the figure. table: what it shows. also: figures whose tables hold the rest."""
 
     draw: Callable[[Results], Figure]
     table: data.Table
+    also: tuple[str, ...] = ()
 
     @property
     def function(self) -> Callable:
@@ -50,6 +51,7 @@ def _head_panels(score: str, label: str) -> Callable[[Results], Figure]:
 
 FIGURES = {
     "fig-summary": Entry(training.summary, data.shallow_curves),
+    "fig-passage": Entry(passage.attention_on_text, passage.on_text),
     "fig-all": Entry(training.all_models, data.curves),
     "fig-icl": Entry(training.icl_panels, data.curves),
     "fig-prefix": Entry(
@@ -67,7 +69,12 @@ FIGURES = {
     "fig-before-after": Entry(ablations.before_and_after, data.ablated_heads("before_after")),
     "fig-circuits": Entry(circuits.weights_against_probes, data.last_heads),
     "fig-analysis": Entry(
-        maps.model_analysis_table, data.heads("prefix_matching", "previous_token", "qk_trace")
+        maps.model_analysis_table,
+        data.heads("prefix_matching", "qk_trace"),
+        also=(
+            *("fig-pca", "fig-icl", "fig-maps", "fig-index-derivative"),
+            *("fig-attribution", "fig-before-after"),
+        ),
     ),
 }
 

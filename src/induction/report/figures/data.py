@@ -113,7 +113,7 @@ def loss_map(field: str) -> Table:
         for name, found in results.loss_maps.items():
             if found is not None:
                 values = getattr(found, field)
-                columns = {f"index {i:.1f}": values[:, k] for k, i in enumerate(found.index)}
+                columns = {f"index {i:.3f}": values[:, k] for k, i in enumerate(found.index)}
                 rows.append(pl.DataFrame({"model": name, "tokens": found.tokens, **columns}))
         return pl.concat(rows) if rows else pl.DataFrame({"model": []})
 

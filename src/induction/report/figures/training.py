@@ -38,7 +38,7 @@ def summary(results: Results) -> Figure:
     kind of architecture, with their bands."""
     series = shallow_models(results)
     figure, grid = plt.subplots(
-        3, len(series), figsize=(8.6, 5.0), sharex=True, sharey="row", squeeze=False
+        3, len(series), figsize=(8.6, 4.4), sharex=True, sharey="row", squeeze=False
     )
     for column, (title, names) in enumerate(series.items()):
         top, middle, bottom = grid[:, column]
@@ -65,7 +65,7 @@ def summary(results: Results) -> Figure:
                 for name in names
                 for curves in [results.curves[name]]
             }
-            label_right(axes, results, ends, inches=1.4)
+            label_right(axes, results, ends, inches=1.2)
     labels = ("ICL score (nats)\nlower: learns more", "prefix matching\n(best head)")
     for axes, label in zip(grid[:, 0], (*labels, "validation loss\n(nats per token)"), strict=True):
         axes.set_ylabel(label)
@@ -85,14 +85,14 @@ def _quantities(curves: Curves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def all_models(results: Results) -> Figure:
     """Loss, ICL score and best prefix matching of all models over one training axis."""
-    figure, rows = plt.subplots(3, 1, figsize=(7, 7.5), sharex=True)
+    figure, rows = plt.subplots(3, 1, figsize=(7, 5.9), sharex=True)
     quantities: list[tuple[str, Callable[[Curves], np.ndarray]]] = [
         ("ICL score (nats)", lambda curves: curves.icl_score),
         ("prefix matching\n(best head)", lambda curves: curves.best_head("prefix_matching")),
         ("loss (nats)", lambda curves: curves.loss),
     ]
     for axes, (label, quantity) in zip(rows, quantities, strict=True):
-        draw_all(axes, results, quantity, 2.1)
+        draw_all(axes, results, quantity, 1.6)
         axes.set_ylabel(label)
     for axes in rows[:-1]:
         axes.set_xlabel("")

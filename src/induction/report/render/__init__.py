@@ -7,6 +7,7 @@ INDUCTION_RENDERER which of the two is at work.
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from induction.report.render.pandoc import HTML, PDF, render_with_pandoc, renderer_name
@@ -16,33 +17,48 @@ from induction.report.render.source import Source
 RENDERER_VARIABLE = "INDUCTION_RENDERER"
 
 
-def render(source_dir: Path, output_dir: Path) -> str:
-    """Render a Quarto project to `index.html` and `report.pdf`; returns the renderer's name.
+def render(
+    source_dir: Path,
+    output_dir: Path,
+    *,
+    page: str = HTML,
+    pdf: str = PDF,
+    date: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Render a Quarto project to a web page and a PDF; returns the renderer's name.
 
     The program that QUARTO names renders, else the `quarto` on PATH, else pandoc and typst; with
-    QUARTO set to nothing, Quarto is not looked for. The same source gives the same bytes.
+    QUARTO set to nothing, Quarto is not looked for. The same source and date give the same bytes.
+
+    `page` and `pdf` name the two files in `output_dir`; whatever else lies there stays. `date`
+    (2026-01-31) takes the place of the document's own, and files are stamped with it.
+    `environment` holds further variables for the cells.
 
     Raises StudyError in one line for anything that is wrong in the source, and leaves an earlier
     output untouched then.
     """
-    source = Source(source_dir)
+    source = Source(source_dir, date)
     quarto = find_quarto()
     name = quarto.name if quarto else renderer_name()
-    environment = {
+    epoch = str(source.epoch)
+    variables = {
         **os.environ,
+        **(environment or {}),
         RENDERER_VARIABLE: name,
-        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", str(source.epoch)),
+        "SOURCE_DATE_EPOCH": epoch if date else os.environ.get("SOURCE_DATE_EPOCH", epoch),
         # A backend chosen for scripts would keep the cells from showing their figures.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
+    names = {HTML: page, PDF: pdf}
     if quarto:
         with _quarto_scratch(source_dir) as scratch:
-            render_with_quarto(quarto, source, Path(scratch), environment)
-            _publish(Path(scratch), output_dir)
+            render_with_quarto(quarto, source, Path(scratch), variables)
+            _publish(Path(scratch), output_dir, names)
     else:
         with tempfile.TemporaryDirectory(prefix="induction-report-") as scratch:
-            render_with_pandoc(source, Path(scratch), environment)
-            _publish(Path(scratch), output_dir)
+            render_with_pandoc(source, Path(scratch), variables)
+            _publish(Path(scratch), output_dir, names)
     return name
 
 
@@ -53,17 +69,17 @@ def _quarto_scratch(source_dir: Path) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="rendering-", dir=hidden)
 
 
-def _publish(scratch: Path, output_dir: Path) -> None:
+def _publish(scratch: Path, output_dir: Path, names: Mapping[str, str]) -> None:
     """Put the finished files in place: copied beside their targets first, then renamed."""
     output_dir.mkdir(parents=True, exist_ok=True)
-    waiting = {name: output_dir / f".{name}.{os.getpid()}" for name in (HTML, PDF)}
+    waiting = {name: output_dir / f".{name}.{os.getpid()}" for name in names}
     try:
         for name, path in waiting.items():
             shutil.copyfile(scratch / name, path)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         for name, path in waiting.items():
-            path.replace(output_dir / name)
+            path.replace(output_dir / names[name])
     finally:
         for path in waiting.values():
             path.unlink(missing_ok=True)

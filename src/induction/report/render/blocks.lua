@@ -1,4 +1,4 @@
--- Content for one format alone, and callouts.
+-- Content for one format alone, callouts, and the summary.
 
 local common = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE), 'common.lua'})
 local html, target, stop = common.html, common.target, common.stop
@@ -42,7 +42,7 @@ local function callout(div, kind)
   local blocks = pandoc.Blocks {}
   if html then
     local class = ' class="callout callout-' .. kind .. '">'
-    local open, tag, close = '<div' .. class, 'p', '</div>'
+    local open, tag, close = '<div role="note"' .. class, 'p', '</div>'
     if collapsed then
       local state = collapsed == 'false' and ' open' or ''
       open, tag, close = '<details' .. state .. class, 'summary', '</details>'
@@ -59,7 +59,17 @@ local function callout(div, kind)
   return blocks
 end
 
+-- What a reader in a hurry needs: a box in the PDF, a class for the style sheet on the page.
+local function summary(element)
+  if html then return nil end
+  local blocks = pandoc.Blocks {raw_block('#summary[')}
+  blocks:extend(element.content)
+  blocks:insert(raw_block(']'))
+  return blocks
+end
+
 local function div(element)
+  if element.classes:includes('summary') then return summary(element) end
   for kind in pairs(callouts) do
     if element.classes:includes('callout-' .. kind) then return callout(element, kind) end
   end

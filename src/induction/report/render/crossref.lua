@@ -4,8 +4,8 @@
 -- so that the page and the PDF agree.
 
 local common = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE), 'common.lua'})
-local html, stop, quoted = common.html, common.stop, common.quoted
-local raw, raw_block, with_ends = common.raw, common.raw_block, common.with_ends
+local floats = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE), 'floats.lua'})
+local html, stop, quoted, raw = common.html, common.stop, common.quoted, common.raw
 
 local names = {fig = 'Figure', tbl = 'Table', eq = 'Equation', sec = 'Section'}
 local counters = {fig = 0, tbl = 0, eq = 0}
@@ -32,105 +32,17 @@ end
 
 -- Figures, tables and panels -------------------------------------------------------------------
 
-local walk_blocks -- the numbering walk, for content that is handled here
+local walk_blocks        -- the numbering walk, for content that is handled here
+local parent             -- number of the panel figure that is being filled; how many it holds
+local summarized = false -- whether the sections have begun; before, everything stays in place
 
--- The caption as one paragraph, so that the opening and closing markup sit on its ends.
-local function caption_of(blocks, prefix)
-  local inlines = pandoc.Inlines {}
-  if prefix then inlines:extend {pandoc.Strong {pandoc.Str(prefix)}} end
-  local text = pandoc.utils.blocks_to_inlines(blocks)
-  if prefix and #text > 0 then inlines:insert(pandoc.Space()) end
-  inlines:extend(text)
-  return inlines
+local function float(identifier, kind, content, caption, classes)
+  local options = {classes = classes, moves = summarized and not parent}
+  return floats.float(identifier, kind, content, caption, options)
 end
 
-local function float(identifier, kind, content, caption)
-  local above = kind == 'tbl'
-  local blocks = pandoc.Blocks {}
-  if html then
-    local attributes = identifier ~= '' and ' id="' .. identifier .. '"' or ''
-    blocks:insert(raw_block('<figure' .. attributes .. ' class="float-' .. kind .. '">'))
-    local line = with_ends('<figcaption>', caption, '</figcaption>')
-    if above and #caption > 0 then blocks:insert(line) end
-    blocks:extend(content)
-    if not above and #caption > 0 then blocks:insert(line) end
-    blocks:insert(raw_block('</figure>'))
-  else
-    local open = '#figure(kind: ' .. (above and 'table' or 'image')
-    if #caption > 0 then
-      blocks:insert(with_ends(open .. ', caption: [', caption, '])['))
-    else
-      blocks:insert(raw_block(open .. ')['))
-    end
-    blocks:extend(content)
-    blocks:insert(raw_block(']' .. (identifier ~= '' and ' <' .. identifier .. '>' or '')))
-  end
-  return blocks
-end
-
--- A block that only shows images, such as the paragraph of a lone image.
-local function only_images(block)
-  if block.t ~= 'Para' and block.t ~= 'Plain' then return false end
-  return block.content:find_if(function(inline)
-    return inline.t ~= 'Image' and inline.t ~= 'Space' and inline.t ~= 'SoftBreak'
-  end) == nil
-end
-
--- Splits the content of a labelled div into what it shows and its last paragraph, the caption.
-local function split_caption(blocks)
-  local last = blocks[#blocks]
-  if last and last.t == 'Para' and not only_images(last) then
-    blocks:remove()
-    return blocks, {last}
-  end
-  return blocks, {}
-end
-
-local function grid(blocks, columns)
-  if not tonumber(columns) then
-    stop('layout-ncol', 'layout-ncol wants a number of columns')
-  end
-  local items = pandoc.List {}
-  for _, block in ipairs(blocks) do
-    if only_images(block) then
-      for _, inline in ipairs(block.content) do
-        if inline.t == 'Image' then items:insert {pandoc.Plain {inline}} end
-      end
-    else
-      items:insert {block}
-    end
-  end
-  local result = pandoc.Blocks {}
-  result:insert(raw_block(html and '<div class="panels" style="--columns: ' .. columns .. '">'
-    or '#grid(columns: (1fr,) * ' .. columns .. ', column-gutter: 1.2em, row-gutter: 1em,'))
-  for _, item in ipairs(items) do
-    result:insert(raw_block(html and '<div>' or '['))
-    result:extend(walk_blocks(item))
-    result:insert(raw_block(html and '</div>' or '],'))
-  end
-  result:insert(raw_block(html and '</div>' or ')'))
-  return result
-end
-
--- Whether anything is left to see in this format: what only the page can show is dropped elsewhere.
-local function shows_nothing(blocks)
-  local seen = false
-  pandoc.Blocks(blocks):walk {
-    Block = function(block)
-      seen = seen or block.t == 'Table' or block.t == 'CodeBlock' or block.t == 'HorizontalRule'
-        or (block.t == 'RawBlock' and block.format:match(common.target) ~= nil)
-    end,
-    Inline = function(inline)
-      seen = seen or (inline.t ~= 'RawInline' and inline.t ~= 'Space' and inline.t ~= 'SoftBreak')
-    end,
-  }
-  return not seen
-end
-
-local parent -- the number of the panel figure that is being filled, and how many it holds
-
-local function numbered_float(identifier, kind, content, caption_blocks, columns)
-  if shows_nothing(content) then
+local function numbered_float(identifier, kind, content, caption_blocks, columns, classes)
+  if floats.shows_nothing(content) then
     stop('#' .. identifier, identifier .. ' shows nothing in ' .. (html and 'HTML' or 'the PDF') ..
       ': give it content for both, or make it conditional with when-format')
   end
@@ -146,26 +58,9 @@ local function numbered_float(identifier, kind, content, caption_blocks, columns
   label(identifier, number)
   local outer = parent
   if not outer then parent = {number = number, count = 0} end
-  content = columns and grid(content, columns) or walk_blocks(content)
+  content = columns and floats.grid(content, columns, walk_blocks) or walk_blocks(content)
   parent = outer
-  return float(identifier, kind, content, caption_of(caption_blocks, prefix))
-end
-
-local function set_widths(blocks, text)
-  local widths, sum = {}, 0
-  for width in text:gmatch('[%d.]+') do
-    widths[#widths + 1] = tonumber(width)
-    sum = sum + tonumber(width)
-  end
-  return blocks:walk {Table = function(tbl)
-    if #tbl.colspecs ~= #widths then
-      stop('tbl-colwidths', #widths .. ' tbl-colwidths for ' .. #tbl.colspecs .. ' columns')
-    end
-    tbl.colspecs = tbl.colspecs:map(function(spec, index)
-      return {spec[1], widths[index] / math.max(sum, 100)}
-    end)
-    return tbl
-  end}
+  return float(identifier, kind, content, floats.caption(caption_blocks, prefix), classes)
 end
 
 -- Equations: display math followed by {#eq-label} ----------------------------------------------
@@ -213,9 +108,10 @@ local top_level, numbers, number_sections = 6, {}, false
 
 local function header(element)
   identifiers[element.identifier] = true
-  if not html then element.level = element.level - top_level + 1 end
+  local depth = element.level - top_level + 1
+  if not html then element.level = depth end
+  summarized = summarized or not element.classes:includes('unlisted')
   if not number_sections or element.classes:includes('unnumbered') then return element end
-  local depth = html and element.level - top_level + 1 or element.level
   numbers[depth] = (numbers[depth] or 0) + 1
   for level = 1, depth - 1 do numbers[level] = numbers[level] or 0 end
   for level = #numbers, depth + 1, -1 do numbers[level] = nil end
@@ -234,18 +130,19 @@ local function div(element)
     if element.attributes[name] then stop(name, name .. ' is not supported: use layout-ncol') end
   end
   if kind == 'fig' or kind == 'tbl' then
-    local content, caption = split_caption(element.content)
+    local content, caption = floats.split_caption(element.content)
     local widths = element.attributes['tbl-colwidths']
-    if widths then content = set_widths(content, widths) end
+    if widths then content = floats.set_widths(content, widths) end
     if kind == 'tbl' and #caption == 0 then
       content = content:walk {Table = function(tbl)
         caption, tbl.caption = tbl.caption.long, {long = {}}
         return tbl
       end}
     end
-    return numbered_float(element.identifier, kind, content, caption, columns), false
+    return numbered_float(element.identifier, kind, content, caption, columns, element.classes),
+      false
   end
-  if columns then return grid(element.content, columns), false end
+  if columns then return floats.grid(element.content, columns, walk_blocks), false end
   if element.identifier ~= '' then identifiers[element.identifier] = true end
 end
 
@@ -255,20 +152,20 @@ local function figure(element)
     return numbered_float(element.identifier, 'fig', blocks, element.caption.long), false
   end
   local content = walk_blocks(element.content)
-  return float(element.identifier, 'fig', content, caption_of(element.caption.long)), false
+  return float(element.identifier, 'fig', content, floats.caption(element.caption.long)), false
 end
 
 local function tabular(tbl)
   local caption, identifier = tbl.caption.long, tbl.identifier
   local widths = tbl.attributes['tbl-colwidths']
-  if widths then tbl = set_widths(pandoc.Blocks {tbl}, widths)[1] end
+  if widths then tbl = floats.set_widths(pandoc.Blocks {tbl}, widths)[1] end
   local labelled = kind_of(identifier) == 'tbl'
   if not labelled and #caption == 0 then return tbl end
   tbl.caption, tbl.identifier = {long = {}}, ''
   if labelled then
     return numbered_float(identifier, 'tbl', pandoc.Blocks {tbl}, caption), false
   end
-  return float(identifier, 'tbl', walk_blocks {tbl}, caption_of(caption)), false
+  return float(identifier, 'tbl', walk_blocks {tbl}, floats.caption(caption)), false
 end
 
 local numbering = {

@@ -1,4 +1,5 @@
--- The last touches: images that are found and described, tables that scroll, formulas in words.
+-- The last touches: images that are found and described, tables that scroll, formulas in words,
+-- paragraphs of code.
 
 local common = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE), 'common.lua'})
 local html, stop = common.html, common.stop
@@ -30,14 +31,15 @@ local function image(element)
   end
   local width = element.attributes.width
   if width and not width:match('^[%d.]+[%%a-z]+$') then width = nil end
-  return raw('#box(image(' .. quoted(path) .. ', alt: ' .. quoted(alternative) ..
-    (width and ', width: ' .. width or '') .. '))')
+  return raw('#picture(' .. quoted(path) .. ', alt: ' .. quoted(alternative) ..
+    (width and ', width: ' .. width or '') .. ')')
 end
 
 local function table_block(tbl)
   tbl.attributes = {}
   if html then -- the wrapper scrolls sideways where the screen is narrower than the table
-    return {raw_block('<div class="table-scroll" tabindex="0">'), tbl, raw_block('</div>')}
+    local open = '<div class="table-scroll" role="group" aria-label="table" tabindex="0">'
+    return {raw_block(open), tbl, raw_block('</div>')}
   end
   tbl.classes = {'typst:no-figure'}
   return tbl
@@ -56,4 +58,12 @@ local function code_block(block)
   return block
 end
 
-Image, Table, Math, CodeBlock = image, table_block, math_with_words, code_block
+-- Code does not stretch, so that lines full of it would have wide gaps between their words.
+local function paragraph(para)
+  local code = 0
+  para:walk {Code = function(element) code = code + #element.text end}
+  if html or code < 0.3 * #pandoc.utils.stringify(para) then return nil end
+  return {raw_block('#['), raw_block('#set par(justify: false)'), para, raw_block(']')}
+end
+
+Image, Table, Math, CodeBlock, Para = image, table_block, math_with_words, code_block, paragraph

@@ -65,6 +65,7 @@ def _pandoc(source: Source, target: str, text: Path, scratch: Path) -> None:
     metadata.write_text(json.dumps(_metadata(settings)), encoding="utf-8")
     command = [pypandoc.get_pandoc_path(), str(text), "--from=markdown", "--standalone"]
     command += ["--preserve-tabs"]  # scripts within the page may hold some
+    command += ["--syntax-highlighting=monochrome"]  # the coloured styles are too pale to read
     command += [f"--metadata-file={metadata}", f"--resource-path={source.folder.resolve()}"]
     command += [f"--lua-filter={_HERE / name}" for name in _FILTERS]
     command += ["--citeproc", "--fail-if-warnings"]

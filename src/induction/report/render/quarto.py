@@ -75,6 +75,8 @@ def render_with_quarto(
     before = set(source.folder.iterdir())
     command = [quarto.program, "render", ".", "--no-execute-daemon"]
     command += ["--output-dir", os.path.relpath(scratch, source.folder)]
+    if source.date:
+        command += ["--metadata", f"date:{source.date}"]
     process = subprocess.Popen(
         command,
         cwd=source.folder,

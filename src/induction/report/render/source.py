@@ -87,11 +87,16 @@ class Source:
     """A folder with `_quarto.yml` and `index.qmd`.
 
     Reading it raises StudyError, with file and line, for YAML that does not parse, shortcodes
-    other than `var`, unknown variables and cell options, missing captions and open fences.
+    other than `var`, unknown variables and cell options, missing captions, open fences, and a
+    `date` (which takes the place of the document's own) that is not written 2026-01-31.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, date: str | None = None):
+        given = _iso_date(date)
+        if date is not None and given is None:
+            raise StudyError(f"date {date!r}: write it as year-month-day, such as 2026-01-31")
         self.folder = folder
+        self.date = given.isoformat() if given else None
         self.path = folder / DOCUMENT
         try:
             self.text = self.path.read_text(encoding="utf-8")
@@ -112,12 +117,10 @@ class Source:
     @cached_property
     def epoch(self) -> int:
         """Midnight (UTC) of the document's date in Unix time; 0 when it has no plain date."""
-        date = _iso_date(self.front_matter.get("date", self._project.get("date")))
-        return (
-            int(datetime.datetime(*date.timetuple()[:3], tzinfo=datetime.UTC).timestamp())
-            if (date)
-            else 0
-        )
+        written = self.front_matter.get("date", self._project.get("date"))
+        if (date := _iso_date(self.date or written)) is None:
+            return 0
+        return int(datetime.datetime(*date.timetuple()[:3], tzinfo=datetime.UTC).timestamp())
 
     def settings(self, target: str) -> dict[str, Any]:
         """Everything set for one format ("html" or "typst"): document over project, format last."""
@@ -131,7 +134,8 @@ class Source:
         # Under a format, the options of `execute` are written flat.
         execute = general.get("execute")
         general = _merged(execute if isinstance(execute, dict) else {}, general)
-        return self._expanded(_merged(general, special))
+        settings = self._expanded(_merged(general, special))
+        return settings | ({"date": self.date} if self.date else {})
 
     @cached_property
     def pieces(self) -> list[Piece]:

@@ -1,0 +1,54 @@
+"""`python -m induction.compare A [B]`: what differs between two runs, as a page and a PDF."""
+
+import os
+import re
+import sys
+
+from induction.compare.comparison import Comparison
+from induction.compare.page import PAGE, PDF, render_page
+from induction.compare.revisions import WORKSPACE, lay_out
+from induction.compare.run import load_run
+from induction.compare.words import at_a_glance
+from induction.errors import StudyError
+from induction.paths import find_study
+
+USAGE = (
+    "usage: make compare A=RUN [B=RUN], where RUN is a git revision, an experiment of `dvc exp "
+    "show`, workspace (the files as they are, and what B is when it is left out), published or "
+    "published:NAME"
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Compare and render. The exit status is 0, 1 for what is wrong, or 130 when interrupted."""
+    if not 1 <= len(arguments) <= 2 or any(not a or a.startswith("-") for a in arguments):
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        paths = find_study()
+        a, b = (load_run(lay_out(paths, name)) for name in [*arguments, WORKSPACE][:2])
+        comparison = Comparison(a, b)
+        print(f"A: {a.label}\nB: {b.label}")
+        for kind, sentence in at_a_glance(comparison).items():
+            print(f"{kind}: {_plain(sentence)}")
+        renderer = render_page(paths, comparison)
+        place = os.path.relpath(paths.report_output / PAGE)
+        print(f"rendered with {renderer}: {place}, {PDF} beside it")
+    except StudyError as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"compare: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("compare: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _plain(markdown: str) -> str:
+    return re.sub(r"\*\*|`|; see @[\w-]+", "", markdown).replace("\u00a0", " ")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

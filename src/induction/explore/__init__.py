@@ -1,0 +1,1 @@
+"""What the report's attention explorer shows: every model on a few passages of real text."""

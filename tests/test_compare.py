@@ -1,0 +1,547 @@
+"""Comparing runs: what differs, where a run's files come from, and the page."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from made_runs import PIPELINE, entry, params, verdict, write_run
+from pypdf import PdfReader
+from ruamel.yaml import YAML
+
+from induction.compare import __main__ as command
+from induction.compare import loss_space, page, tables, words
+from induction.compare.comparison import Comparison
+from induction.compare.layout import published_runs
+from induction.compare.metrics import judge, seed_spreads
+from induction.compare.parameters import ABSENT, differences
+from induction.compare.publish import publish
+from induction.compare.revisions import head, lay_out
+from induction.compare.run import load_run
+from induction.compare.stages import outdated
+from induction.errors import StudyError
+from induction.files import read_json, verify_folder, write_json
+from induction.paths import StudyPaths
+
+ROOT = Path(__file__).parents[1]
+ZOO = {"shallow": entry(1), "deep": entry(2), "deep-s1": entry(2, seed=1)}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> tuple[Path, Path]:
+    """A and B: one model with another seed, one gone, one new, and another threshold."""
+    root = tmp_path_factory.mktemp("runs")
+    changed = {"shallow": entry(1), "deep": entry(2, seed=9), "deeper": entry(3)}
+    write_run(root / "a", params(ZOO), commit="a" * 40, date="2026-01-02")
+    other = params(changed, phase_change={"min_tokens": 90_000}, extra={"on": True})
+    write_run(root / "b", other, commit="b" * 40, date="2026-01-03")
+    return root / "a", root / "b"
+
+
+@pytest.fixture
+def two(folders, tmp_path) -> tuple[Path, Path]:
+    """Copies of both that a test may change."""
+    for folder, name in zip(folders, "ab", strict=True):
+        shutil.copytree(folder, tmp_path / name)
+    return tmp_path / "a", tmp_path / "b"
+
+
+def compare(a: Path, b: Path) -> Comparison:
+    return Comparison(load_run(a), load_run(b))
+
+
+def test_parameters_that_differ_are_named_with_both_values(folders):
+    comparison = compare(*folders)
+    found = {d.key: (d.a, d.b) for d in comparison.parameters}
+    assert found == {
+        "models.deep.seed": (0, 9),
+        "phase_change.min_tokens": (100_000, 90_000),
+        "extra.on": (ABSENT, True),
+    }
+    assert (comparison.only_a, comparison.only_b) == (["deep-s1"], ["deeper"])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "differ"),
+    [(1, 1.0, False), (1, True, True), ([1, 2], [1, 2], False), ([1, 2], [2, 1], True), ("", 0, 1)],
+)
+def test_values_differ_as_they_would_in_yaml(a, b, differ):
+    assert bool(differences({"x": {"y": a}}, {"x": {"y": b}})) == differ
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "ends_a", "ends_b", "mark"),
+    [
+        (1.0, 1.0, (0.9, 1.1), (0.8, 1.2), "same"),
+        (1.0, 1.1, (0.9, 1.1), (1.0, 1.2), "within"),
+        (1.0, 1.2, (0.9, 1.1), (1.1, 1.3), "within"),
+        (1.0, 1.3, (0.9, 1.1), (1.2, 1.4), "beyond"),
+        (1.3, 1.0, (1.2, 1.4), (0.9, 1.1), "beyond"),
+        (None, 1.0, None, (0.9, 1.1), "appears"),
+        (1.0, None, (0.9, 1.1), None, "vanishes"),
+        (None, None, None, None, "same"),
+        (1.0, 9.0, None, (8.9, 9.1), "no interval"),
+    ],
+)
+def test_marks(a, b, ends_a, ends_b, mark):
+    assert judge(a, b, ends_a, ends_b) == mark
+
+
+def test_metrics_of_both_runs_stand_side_by_side(folders):
+    rows = {(row.model, row.metric): row for row in compare(*folders).rows}
+    onset = rows["deep", "onset_tokens"]
+    assert (onset.a, onset.b, onset.mark) == (200_000, 380_000, "beyond")
+    assert {row.mark for (model, _), row in rows.items() if model == "shallow"} == {"same"}
+    assert rows["deeper", "loss"].mark == rows["deep-s1", "loss"].mark == "one run"
+    assert not any(metric in ("band_tokens", "band_complete") for _, metric in rows)
+
+
+def test_models_that_differ_in_their_seed_alone_are_a_yardstick(folders):
+    (spread,) = seed_spreads(load_run(folders[0]), "A")
+    assert spread.models == ("deep", "deep-s1")
+    assert spread.spreads["onset_tokens"] == pytest.approx(20_000)
+    assert seed_spreads(load_run(folders[1]), "B") == []
+
+
+def test_twins_with_one_seed_are_no_yardstick(tmp_path):
+    paths = write_run(tmp_path, params({"deep": entry(2), "twin": entry(2)}))
+    assert seed_spreads(load_run(paths.root), "A") == []
+
+
+def test_an_old_metrics_file_holds_its_intervals_itself(two):
+    metrics = read_json(StudyPaths(two[0]).metrics)
+    metrics["models"]["deep"]["onset_interval_tokens"] = [150_000, 160_000]
+    write_json(StudyPaths(two[0]).metrics, metrics)
+    StudyPaths(two[0]).details.unlink()
+    old = load_run(two[0])
+    assert old.interval("deep", "onset_tokens") == (150_000, 160_000)
+    assert old.interval("deep", "icl_score") is None
+    assert "intervals and heads" in old.missing
+
+
+def test_verdicts_that_changed_name_the_checks_that_did(two):
+    write_json(StudyPaths(two[0]).verdicts, [verdict(1, "supported", True)])
+    failed = [verdict(1, "not supported", False, rule="Another."), verdict(2, "supported", True)]
+    write_json(StudyPaths(two[1]).verdicts, failed)
+    first, second = compare(*two).verdicts
+    assert (first.a, first.b, first.differs, first.rule_differs) == (
+        *("supported", "not supported"),
+        *(True, True),
+    )
+    assert first.checks == (("a head forms", ("deep",), True, False),)
+    assert (second.a, second.b, second.differs) == (None, "supported", True)
+
+
+def test_stages_that_re_ran_say_because_of_what(folders):
+    found = {rerun.stage: rerun for rerun in compare(*folders).reruns}
+    assert set(found) == {"measure@deep", "measure@deep-s1", "measure@deeper", "summarize"}
+    assert found["measure@deep"].parameters == ("models.deep.seed",)
+    assert found["measure@deep-s1"].outcome == "only in A"
+    assert "measure@deep" in found["summarize"].upstream
+
+
+def test_a_stage_with_other_code_and_the_same_outputs(two):
+    lock = two[1] / "dvc.lock"
+    lock.write_text((two[0] / "dvc.lock").read_text().replace("md5: code", "md5: rewritten", 1))
+    shutil.copy(two[0] / "params.yaml", two[1])
+    (rerun,) = compare(*two).reruns
+    assert (rerun.stage, rerun.outcome) == ("measure@shallow", "same outputs")
+    assert rerun.code == ("src/measure.py",)
+
+
+def test_results_that_are_not_those_of_the_parameters_are_found_out(two):
+    assert not outdated(load_run(two[0]))
+    values = YAML(typ="safe").load(two[0] / "params.yaml")
+    values["models"]["deep"]["seed"] = 3
+    values["models"]["new"] = entry(1)
+    lock = YAML(typ="safe").load(two[0] / "dvc.lock")
+    metrics = {"path": "data/results/metrics.json", "md5": "0" * 32}
+    lock["stages"]["summarize"]["outs"].append(metrics)
+    YAML().dump(values, two[0] / "params.yaml")
+    YAML().dump(lock, two[0] / "dvc.lock")
+    found = outdated(load_run(two[0]))
+    assert found.parameters == ("models.deep.seed",)
+    assert found.files == ("data/results/metrics.json",)
+    assert found.models == ("new",)
+    warning = words.warnings(compare(*two))
+    assert "models.deep.seed" in warning
+    assert "out of date" in warning
+
+
+def test_both_runs_are_fitted_together_where_both_have_losses(folders):
+    space, _ = loss_space.common_space(*(load_run(folder) for folder in folders))
+    assert space is not None
+    assert space.how == "joint"
+    assert space.alike == {"shallow"}
+    assert space.a["shallow"].equals(space.b["shallow"])
+    assert not space.a["deep"].equals(space.b["deep"])
+    assert set(space.b) == {"shallow", "deep", "deeper"}
+
+
+@pytest.mark.parametrize(("gone", "how"), [(0, "projected into A"), (1, "projected into B")])
+def test_a_run_without_losses_lends_its_components(two, gone, how):
+    for losses in (two[gone] / "data" / "measurements").glob("*/losses.npz"):
+        losses.unlink()
+    space, sentence = loss_space.common_space(*(load_run(folder) for folder in two))
+    assert space is not None
+    assert space.how == how
+    assert space.alike == {"shallow"}  # its losses, projected, are where its own scores are
+    assert f"The components are those of {'AB'[gone]}" in sentence
+
+
+def test_two_runs_without_losses_need_the_same_components(two):
+    for folder in two:
+        shutil.rmtree(folder / "data" / "measurements")
+    space, sentence = loss_space.common_space(*(load_run(folder) for folder in two))
+    assert space is None
+    assert "needed" in sentence
+    space, _ = loss_space.common_space(load_run(two[0]), load_run(two[0]))
+    assert space is not None
+    assert space.how == "the same basis"
+    assert space.alike == set(ZOO)
+
+
+def test_losses_on_other_tokens_share_no_space(two):
+    manifest = two[1] / "data" / "tokens" / "manifest.json"
+    files = read_json(manifest)
+    files["files"] = [{**own, "sha256": "1" * 64} for own in files["files"]]
+    write_json(manifest, files)
+    space, sentence = loss_space.common_space(*(load_run(folder) for folder in two))
+    assert space is None
+    assert "different tokens" in sentence
+
+
+def test_text_environment_and_packages_that_changed(two):
+    meta = two[1] / "data" / "tokens" / "meta.json"
+    corpus = read_json(meta)
+    corpus["sources"][0]["sha256"] = "f" * 64
+    corpus["d_vocab"] = 1024
+    write_json(meta, corpus)
+    (two[1] / "requirements.lock").write_text("numpy==2.1.0\ntorch==2.13.0\nrich==14.0\n")
+    comparison = compare(*two)
+    changed = {fact.name: (fact.a, fact.b) for fact in comparison.facts if fact.differs}
+    assert changed == {"entries of the vocabulary": ("512", "1,024")}
+    assert [(p.name, p.a, p.b) for p in comparison.packages] == [
+        ("numpy", "2.0.0", "2.1.0"),
+        ("rich", None, "14.0"),
+    ]
+    assert [(s.name, s.b) for s in comparison.sources] == [("own/a.txt", "f" * 12)]
+
+
+def test_a_run_with_parameters_and_metrics_alone_still_compares(two):
+    for path in two[0].rglob("*"):
+        if path.is_file() and path.name not in ("params.yaml", "metrics.json", "run.json"):
+            path.unlink()
+    comparison = compare(*two)
+    assert {row.mark for row in comparison.rows if row.model == "deep"} > {"no interval"}
+    assert words.at_a_glance(comparison)["Verdicts"].startswith("Not compared")
+    assert "has no intervals and heads, verdicts, curves" in words.omissions(comparison)
+    assert page.absent(comparison) >= {"fig-pca", "fig-curves", "fig-icl", "tbl-stages"}
+    for table in (tables.metrics, tables.origins, tables.verdicts, tables.runs):
+        assert table(comparison)
+
+
+def test_runs_without_a_difference_say_so(folders):
+    comparison = compare(folders[0], folders[0])
+    assert comparison.identical
+    assert list(words.at_a_glance(comparison)) == ["The same"]
+    assert not compare(*folders).identical
+
+
+def test_cells_that_would_be_empty_are_taken_out_and_all_others_stay():
+    source = (ROOT / "reports" / "compare" / "index.qmd").read_text()
+    labels = set(re.findall(r"^#\| label: (.+)$", source, re.MULTILINE))
+    left = page.without(source, {"fig-pca", "tbl-stages"})
+    assert set(re.findall(r"^#\| label: (.+)$", left, re.MULTILINE)) == labels - {
+        *("fig-pca", "tbl-stages")
+    }
+    assert left.count("## ") == source.count("## ")
+
+
+def test_the_page_has_every_float_that_the_comparison_may_leave_out(two):
+    source = (ROOT / "reports" / "compare" / "index.qmd").read_text()
+    for path in two[0].rglob("*.*"):
+        if path.is_file() and path.name not in ("params.yaml", "metrics.json"):
+            path.unlink()
+    for label in page.absent(compare(two[0], two[0])):
+        assert f"#| label: {label}\n" in source
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rendered(folders, tmp_path_factory) -> tuple[str, Path]:
+    """The page of A and B, as text and as a folder that holds the PDF."""
+    root = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(
+        ROOT / "reports", root / "reports", ignore=shutil.ignore_patterns("_output", ".quarto")
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUARTO", "")
+        page.render_page(StudyPaths(root), compare(*folders))
+    output = root / "reports" / "_output"
+    return (output / page.PAGE).read_text(encoding="utf-8"), output
+
+
+def test_the_page_shows_what_differs(rendered):
+    text, _ = rendered
+    plain = " ".join(re.sub(r"<[^>]+>", " ", text).split())
+    assert "A: a · B: b" in plain
+    assert "models.deep.seed" in plain
+    assert "phase_change.min_tokens" in plain
+    assert "●" in plain
+    assert "Traceback" not in text
+
+
+def test_references_of_the_page_resolve(rendered):
+    text, _ = rendered
+    anchors = set(re.findall(r'\bid="([^"]+)"', text))
+    targets = set(re.findall(r'href="#([^"]+)"', text))
+    assert {"fig-curves", "fig-pca", "tbl-stages", "tbl-parameters"} <= targets
+    assert targets <= anchors
+    assert "@tbl-" not in text
+    assert "@fig-" not in text
+
+
+def test_the_pdf_says_the_same(rendered):
+    page_text, output = rendered
+    assert sorted(path.name for path in output.iterdir()) == [page.PAGE, page.PDF]
+    text = "".join(own.extract_text() for own in PdfReader(output / page.PDF).pages)
+    assert "models.deep.seed" in text
+    captions = set(re.findall(r"(?:Figure|Table) \d+:", re.sub(r"&nbsp;|\xa0", " ", page_text)))
+    assert len(captions) > 8
+    assert captions <= set(re.findall(r"(?:Figure|Table) \d+:", text.replace("\xa0", " ")))
+
+
+def test_an_earlier_page_outlives_a_failing_comparison(folders, tmp_path, monkeypatch):
+    reports = tmp_path / "reports"
+    shutil.copytree(ROOT / "reports", reports, ignore=shutil.ignore_patterns("_output", ".quarto"))
+    (reports / "_output").mkdir()
+    (reports / "_output" / page.PAGE).write_text("earlier")
+    document = reports / "compare" / "index.qmd"
+    document.write_text(document.read_text().replace("load_comparison()", "1 / 0"))
+    monkeypatch.setenv("QUARTO", "")
+    with pytest.raises(StudyError, match="division by zero"):
+        page.render_page(StudyPaths(tmp_path), compare(folders[0], folders[0]))
+    assert (reports / "_output" / page.PAGE).read_text() == "earlier"
+
+
+# --- where runs come from -------------------------------------------------------------------------
+
+
+class Repository:
+    """A throw-away git and DVC repository with a tiny study: tag `one`, experiment `reseeded`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.paths = StudyPaths(root)
+
+    def run(self, *arguments: str) -> str:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "true",
+        }
+        done = subprocess.run(
+            arguments, cwd=self.root, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Repository:
+    repository = Repository(tmp_path_factory.mktemp("repository"))
+    root = repository.root
+    repository.run("git", "init", "--quiet", "--initial-branch", "main")
+    repository.run("git", "config", "user.name", "Test")
+    repository.run("git", "config", "user.email", "test@example.org")
+    repository.run("dvc", "init", "--quiet")
+    shutil.copy(ROOT / "tests" / "made_runs.py", root)
+    shutil.copy(ROOT / ".gitignore", root)
+    (root / "dvc.yaml").write_text(PIPELINE)
+    (root / "requirements.lock").write_text("numpy==2.0.0\n")
+    YAML().dump(params({"shallow": entry(1), "deep": entry(2)}), root / "params.yaml")
+    repository.run("dvc", "repro", "--quiet")
+    repository.commit("one")
+    repository.run("git", "tag", "one")
+    repository.run("dvc", "exp", "run", "--quiet", "--name", "reseeded", "-S", "models.deep.seed=4")
+    return repository
+
+
+@pytest.fixture
+def without_cache(repository):
+    """While a test runs, the DVC cache is somewhere else."""
+    away = repository.root / "away"
+    (repository.root / ".dvc" / "cache").rename(away)
+    yield
+    away.rename(repository.root / ".dvc" / "cache")
+
+
+def test_a_tag_and_an_experiment_are_laid_out_with_all_their_files(repository):
+    before, after = (load_run(lay_out(repository.paths, name)) for name in ("one", "reseeded"))
+    assert before.commit == repository.run("git", "rev-parse", "one")
+    assert before.label == f"one ({str(before.commit)[:12]})"
+    assert (before.missing, before.left_out) == ((), ())
+    comparison = Comparison(before, after)
+    assert [d.key for d in comparison.parameters] == ["models.deep.seed"]
+    assert comparison.seed_alone == ["deep"]
+    assert comparison.changed_models == ["deep"]
+    assert [r.stage for r in comparison.reruns] == ["measure@deep", "summarize"]
+    space, _ = comparison.space
+    assert space is not None
+    assert space.how == "joint"
+
+
+def test_the_workspace_is_what_the_experiment_left(repository):
+    workspace = load_run(lay_out(repository.paths, "workspace"))
+    experiment = load_run(lay_out(repository.paths, "reseeded"))
+    assert Comparison(experiment, workspace).identical
+    assert (workspace.commit, workspace.exact) == (repository.run("git", "rev-parse", "HEAD"), 0)
+
+
+@pytest.mark.parametrize("name", ["HEAD~1", "maim", "reseded", "no-such-thing", "published:x"])
+def test_unknown_runs_are_refused_in_one_line(repository, name):
+    with pytest.raises(StudyError) as error:
+        lay_out(repository.paths, name)
+    assert str(error.value).startswith(f"{name}: ")
+    assert "\n" not in str(error.value)
+    near = {"maim": "main", "reseded": "reseeded", "no-such-thing": "known: workspace"}
+    assert near.get(name, "") in str(error.value)
+
+
+def test_results_that_are_in_no_cache_come_with_the_way_to_get_them(repository, without_cache):
+    with pytest.raises(StudyError, match=r"one: data/results/.*: `make study` makes"):
+        lay_out(repository.paths, "one")  # which is checked out
+    with pytest.raises(StudyError, match="`dvc exp apply reseeded && make study`"):
+        lay_out(repository.paths, "reseeded")
+
+
+def test_a_remote_serves_what_the_cache_lost(repository, tmp_path, without_cache):
+    """Even one that was added after the commit."""
+    shutil.copytree(repository.root / "away" / "files", tmp_path / "files")
+    repository.run("dvc", "remote", "add", "--quiet", "--default", "store", str(tmp_path))
+    try:
+        run = load_run(lay_out(repository.paths, "one"))
+        assert (run.missing, run.left_out) == ((), ())
+        assert loss_space.common_space(run, run)[0] is not None
+        shutil.rmtree(tmp_path / "files")
+        with pytest.raises(StudyError, match="nor in a remote: `dvc pull` gets them"):
+            lay_out(repository.paths, "one")
+    finally:
+        repository.run("dvc", "remote", "remove", "store")
+
+
+def test_lost_losses_alone_do_not_hinder(repository):
+    """They are the large part, and the page can do without."""
+    deep = YAML(typ="safe").load(repository.root / "dvc.lock")["stages"]["measure@deep"]
+    digest = deep["outs"][0]["md5"]
+    cache = repository.root / ".dvc" / "cache" / "files" / "md5"
+    listed = json.loads((cache / digest[:2] / digest[2:]).read_text())
+    losses = next(own["md5"] for own in listed if own["relpath"] == "losses.npz")
+    lost = cache / losses[:2] / losses[2:]
+    lost.rename(repository.root / "lost")
+    try:
+        run = load_run(lay_out(repository.paths, "reseeded"))
+    finally:
+        (repository.root / "lost").rename(lost)
+    assert "per-token losses are not in the cache" in run.left_out[0]
+    assert run.details
+
+
+def test_a_commit_without_results_is_no_run(repository):
+    tree = repository.run("git", "hash-object", "-t", "tree", "-w", "/dev/null")
+    commit = repository.run("git", "commit-tree", tree, "-m", "empty")
+    with pytest.raises(StudyError, match=f"^{commit}: "):
+        lay_out(repository.paths, commit)
+
+
+def test_publishing_keeps_a_run_that_can_be_compared(repository, monkeypatch):
+    root = repository.root
+    with pytest.raises(StudyError, match="commit it first"):
+        publish(repository.paths, "made")
+    repository.commit("reseeded")
+    lines = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(lines.replace("seed: 4", "seed: 5"))
+    repository.commit("behind")
+    with pytest.raises(StudyError, match=r"behind \(measure@deep"):
+        publish(repository.paths, "made")
+    repository.run("git", "reset", "--quiet", "--hard", "HEAD~1")
+    metrics = repository.paths.metrics.read_bytes()
+    assert publish(repository.paths, "made") < 300_000
+    folder = published_runs(repository.paths) / "made"
+    assert (folder / "data" / "results" / "metrics.json").read_bytes() == metrics
+    assert not list(folder.rglob("losses.npz"))
+    assert "made" in repository.run("git", "status", "--porcelain", "--untracked-files=all")
+
+    published, workspace = (
+        load_run(lay_out(repository.paths, name)) for name in ("published", "workspace")
+    )
+    assert published.label == "published:made"
+    comparison = Comparison(published, workspace)
+    assert comparison.identical
+    space, _ = comparison.space
+    assert space is not None
+    assert space.how == "projected into A"
+    with pytest.raises(StudyError, match=r"did you mean published:made"):
+        lay_out(repository.paths, "published:mode")
+    monkeypatch.chdir(root)
+    assert command.main(["published", "no-such-revision"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], [""], ["a", "b", "c"], ["--help"]])
+def test_missing_arguments_give_one_usage_line(arguments, capsys):
+    assert command.main(arguments) == 2
+    assert capsys.readouterr().err.startswith("usage: ")
+
+
+# --- the published run of this repository ---------------------------------------------------------
+
+
+def committed(name: str) -> str:
+    """A file of HEAD, or of the folder where that is no git checkout."""
+    command = ["git", "-C", str(ROOT), "show", f"HEAD:{name}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else (ROOT / name).read_text()
+
+
+PUBLISHED = published_runs(StudyPaths(ROOT)) / "laptop"
+RENEW = "run `make study && make publish NAME=laptop` on the default parameters and commit it"
+
+
+def test_the_published_run_has_the_default_parameters():
+    """Those of HEAD: whoever edits params.yaml is not asked to publish."""
+    yaml = YAML(typ="safe")
+    published, default = yaml.load(PUBLISHED / "params.yaml"), yaml.load(committed("params.yaml"))
+    keys = [found.key for found in differences(published, default)]
+    assert not keys, f"data/published/laptop is behind params.yaml ({', '.join(keys)}): {RENEW}"
+
+
+def test_the_published_metrics_are_those_of_the_study():
+    """Of HEAD, or of the results at hand where they are about to be committed."""
+    published = read_json(PUBLISHED / "data" / "results" / "metrics.json")
+    name = "data/results/metrics.json"
+    known = [json.loads(committed(name)), json.loads((ROOT / name).read_text())]
+    assert published in known, f"data/published/laptop has other metrics than {name}: {RENEW}"
+
+
+def test_the_published_run_is_whole_and_small():
+    verify_folder(PUBLISHED)
+    run = load_run(PUBLISHED)
+    assert (run.missing, run.left_out) == ((), ())
+    assert not outdated(run)
+    assert set(run.metrics) == set(run.entries) == set(run.environments)
+    assert isinstance(run.curves, pl.DataFrame)
+    size = sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file())
+    assert size < 300_000
+    assert head(StudyPaths(ROOT)) is None or run.commit
