@@ -70,7 +70,8 @@ def _stale(paths: StudyPaths) -> list[str]:
     makers = makers_of(load_stages(paths), folders)
     found = outdated(load_run(paths.root))
     # From another folder than the root, DVC puts the way to dvc.yaml before a stage's name.
-    waiting = [stage.rpartition(":")[2] for stage in stages_to_run(paths.root)]
+    needs, _ = stages_to_run(paths.root)
+    waiting = [stage.rpartition(":")[2] for stage in needs]
     stale = [stage for stage in waiting if stage in makers]
     return stale or [*found.parameters, *found.files, *found.models]
 
