@@ -138,9 +138,9 @@ class LossMaps(Section):
 
 
 class Explorer(Section):
-    passages: Count
-    tokens: Annotated[int, Field(ge=2)]
-    snapshots: Annotated[int, Field(ge=2)]
+    passages: Annotated[int, Field(ge=1, le=1000)]
+    tokens: Annotated[int, Field(ge=2, le=1000)]
+    snapshots: Annotated[int, Field(ge=2, le=1000)]
 
 
 class PhaseChange(Section):

@@ -134,11 +134,11 @@ class Checkout:
 
     def forget_results(self) -> None:
         """As if the study had never run here: no outputs, no cache, no record of it."""
-        for path in (self.paths.scratch, self.root / ".dvc" / "cache", self.paths.timings):
-            shutil.rmtree(path, ignore_errors=True)
-        for folder in ("raw", "tokens", "snapshots", "measurements", "ablations"):
-            shutil.rmtree(self.root / "data" / folder, ignore_errors=True)
-        for path in (*self.paths.results.glob("*"), *self.paths.report_output.glob("*")):
+        shutil.rmtree(self.paths.scratch, ignore_errors=True)
+        shutil.rmtree(self.root / ".dvc" / "cache")
+        given = {self.paths.sources.name, "own"}
+        made = (path for path in (self.root / "data").iterdir() if path.name not in given)
+        for path in (*made, *self.paths.report_output.glob("*")):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.root / "dvc.lock").unlink(missing_ok=True)
 

@@ -34,15 +34,18 @@ class Trial(Checkout):
 
 def kill_stage(trial: Trial, stage: str, times: int = 1) -> str:
     """SIGKILL at random moments of a stage's command, then the same command to its end."""
-    hits = tries = 0
+    hits, tries, span = 0, 0, trial.seconds[stage]
     while hits < times and tries < 10 * times:
         tries += 1
         _delete_output(trial, stage)  # as DVC does before it runs a stage
+        start = time.monotonic()
+        moment = start + trial.random.uniform(0.1, 1.0) * span
         command = trial.start(*trial.stage(stage))
-        time.sleep(trial.random.uniform(0.1, 1.0) * trial.seconds[stage])
-        if command.running():
+        if command.wait_for(lambda until=moment: time.monotonic() >= until):
             command.kill()
             hits += 1
+        else:  # it is faster than it was
+            span = min(span, time.monotonic() - start)
     expect(hits == times, f"hit only {hits} times")
     trial.run(*trial.stage(stage)).succeeded()
     return f"killed {hits}×, then ran to the end"

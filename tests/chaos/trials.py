@@ -15,13 +15,12 @@ _HARMS = {"cut short": truncate, "with a bit flipped": flip_a_bit, "missing": re
 
 
 def _kills() -> dict[str, Act]:
-    once = ["fetch", "prepare", TRAIN, MEASURE, ABLATE, "pca", "summarize", "report"]
-    often = [("fetch", 3), ("prepare", 3), (TRAIN, 4), (MEASURE, 3), (ABLATE, 3)]
+    times = {"fetch": 3, "prepare": 3, TRAIN: 4, MEASURE: 3, ABLATE: 3}
+    times |= {"pca": 2, "summarize": 2, "report": 2}
     return {
-        **{f"SIGKILL: {stage}": partial(harm.kill_stage, stage=stage) for stage in once},
         **{
-            f"SIGKILL {n}×: {stage}": partial(harm.kill_stage, stage=stage, times=n)
-            for stage, n in often
+            f"SIGKILL {count}×: {stage}": partial(harm.kill_stage, stage=stage, times=count)
+            for stage, count in times.items()
         },
         f"SIGKILL at 50 %: {TRAIN}": lambda t: harm.kill_and_resume(t, TRAIN, 0.5),
         f"SIGKILL at 20, 50, 90 %: {TRAIN}": lambda t: harm.kill_and_resume(
