@@ -11,10 +11,10 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report compare publish test test-extras chaos bench-scale check format preset lock clean
+.PHONY: help setup study report compare publish test test-extras chaos bench-scale bench-portability check format preset lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make .venv from requirements.lock (what the others need, done once)
 
@@ -67,6 +67,9 @@ check: $(READY) ## lint, types, known vulnerabilities, and whether the pipeline 
 
 bench-scale: $(READY) ## how memory, time and disk grow with the work (about five minutes)
 	@python benchmarks/scale.py
+
+bench-portability: $(READY) ## how far headline numbers move on another kind of processor (ten minutes)
+	@python benchmarks/portability.py
 
 format: $(READY) ## rewrite the code in the house style
 	@ruff check --fix --quiet
