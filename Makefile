@@ -65,6 +65,9 @@ check: $(READY) ## lint, types, known vulnerabilities, and whether the pipeline 
 	@! grep -qE "^(Running stage|ERROR)" .scratch/dry.log || \
 		echo "note: dvc.lock is behind the code or the parameters: run make study and commit it"
 
+chaos: $(READY) ## kill, damage and fill a small study in many ways: it must come out the same
+	@python -m tests.chaos
+
 bench-scale: $(READY) ## how memory, time and disk grow with the work (about five minutes)
 	@python benchmarks/scale.py
 

@@ -25,7 +25,7 @@ def main() -> int:
         return 0
     found, skipped = judge(report)
     if skipped:
-        print(f"note: no data on vulnerabilities of {len(skipped)} packages, as of {skipped[0]}")
+        print(f"note: no data on vulnerabilities of {len(skipped)} packages, such as {skipped[0]}")
     for line in found:
         print(line)
     return 1 if found else 0
@@ -53,12 +53,13 @@ def _report(lock: Path) -> dict[str, Any] | str:
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(lock), *_OPTIONS]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
-        return json.loads(run.stdout)
     except subprocess.TimeoutExpired:
         return f"its data took longer than {_SECONDS} s"
+    try:
+        return json.loads(run.stdout)
     except ValueError:
         lines = run.stderr.strip().splitlines() or ["pip-audit failed without a message"]
-        return lines[-1][:200]
+        return f"{lines[-1][:100]} …"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ _TOKEN_BYTES = 2
 _HEAD_ROW_BYTES, _PAIR_ROW_BYTES = 60, 30
 _CURVE_ROW_BYTES = 35
 _FOLDER_BYTES = 20_000  # manifests, headers of small tables
-_OTHER_BYTES = {"explore": 10_000_000, "report": 6_000_000}
+_REPORT_BYTES = 6_000_000  # with the scripts of its charts
 _SMALL_STAGE_BYTES = 500_000
 # Weights and optimisers, twice while one state takes the place of another.
 _STATE_PER_PARAMETER = 2 * 3 * _FLOAT
@@ -73,8 +73,11 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
     if kind == "measure":
         return _measurements(config, model)
     if kind == "ablate":
-        return config.ablation.snapshots * _heads(config, model) * 4 * _HEAD_ROW_BYTES
-    return _OTHER_BYTES.get(kind, _SMALL_STAGE_BYTES)
+        rows = config.ablation.snapshots * _heads(config, model) * 4
+        return rows * _HEAD_ROW_BYTES + _FOLDER_BYTES // 4
+    if kind == "explore":
+        return sum(_explored(config, name) for name in config.models)
+    return _REPORT_BYTES if kind == "report" else _SMALL_STAGE_BYTES
 
 
 def parameter_count(config: StudyConfig, model: str) -> int:
@@ -114,6 +117,15 @@ def _measurements(config: StudyConfig, model: str) -> int:
     rows = heads * _HEAD_ROW_BYTES + heads * heads // 2 * _PAIR_ROW_BYTES
     every = (of_examples + of_heads) * _FLOAT + rows
     return _snapshots(config, model) * every + _FOLDER_BYTES
+
+
+def _explored(config: StudyConfig, model: str) -> int:
+    """A byte for each pair of tokens that a head can look at."""
+    settings = config.explorer
+    pairs = settings.tokens * (settings.tokens + 1) // 2
+    patterns = settings.snapshots * settings.passages * _heads(config, model) * pairs
+    losses = _snapshots(config, model) * settings.passages * settings.tokens * _FLOAT
+    return patterns + losses + _FOLDER_BYTES // 4
 
 
 def _corpus_bytes(paths: StudyPaths, config: StudyConfig) -> tuple[int, int]:

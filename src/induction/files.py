@@ -32,8 +32,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     replaced, not written into. What a killed process left of the same file is deleted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.[0-9]*"):
-        if not psutil.pid_exists(int(left.suffix[1:])):
+    for left in path.parent.glob(f".{path.name}.*"):
+        if left.suffix[1:].isdecimal() and not psutil.pid_exists(int(left.suffix[1:])):
             left.unlink(missing_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:

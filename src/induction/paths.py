@@ -97,6 +97,11 @@ class StudyPaths:
         return self.results / "curves.csv"
 
     @property
+    def portability(self) -> Path:
+        """Headline numbers of one model on another kind of processor (`make bench-portability`)."""
+        return self.root / "benchmarks" / "portability.json"
+
+    @property
     def timings(self) -> Path:
         return self.root / "data" / "timings"
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from ruamel.yaml import YAML
 
 from induction.paths import StudyPaths
 from induction.resume import SECONDS_VARIABLE
@@ -23,15 +24,12 @@ ROOT = Path(__file__).parents[2]
 RUNNER = ("-m", "induction.runner", "--jobs", "2")
 MODEL = "attn-2l"
 
-# Two models, trained long enough to be hit; wheels and own text, so that fetch does all it can.
-_MODELS = """
-models:
-  attn-2l: {n_layers: 2, attn_only: true, smeared_keys: false, optimizer: muon,
-    tokens: 150000, seed: 0}
-  smear-1l: {n_layers: 1, attn_only: true, smeared_keys: true, optimizer: adamw,
-    tokens: 100000, seed: 0}
-"""
-_CHANGES = {"wheels: false": "wheels: true", "repeat_data: false": "repeat_data: true"}
+# Two of the preset's models, one for each optimiser, trained long enough to be hit.
+_MODELS = {
+    "attn-2l": {"optimizer": "muon", "tokens": 150_000},
+    "smear-1l": {"optimizer": "adamw", "tokens": 100_000},
+}
+_HOOKS = Path(__file__).parent / "hooks"
 _MARK = "CHAOS_CHECKOUT"  # in the environment of every process that works in a checkout
 _SECONDS_TO_DIE = 10.0
 _LIMIT_SECONDS = 600.0
@@ -89,7 +87,7 @@ class Checkout:
         kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(("PIP_", "DVC_"))}
         self.environment = kept | {
             _MARK: str(root),
-            "PYTHONPATH": str(root / "src"),
+            "PYTHONPATH": os.pathsep.join([str(_HOOKS), str(root / "src")]),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
             "TMPDIR": str(self.temporary),
@@ -136,21 +134,17 @@ class Checkout:
         """As if the study had never run here: no outputs, no cache, no record of it."""
         shutil.rmtree(self.paths.scratch, ignore_errors=True)
         shutil.rmtree(self.root / ".dvc" / "cache")
-        given = {self.paths.sources.name, "own"}
+        given = {self.paths.sources.name, "own", "published"}
         made = (path for path in (self.root / "data").iterdir() if path.name not in given)
         for path in (*made, *self.paths.report_output.glob("*")):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         (self.root / "dvc.lock").unlink(missing_ok=True)
 
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of every output of the study, but for how long it took."""
+        """SHA-256 of every output of the study."""
         folders = [self.root / "data", self.paths.report_output, self.paths.picture.parent]
         files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-        return {
-            path.relative_to(self.root).as_posix(): digest(path, "sha256")
-            for path in sorted(files)
-            if not path.is_relative_to(self.paths.timings)
-        }
+        return {path.relative_to(self.root).as_posix(): digest(path, "sha256") for path in files}
 
     def files(self) -> set[str]:
         """Every file that is not DVC's, git's, or a log."""
@@ -159,13 +153,6 @@ class Checkout:
         return {
             name for name in names if not name.startswith(_NOT_LISTED) and "__pycache__" not in name
         }
-
-    def timed(self) -> list[str]:
-        """The stages that have noted how long they took."""
-        return sorted(path.stem for path in self.paths.timings.glob("*.json"))
-
-    def timing(self, stage: str) -> float:
-        return json.loads(self.paths.timing(stage).read_text())["seconds"]
 
     def git_status(self) -> set[str]:
         text = subprocess.run(
@@ -280,10 +267,7 @@ def clone_working_tree(root: Path) -> None:
         if (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, root / name)
-    smoke = (root / "params" / "smoke.yaml").read_text()
-    for old, new in _CHANGES.items():
-        smoke = smoke.replace(old, new)
-    (root / "params.yaml").write_text(smoke.partition("\nmodels:")[0] + _MODELS)
+    _make_small(root)
     index = root.with_name("index")
     (root / "data" / "sources.txt").write_text(_build_index(index, root))
     for command in (
@@ -292,6 +276,16 @@ def clone_working_tree(root: Path) -> None:
         ["-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "T"],
     ):
         subprocess.run(["git", *command], cwd=root, check=True)
+
+
+def _make_small(root: Path) -> None:
+    """The smoke preset with fewer models that train longer, and with wheels beside own text."""
+    yaml = YAML(typ="safe", pure=True)
+    values = yaml.load(root / "params" / "smoke.yaml")
+    values["corpus"]["wheels"] = True
+    values["train"]["repeat_data"] = True
+    values["models"] = {name: values["models"][name] | own for name, own in _MODELS.items()}
+    yaml.dump(values, root / "params.yaml")
 
 
 def _build_index(folder: Path, root: Path) -> str:

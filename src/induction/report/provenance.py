@@ -9,7 +9,7 @@ import sys
 from induction.environment import environment, package_changes, packages
 from induction.files import read_json
 from induction.report.results import Results
-from induction.report.text import markdown_table
+from induction.report.text import markdown_table, number
 
 # What a run writes is no change to what it was made from.
 _INPUTS = (
@@ -96,6 +96,39 @@ def table(results: Results) -> str:
     if made != now:
         rows.append(("drift", _drift(results, made, now)))
     return markdown_table(("what", "value"), "ll", rows)
+
+
+def reproducibility(results: Results) -> str:
+    """What a reader who runs the study again can expect, with the measured tolerance."""
+    same = (
+        "The same code, parameters and data give the same bits of every snapshot and result, "
+        "however often the study is interrupted, where the lock file, the kind of processor and "
+        "the number of threads are the same."
+    )
+    if not results.paths.portability.is_file():
+        return f"{same} How far the numbers move elsewhere was not measured."
+    found = read_json(results.paths.portability)
+    here, there, onset = found["study"], found["again"], found["onset_difference"]
+    moved = [
+        f"{label} by {number(abs(there[key] - here[key]), 3)}{unit}"
+        for key, label, unit in (
+            ("icl_score", "the ICL score", " nats"),
+            ("loss", "the loss", " nats"),
+            ("max_prefix_matching", "the best prefix-matching score", ""),
+            ("max_previous_token", "the best previous-token score", ""),
+        )
+    ]
+    first = (
+        "whether there is a phase change at all"
+        if onset is None
+        else f"the onset by {number(abs(onset), 3)} e-folds of tokens"
+    )
+    return (
+        f"{same} On another kind of processor, training amplifies differences in the last bit: "
+        f"`{found['model']}`, trained again with {found['there']} instead of {found['here']} "
+        f"instructions, moved {first}, {', '.join(moved[:-1])} and {moved[-1]}. Take differences "
+        "of that size as no difference."
+    )
 
 
 def _token_digests(results: Results) -> list[tuple[str, str]]:
