@@ -149,7 +149,10 @@ def test_a_model_gets_no_hostile_name(name, tmp_path):
     models = {**VALUES["models"], name: MODEL}
     line = refused(tmp_path, yaml_of({**VALUES, "models": models}))
     assert line.startswith("models")
-    assert "use lower-case letters, digits and hyphens, at most 40" in line or "lone" in line
+    assert (
+        "use lower-case letters, digits and hyphens, at most 40" in line
+        or "half a character" in line
+    )
 
 
 @pytest.mark.parametrize(

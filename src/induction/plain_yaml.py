@@ -1,5 +1,6 @@
 """YAML as people write it for parameters: plain values of a bounded size, and nothing else."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from induction.errors import StudyError
 _MAX_BYTES = 200_000
 _MAX_VALUES = 50_000
 _MAX_DEPTH = 20
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # YAML can write one, UTF-8 cannot
 
 
 def read_yaml(path: Path) -> Any:
@@ -43,6 +45,9 @@ def _check_plain(name: str, value: Any, place: str, depth: int, numbers: Iterato
         raise StudyError(f"{where}: more than {_MAX_VALUES:,} values, references (*) included")
     if depth > _MAX_DEPTH:
         raise StudyError(f"{where}: nested deeper than {_MAX_DEPTH} levels")
+    texts = list(value) if isinstance(value, dict) else [value]
+    if any(isinstance(text, str) and _HALF_CHARACTER.search(text) for text in texts):
+        raise StudyError(f"{where}: text with half a character, such as \\ud800")
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):

@@ -96,14 +96,15 @@ def kill_run(trial: Trial, victim: str, stage: str, *, afresh: bool = False) -> 
     trial.forget_results() if afresh else _forget(trial, stage)
     runner = trial.start(*RUNNER)
     channel = trial.paths.scratch / "progress" / f"{stage}.json"
-    expect(runner.wait_for(channel.exists), f"{stage} did not begin")
-    time.sleep(trial.random.uniform(0, 0.7) * trial.seconds[stage])
+    share = trial.random.uniform(0.0, 0.8)
+    at_work = runner.wait_for(lambda: channel.exists() and progress_of(channel) >= share)
+    expect(at_work, f"{stage} did not begin")
     if victim == "runner":
         runner.kill()
     else:
         words = {"worker": "induction.stages", "dvc": "repro", "keeper": "induction.runner.keeper"}
         mark = words.get(victim, "")
-        hit = [one for one in trial.processes() if mark in one.cmdline() or not mark]
+        hit = [one for one in trial.processes() if mark in " ".join(one.cmdline())]
         expect(hit, f"no {victim} there")
         kill(hit if victim == "everything" else [trial.random.choice(hit)])
     said = runner.end().output
