@@ -100,7 +100,8 @@ def write_measurements(paths: StudyPaths, values: dict, name: str) -> None:
     late = loss[:, None] - risen[:, None] + random.normal(0, 0.05, (SNAPSHOTS, EXAMPLES))
     per_token = loss[:, None] + random.normal(0, 1, EXAMPLES * KEPT) * (1 + risen[:, None])
     heads = pl.DataFrame(
-        {"step": tokens // 100, "prefix_matching": 0.6 * risen, "previous_token": 0.7 * risen}
+        {"step": tokens // 100, "tokens": tokens, "layer": 0, "head": 0}
+        | {"prefix_matching": 0.6 * risen, "previous_token": 0.7 * risen}
     )
     with published_folder(
         paths.measurements(name), paths.scratch, {"environment": ENVIRONMENT}

@@ -98,7 +98,7 @@ class Checkout:
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(index),
             "PIP_NO_CACHE_DIR": "1",
-            SECONDS_VARIABLE: "0.2",
+            SECONDS_VARIABLE: "0.1",
         }
 
     # Commands
@@ -133,7 +133,7 @@ class Checkout:
     def forget_results(self) -> None:
         """As if the study had never run here: no outputs, no cache, no record of it."""
         shutil.rmtree(self.paths.scratch, ignore_errors=True)
-        shutil.rmtree(self.root / ".dvc" / "cache")
+        shutil.rmtree(self.root / ".dvc" / "cache", ignore_errors=True)
         given = {self.paths.sources.name, "own", "published"}
         made = (path for path in (self.root / "data").iterdir() if path.name not in given)
         for path in (*made, *self.paths.report_output.glob("*")):
@@ -279,11 +279,13 @@ def clone_working_tree(root: Path) -> None:
 
 
 def _make_small(root: Path) -> None:
-    """The smoke preset with fewer models that train longer, and with wheels beside own text."""
+    """The smoke preset with fewer models that take longer, and with wheels beside own text."""
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(root / "params" / "smoke.yaml")
     values["corpus"]["wheels"] = True
     values["train"]["repeat_data"] = True
+    values["evaluation"]["examples"] = 256
+    values["ablation"] |= {"snapshots": 8, "examples": 32}
     values["models"] = {name: values["models"][name] | own for name, own in _MODELS.items()}
     yaml.dump(values, root / "params.yaml")
 
