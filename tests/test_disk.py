@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sqlite3
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -175,6 +176,19 @@ def test_make_study_starts_nothing_on_a_full_disk(tmp_path, monkeypatch, capsys)
     assert "0 MB are free" in line
     assert not (root / ".scratch" / "logs").exists()
     assert not (root / "data" / "raw").exists()
+
+
+def test_dvc_without_room_for_its_notes_ends_in_one_line(checkout, monkeypatch, capsys):
+    def full(root: Path) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("induction.runner.__main__.stages_to_run", full)
+    monkeypatch.chdir(checkout.root)
+    monkeypatch.setattr(sys, "argv", ["study"])
+    assert main() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    check_line(line)
+    assert line.endswith("database or disk is full")
 
 
 def test_sizes_are_told_in_units_that_people_read():

@@ -106,7 +106,7 @@ def _resumed_with(trial: Trial, stage: str, damage: harm.Damage) -> str:
 
 
 def _surroundings() -> dict[str, Act]:
-    full = [("fetch", 8_000), ("prepare", 30_000), (TRAIN, 400_000), (MEASURE, 60_000)]
+    full = [("fetch", 8_000), ("prepare", 30_000), (TRAIN, 400_000), (MEASURE, 20_000)]
     full += [(ABLATE, 8_000), ("report", 100_000), ("study", 4_000)]
     return {
         **{

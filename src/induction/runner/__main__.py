@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -53,6 +54,12 @@ def main() -> int:
         return 1
     except OSError as error:
         print(f"study: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
+        return 1
+    except sqlite3.Error as error:  # DVC keeps its notes in such databases
+        print(
+            f"study: DVC's notes (.dvc/tmp, `dvc config core.site_cache_dir`): {error}",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         return _stopped()
