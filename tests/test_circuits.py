@@ -90,6 +90,11 @@ def test_a_head_that_looks_at_the_start_token_alone_is_scored_on_what_it_would_c
     assert copying.measure(model, evaluate())["copying"][1, 0] == pytest.approx(1.0, abs=1e-6)
 
 
+def weight_scores(model: Transformer) -> dict[str, np.ndarray]:
+    previous = previous_token.measure(model, evaluate())["previous_token"]
+    return weight_circuits.measure(model, previous)
+
+
 @pytest.mark.parametrize(
     ("build", "ov", "qk"),
     [
@@ -106,7 +111,7 @@ def test_a_head_that_looks_at_the_start_token_alone_is_scored_on_what_it_would_c
     ],
 )
 def test_weight_circuits_of_built_heads_are_those_of_theory(build, ov, qk):
-    scores = weight_circuits.measure(build(), evaluate())
+    scores = weight_scores(build())
     np.testing.assert_allclose(scores["ov_eigenvalue"], ov, atol=1e-9)
     np.testing.assert_allclose(scores["qk_eigenvalue"], qk, atol=1e-9)
 
@@ -119,7 +124,7 @@ def test_the_qk_trace_is_the_attention_score_of_a_token_to_the_place_after_its_c
     squared_length = 1 - 1 / D_VOCAB
     c_squared = 1 / (squared_length / D_MODEL + model.ln_final.eps)
     expected = SHARP**2 * c_squared * squared_length / math.sqrt(model.spec.d_head)
-    trace = weight_circuits.measure(model, evaluate())["qk_trace"]
+    trace = weight_scores(model)["qk_trace"]
     np.testing.assert_allclose(trace, [[nan, nan], [expected, 0]], rtol=1e-5)
 
 
@@ -235,7 +240,7 @@ def test_random_heads_copy_and_compose_by_chance():
     for seed in range(12):
         model = random_model(seed)
         copied.append(copying.measure(model, evaluation)["copying"])
-        ov.append(weight_circuits.measure(model, evaluation)["ov_eigenvalue"])
+        ov.append(weight_scores(model)["ov_eigenvalue"])
         composed.append(composition.measure(model).select("k", "q", "v").to_numpy())
     assert np.mean(copied) == pytest.approx(CHANCE, abs=0.05)
     assert np.mean(ov) == pytest.approx(0.0, abs=0.1)
@@ -245,7 +250,7 @@ def test_random_heads_copy_and_compose_by_chance():
 @pytest.mark.parametrize("attn_only", [True, False])
 def test_small_factors_give_what_the_full_matrices_give(attn_only):
     model, evaluation = uneven_model(attn_only=attn_only), evaluate()
-    scores = weight_circuits.measure(model, evaluation)
+    scores = weight_scores(model)
     weights = previous_token.measure(model, evaluation)["previous_token"]
     unembed = model.ln_final.weight[:, None] * model.W_U
     unembed = (unembed - unembed.mean(dim=0)).double()

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from test_measure import SETTINGS, evaluate, text, uniform_prefix_score
 
 from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
-from induction.measure import ARRAYS, HEADS, PAIRS, losses, prefix_matching, previous_token
+from induction.measure import (
+    ARRAYS,
+    CIRCUITS,
+    HEADS,
+    PAIRS,
+    losses,
+    prefix_matching,
+    previous_token,
+)
 from induction.measure.evaluation import Evaluation, make_evaluation
 from induction.model.hooks import Intervention, Record
 from induction.model.transformer import Transformer
@@ -32,11 +40,12 @@ head_orders = st.tuples(*[st.permutations(range(N_HEADS))] * N_LAYERS)
 
 def everything(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]:
     """All registered measurements but those of pairs; those of heads are [layers, heads, …]."""
-    return {
+    scores = {
         key: value
         for measure in (*HEADS, *ARRAYS)
         for key, value in measure(model, evaluation).items()
     }
+    return scores | dict(CIRCUITS(model, scores["previous_token"]))
 
 
 def pair_scores(model: Transformer) -> np.ndarray:

@@ -98,7 +98,7 @@ class Checkout:
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(index),
             "PIP_NO_CACHE_DIR": "1",
-            SECONDS_VARIABLE: "0.1",
+            SECONDS_VARIABLE: "0.05",
         }
 
     # Commands
@@ -284,7 +284,8 @@ def _make_small(root: Path) -> None:
     values = yaml.load(root / "params" / "smoke.yaml")
     values["corpus"]["wheels"] = True
     values["train"]["repeat_data"] = True
-    values["evaluation"]["examples"] = 256
+    values["snapshots"]["count"] = 16
+    values["evaluation"]["examples"] = 512
     values["ablation"] |= {"snapshots": 8, "examples": 32}
     values["models"] = {name: values["models"][name] | own for name, own in _MODELS.items()}
     yaml.dump(values, root / "params.yaml")

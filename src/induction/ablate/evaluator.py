@@ -17,18 +17,16 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Intervention, Record
+from induction.model.kernels import cross_entropies
 from induction.model.transformer import Transformer
 from induction.study.head_kinds import Head
 
 Kind = Literal["zero", "mean", "resample", "pattern_preserving"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-_ROWS = 512  # tokens whose logits are made at once, few enough to stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def ablated_losses(
     ablated: dict[Ablation, list[np.ndarray]] = {ablation: [] for ablation in distinct}
     for first in range(0, len(evaluation.tokens), batch_size):
         tokens_BT = evaluation.tokens[first : first + batch_size].to(device)
-        run = Record(("resid_pre", "pattern"))
+        run = Record(("resid_pre", "pattern", "z"))
         intact.append(_losses(model, tokens_BT, run, None))
         for ablation, batches in ablated.items():
             intervention = _intervention(ablation, model, run, z, first, len(tokens_BT))
@@ -112,8 +110,7 @@ def _intervention(
     """The ablation of examples first … first + count, given their intact run."""
     n_layers, n_heads = model.spec.n_layers, model.spec.n_heads
     start = min((layer for layer, _ in ablation.heads), default=0)
-    # What the lowest ablated layer reads is intact, and so are its patterns, for every kind.
-    kept = range(start, n_layers if ablation.kind == "pattern_preserving" else start + 1)
+    later = range(start + 1, n_layers if ablation.kind == "pattern_preserving" else 0)
     scale, offset = {}, {}
     for layer in sorted({layer for layer, _ in ablation.heads}):
         gone_H = torch.tensor(
@@ -126,7 +123,9 @@ def _intervention(
     return Intervention(
         head_scale=scale,
         head_offset=offset,
-        patterns={layer: run["pattern", layer] for layer in kept},
+        # What the lowest ablated layer reads is intact, and so are its heads' outputs.
+        z={start: run["z", start]},
+        patterns={layer: run["pattern", layer] for layer in later},
         start=(start, run["resid_pre", start]),
     )
 
@@ -147,10 +146,5 @@ def _losses(
 ) -> np.ndarray:
     resid_BTD = model.residual(tokens_BT[:, :-1], record, intervention)
     targets_BT = tokens_BT[:, 1:]
-    parts = [
-        F.cross_entropy(resid_ND @ model.W_U, targets_N, reduction="none")
-        for resid_ND, targets_N in zip(
-            resid_BTD.flatten(0, 1).split(_ROWS), targets_BT.flatten().split(_ROWS), strict=True
-        )
-    ]
-    return torch.cat(parts).view(targets_BT.shape).cpu().numpy()
+    losses_N = cross_entropies(resid_BTD.flatten(0, 1), model.W_U, targets_BT.flatten())
+    return losses_N.view(targets_BT.shape).cpu().numpy()

@@ -28,9 +28,11 @@ HEADS: tuple[Measurement, ...] = (
     previous_token.measure,
     prefix_matching.measure,
     copying.measure,
-    weight_circuits.measure,
 )
 """Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each."""
+
+CIRCUITS: Callable[[Transformer, np.ndarray], Mapping[str, np.ndarray]] = weight_circuits.measure
+"""Gives more such scores, from the weights and the previous-token scores alone."""
 
 PAIRS: Callable[[Transformer], pl.DataFrame] = composition.measure
 """Gives a row for each pair of an earlier and a later head; circuits.parquet holds them."""

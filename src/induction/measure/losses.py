@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from induction.measure.evaluation import Evaluation
+from induction.model.kernels import cross_entropies
 from induction.model.transformer import Transformer
 
 
+@torch.no_grad()
 def token_losses(model: Transformer, evaluation: Evaluation, batch_size: int = 16) -> np.ndarray:
     """Loss of every token in nats, [examples, n_ctx].
 
@@ -17,15 +18,12 @@ def token_losses(model: Transformer, evaluation: Evaluation, batch_size: int = 1
     rows = []
     for tokens_BT in evaluation.tokens.split(batch_size):
         tokens_BT = tokens_BT.to(device)
-        logits_BTV = model(tokens_BT[:, :-1])
-        losses = F.cross_entropy(
-            logits_BTV.flatten(0, 1), tokens_BT[:, 1:].flatten(), reduction="none"
-        )
-        rows.append(losses.view(tokens_BT[:, 1:].shape).cpu().numpy())
+        resid_ND = model.residual(tokens_BT[:, :-1]).flatten(0, 1)
+        losses_N = cross_entropies(resid_ND, model.W_U, tokens_BT[:, 1:].flatten())
+        rows.append(losses_N.view(len(tokens_BT), -1).cpu().numpy())
     return np.concatenate(rows)
 
 
-@torch.no_grad()
 def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]:
     """The loss arrays of one snapshot, in nats (paper, "Per-token losses").
 

@@ -4,20 +4,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from induction.measure import previous_token
 from induction.measure.circuits import (
     eigenvalue_score,
     head_matrices,
     normalised_embedding,
     normalised_unembedding,
 )
-from induction.measure.evaluation import Evaluation
 from induction.model.transformer import Transformer
 
 
 @torch.no_grad()
-def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Three [n_layers, n_heads] arrays; norms are folded in.
+def measure(model: Transformer, previous_token: np.ndarray) -> dict[str, np.ndarray]:
+    """Three [n_layers, n_heads] arrays from one of previous-token scores; norms are folded in.
 
     "ov_eigenvalue": Σ Re λ / Σ |λ| of the full OV circuit from token to logits, as its d_head ×
     d_head form has the same eigenvalues. Positive: copying.
@@ -31,12 +29,11 @@ def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]
     spec = model.spec
     shape = (spec.n_layers, spec.n_heads)
     ov, trace, eigenvalue = (np.full(shape, np.nan) for _ in range(3))
-    weights = previous_token.measure(model, evaluation)["previous_token"]
     W_U = normalised_unembedding(model)
     for layer in range(spec.n_layers):
         W_Q, W_K, W_V, W_O = head_matrices(model.blocks[layer].attn)
         embedding_VD = normalised_embedding(model, layer)
-        written_VD = _written_by_earlier_heads(model, layer, weights)
+        written_VD = _written_by_earlier_heads(model, layer, previous_token)
         for head in range(spec.n_heads):
             ov[layer, head] = eigenvalue_score(W_O[head], W_U, embedding_VD, W_V[head])
             if layer:

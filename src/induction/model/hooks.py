@@ -40,17 +40,16 @@ class Intervention:
     head_scale: layer → [B, H] or [H] factors on every head's output z; 0 removes a head.
     head_offset: layer → [B, H, T, K], or what broadcasts to it, added to z after scaling; with a
     factor of 0 it takes the place of a head's output.
+    z: layer → [B, H, T, K] head outputs to use instead of the model's own, before the two above.
     patterns: layer → [B, H, T, T] attention patterns to use instead of the model's own.
     start: (layer, [B, T, D]) residual stream to begin with at that layer, skipping those before.
     """
 
     head_scale: Mapping[int, Tensor] = field(default_factory=dict)
     head_offset: Mapping[int, Tensor] = field(default_factory=dict)
+    z: Mapping[int, Tensor] = field(default_factory=dict)
     patterns: Mapping[int, Tensor] = field(default_factory=dict)
     start: tuple[int, Tensor] | None = None
-
-    def pattern(self, layer: int) -> Tensor | None:
-        return self.patterns.get(layer)
 
     def head_output(self, layer: int, z_BHTK: Tensor) -> Tensor:
         """The z that goes on in place of the model's own."""

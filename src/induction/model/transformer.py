@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from induction.model.hooks import Intervention, Record
+from induction.model.kernels import causal_attention, linear
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,8 @@ class Attention(nn.Module):
         return x_BTD.unflatten(-1, (self.n_heads, self.d_head)).transpose(1, 2)
 
     def queries_keys(self, x_BTD: Tensor, positions_TD: Tensor) -> tuple[Tensor, Tensor]:
-        d = x_BTD.shape[-1]
-        qk = (x_BTD + positions_TD) @ torch.cat([self.W_Q, self.W_K], dim=1)
-        q, k = self.heads(qk[..., :d]), self.heads(qk[..., d:])
+        qk = linear(x_BTD + positions_TD, torch.cat([self.W_Q, self.W_K], dim=1))
+        q, k = map(self.heads, qk.chunk(2, dim=-1))
         if self.smear is not None:
             share = torch.sigmoid(self.smear)[:, None, None]
             k = torch.cat([k[:, :, :1], share * k[:, :, 1:] + (1 - share) * k[:, :, :-1]], dim=2)
@@ -81,6 +81,26 @@ class Attention(nn.Module):
         future = torch.ones(n, n, dtype=torch.bool, device=scores.device).triu(1)
         return scores.masked_fill(future, -torch.inf).softmax(dim=-1)
 
+    def z(
+        self,
+        x_BTD: Tensor,
+        positions_TD: Tensor,
+        layer: int,
+        record: Record | None,
+        intervene: Intervention | None,
+    ) -> Tensor:
+        """Every head's output before W_O, [B, H, T, K]."""
+        v = self.heads(linear(x_BTD, self.W_V))
+        pattern = intervene.patterns.get(layer) if intervene else None
+        if pattern is None:
+            q, k = self.queries_keys(x_BTD, positions_TD)
+            if record is None or not record.wants("pattern", layer):
+                return causal_attention(q, k, v)
+            pattern = self.pattern(q, k)
+        if record:
+            record.put("pattern", layer, pattern)
+        return pattern @ v
+
     def forward(
         self,
         x_BTD: Tensor,
@@ -89,23 +109,13 @@ class Attention(nn.Module):
         record: Record | None,
         intervene: Intervention | None,
     ) -> Tensor:
-        v = self.heads(x_BTD @ self.W_V)
-        kept = intervene.pattern(layer) if intervene else None
-        if kept is None and (record is None or not record.wants("pattern", layer)):
-            q, k = self.queries_keys(x_BTD, positions_TD)
-            z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        else:
-            pattern = (
-                self.pattern(*self.queries_keys(x_BTD, positions_TD)) if kept is None else kept
-            )
-            if record:
-                record.put("pattern", layer, pattern)
-            z = pattern @ v
+        kept = intervene.z.get(layer) if intervene else None
+        z = self.z(x_BTD, positions_TD, layer, record, intervene) if kept is None else kept
         if record:
             record.put("z", layer, z)
         if intervene:
             z = intervene.head_output(layer, z)
-        return z.transpose(1, 2).flatten(2) @ self.W_O
+        return linear(z.transpose(1, 2).flatten(2), self.W_O)
 
 
 class MLP(nn.Module):
@@ -117,7 +127,7 @@ class MLP(nn.Module):
         self.W_out = nn.Parameter(torch.empty(spec.d_mlp, spec.d_model))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        return F.gelu(x_BTD @ self.W_in) @ self.W_out
+        return linear(F.gelu(linear(x_BTD, self.W_in)), self.W_out)
 
 
 class Block(nn.Module):
@@ -186,7 +196,7 @@ class Transformer(nn.Module):
         intervene: Intervention | None = None,
     ) -> Tensor:
         """Logits, [B, T, V]; `record` is filled and `intervene` obeyed on the way."""
-        return self.residual(tokens_BT, record, intervene) @ self.W_U
+        return linear(self.residual(tokens_BT, record, intervene), self.W_U)
 
 
 def initialise(model: Transformer, seed: int, embedding_std: float) -> None:

@@ -5,7 +5,7 @@ import polars as pl
 
 from induction.config import StudyConfig, model_config
 from induction.files import verify_folder
-from induction.measure import ARRAYS, HEADS, PAIRS
+from induction.measure import ARRAYS, CIRCUITS, HEADS, PAIRS
 from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.transformer import Transformer
@@ -28,6 +28,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         arrays = {k: v for measure in ARRAYS for k, v in measure(model, evaluation).items()}
         moment = {"step": np.array(snapshot.step), "tokens": np.array(snapshot.tokens)}
         scores = {k: v for measure in HEADS for k, v in measure(model, evaluation).items()}
+        scores |= CIRCUITS(model, scores["previous_token"])
         tables = {"heads": _head_rows(snapshot, scores), "circuits": _at(snapshot, PAIRS(model))}
         return arrays | moment, tables
 

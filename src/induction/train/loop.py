@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from induction.config import Train
 from induction.errors import StudyError
+from induction.model.kernels import mean_cross_entropy
 from induction.model.transformer import Transformer
 from induction.train.schedule import warmed_up
 
@@ -68,8 +68,8 @@ def train(
         for optimizer, base in zip(optimizers, rates, strict=True):
             for group, rate in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = rate * factor
-        logits_BTV = model(tokens_BT[:, :-1])
-        loss = F.cross_entropy(logits_BTV.flatten(0, 1), tokens_BT[:, 1:].flatten())
+        resid_BTD = model.residual(tokens_BT[:, :-1])
+        loss = mean_cross_entropy(resid_BTD.flatten(0, 1), model.W_U, tokens_BT[:, 1:].flatten())
         loss.backward()
         value = loss.item()
         if not math.isfinite(value):

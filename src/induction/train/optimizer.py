@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from induction.config import Train
+from induction.train.muon import Muon
 
 
 def make_optimizers(model: nn.Module, choice: str, settings: Train) -> list[torch.optim.Optimizer]:
@@ -27,7 +28,7 @@ def make_optimizers(model: nn.Module, choice: str, settings: Train) -> list[torc
     ]
     if matrices:
         optimizers.append(
-            torch.optim.Muon(
+            Muon(
                 matrices,
                 lr=settings.muon_learning_rate,
                 momentum=settings.muon_momentum,

@@ -1,0 +1,228 @@
+"""Causal attention and its gradient on one core, compiled by Numba.
+
+At a head size of 16, library kernels spend most of their time between matrix products too small
+for them. Here the pattern of eight queries stays in the first-level cache from scores to output,
+keys later than the queries cost nothing, and no pattern is kept for the gradient: it is computed
+again from the log of its normaliser. All arrays are float32, [B, H, T, K] with any strides; inner
+loops run along keys, and their number is rounded up to whole vectors.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+_QUERIES = 8
+_VECTOR = 16  # keys; a multiple of every processor's vector length
+_ZERO, _ONE, _LOWEST = np.float32(0), np.float32(1), np.float32(-1e30)
+
+# Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
+# is kept beside Python's own in __pycache__.
+_compiled = njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
+
+
+@_compiled
+def forward(q, k, v, z, log_sums):
+    """Fill z with the outputs and log_sums [B, H, T] with the logs of the patterns' normalisers."""
+    B, H, T, K = q.shape
+    scale = np.float32(1 / math.sqrt(K))
+    width = _width(T)
+    k_KT, v_KT = np.zeros((K, width), np.float32), np.zeros((K, width), np.float32)
+    pattern = np.zeros((_QUERIES, width), np.float32)
+    q_block, z_block = np.zeros((_QUERIES, K), np.float32), np.zeros((_QUERIES, K), np.float32)
+    largest, total = np.zeros(_QUERIES, np.float32), np.ones(_QUERIES, np.float32)
+    for b in range(B):
+        for h in range(H):
+            _turn(k[b, h], k_KT)
+            _turn(v[b, h], v_KT)
+            for first in range(0, T, _QUERIES):
+                keys = _keys(first, width)
+                count = _take(q[b, h], first, scale, q_block)
+                for half in (0, 4):
+                    _scores(q_block, k_KT, pattern, half, keys)
+                    _exponentials(pattern, largest, total, half, first, keys)
+                    _mix(pattern, v_KT, z_block, half, keys)
+                for row in range(count):
+                    share = _ONE / total[row]
+                    log_sums[b, h, first + row] = largest[row] + math.log(total[row])
+                    for c in range(K):
+                        z[b, h, first + row, c] = z_block[row, c] * share
+
+
+@_compiled
+def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
+    """Fill dq, dk and dv with the gradients, given that of z and what `forward` filled."""
+    B, H, T, K = q.shape
+    scale = np.float32(1 / math.sqrt(K))
+    width = _width(T)
+    k_KT, v_KT = np.zeros((K, width), np.float32), np.zeros((K, width), np.float32)
+    dk_KT, dv_KT = np.zeros((K, width), np.float32), np.zeros((K, width), np.float32)
+    pattern = np.zeros((_QUERIES, width), np.float32)
+    dscores = np.zeros((_QUERIES, width), np.float32)
+    q_block, dz_block = np.zeros((_QUERIES, K), np.float32), np.zeros((_QUERIES, K), np.float32)
+    dq_block = np.zeros((_QUERIES, K), np.float32)
+    for b in range(B):
+        for h in range(H):
+            _turn(k[b, h], k_KT)
+            _turn(v[b, h], v_KT)
+            dk_KT[:] = _ZERO
+            dv_KT[:] = _ZERO
+            for first in range(0, T, _QUERIES):
+                keys = _keys(first, width)
+                count = _take(q[b, h], first, scale, q_block)
+                _take(dz[b, h], first, _ONE, dz_block)
+                for half in (0, 4):
+                    _scores(q_block, k_KT, pattern, half, keys)
+                    _scores(dz_block, v_KT, dscores, half, keys)
+                for row in range(_QUERIES):
+                    along, log_sum = _ZERO, _ZERO
+                    if row < count:
+                        log_sum = log_sums[b, h, first + row]
+                        for c in range(K):
+                            along += dz_block[row, c] * z[b, h, first + row, c]
+                    _softmax_gradient(pattern[row], dscores[row], first + row, keys, log_sum, along)
+                for half in (0, 4):
+                    _mix(dscores, k_KT, dq_block, half, keys)
+                for row in range(count):
+                    for c in range(K):
+                        dq[b, h, first + row, c] = dq_block[row, c] * scale
+                _spread(dscores, q_block, dk_KT, keys)
+                _spread(pattern, dz_block, dv_KT, keys)
+            for t in range(T):
+                for c in range(K):
+                    dk[b, h, t, c] = dk_KT[c, t]
+                    dv[b, h, t, c] = dv_KT[c, t]
+
+
+@_compiled
+def _width(T):
+    """Room for the keys of every block."""
+    return (T + _QUERIES + _VECTOR - 1) // _VECTOR * _VECTOR
+
+
+@_compiled
+def _keys(first, width):
+    """How many keys are looked at by the block of queries that starts at `first`."""
+    return min((first + _QUERIES + _VECTOR - 1) // _VECTOR * _VECTOR, width)
+
+
+@_compiled
+def _turn(x_TK, x_KT):
+    for t in range(x_TK.shape[0]):
+        for c in range(x_TK.shape[1]):
+            x_KT[c, t] = x_TK[t, c]
+
+
+@_compiled
+def _take(x_TK, first, factor, block):
+    """Copy a block of rows times a factor; rows beyond the last are 0. Returns how many are not."""
+    count = min(_QUERIES, x_TK.shape[0] - first)
+    if count < _QUERIES:
+        block[:] = _ZERO
+    for row in range(count):
+        for c in range(x_TK.shape[1]):
+            block[row, c] = x_TK[first + row, c] * factor
+    return count
+
+
+@_compiled
+def _scores(q, k_KT, scores, half, keys):
+    """scores = q k for four queries, four channels at a time, so that all fits into registers."""
+    a, b, c, d = half, half + 1, half + 2, half + 3
+    for m in range(0, q.shape[1], 4):
+        a0, a1, a2, a3 = q[a, m], q[a, m + 1], q[a, m + 2], q[a, m + 3]
+        b0, b1, b2, b3 = q[b, m], q[b, m + 1], q[b, m + 2], q[b, m + 3]
+        c0, c1, c2, c3 = q[c, m], q[c, m + 1], q[c, m + 2], q[c, m + 3]
+        d0, d1, d2, d3 = q[d, m], q[d, m + 1], q[d, m + 2], q[d, m + 3]
+        kept = _ZERO if m == 0 else _ONE
+        for j in range(keys):
+            k0, k1, k2, k3 = k_KT[m, j], k_KT[m + 1, j], k_KT[m + 2, j], k_KT[m + 3, j]
+            scores[a, j] = scores[a, j] * kept + a0 * k0 + a1 * k1 + a2 * k2 + a3 * k3
+            scores[b, j] = scores[b, j] * kept + b0 * k0 + b1 * k1 + b2 * k2 + b3 * k3
+            scores[c, j] = scores[c, j] * kept + c0 * k0 + c1 * k1 + c2 * k2 + c3 * k3
+            scores[d, j] = scores[d, j] * kept + d0 * k0 + d1 * k1 + d2 * k2 + d3 * k3
+
+
+@_compiled
+def _mix(pattern, v_KT, z, half, keys):
+    """z = pattern v for four queries, two channels at a time."""
+    a, b, c, d = half, half + 1, half + 2, half + 3
+    for m in range(0, z.shape[1], 2):
+        a0 = b0 = c0 = d0 = a1 = b1 = c1 = d1 = _ZERO
+        for j in range(keys):
+            v0, v1 = v_KT[m, j], v_KT[m + 1, j]
+            pa, pb, pc, pd = pattern[a, j], pattern[b, j], pattern[c, j], pattern[d, j]
+            a0 += pa * v0
+            b0 += pb * v0
+            c0 += pc * v0
+            d0 += pd * v0
+            a1 += pa * v1
+            b1 += pb * v1
+            c1 += pc * v1
+            d1 += pd * v1
+        z[a, m], z[b, m], z[c, m], z[d, m] = a0, b0, c0, d0
+        z[a, m + 1], z[b, m + 1], z[c, m + 1], z[d, m + 1] = a1, b1, c1, d1
+
+
+@_compiled
+def _spread(weights, rows, sums_KT, keys):
+    """sums += rowsᵀ weights over all queries of a block."""
+    for m in range(rows.shape[1]):
+        r0, r1, r2, r3 = rows[0, m], rows[1, m], rows[2, m], rows[3, m]
+        r4, r5, r6, r7 = rows[4, m], rows[5, m], rows[6, m], rows[7, m]
+        for j in range(keys):
+            low = r0 * weights[0, j] + r1 * weights[1, j] + r2 * weights[2, j] + r3 * weights[3, j]
+            high = r4 * weights[4, j] + r5 * weights[5, j] + r6 * weights[6, j] + r7 * weights[7, j]
+            sums_KT[m, j] += low + high
+
+
+@_compiled
+def _exponentials(scores, largest, total, half, first, keys):
+    """Four queries' scores become exp(score − largest), 0 for later keys; also the totals."""
+    for row in range(half, half + 4):
+        for j in range(first + row + 1, keys):
+            scores[row, j] = _LOWEST
+    a, b, c, d = half, half + 1, half + 2, half + 3
+    top_a, top_b, top_c, top_d = scores[a, 0], scores[b, 0], scores[c, 0], scores[d, 0]
+    for j in range(keys):
+        top_a, top_b = max(top_a, scores[a, j]), max(top_b, scores[b, j])
+        top_c, top_d = max(top_c, scores[c, j]), max(top_d, scores[d, j])
+    sum_a = sum_b = sum_c = sum_d = _ZERO
+    for j in range(keys):
+        pa, pb = exp(scores[a, j] - top_a), exp(scores[b, j] - top_b)
+        pc, pd = exp(scores[c, j] - top_c), exp(scores[d, j] - top_d)
+        scores[a, j], scores[b, j], scores[c, j], scores[d, j] = pa, pb, pc, pd
+        sum_a += pa
+        sum_b += pb
+        sum_c += pc
+        sum_d += pd
+    largest[a], largest[b], largest[c], largest[d] = top_a, top_b, top_c, top_d
+    total[a], total[b], total[c], total[d] = sum_a, sum_b, sum_c, sum_d
+
+
+@_compiled
+def _softmax_gradient(scores, dpattern, query, keys, log_sum, along):
+    """One query's scores become its pattern, the pattern's gradient that of the scores."""
+    for j in range(keys):
+        p = exp(scores[j] - log_sum)
+        scores[j] = p
+        dpattern[j] = p * (dpattern[j] - along)
+    for j in range(query + 1, keys):
+        scores[j] = dpattern[j] = _ZERO
+
+
+@_compiled
+def exp(x):
+    """e^x for x ≤ 88 to within two units in the last place, in operations that vectorise.
+
+    e^x = 2^n e^r with whole n and |r| ≤ ln 2 / 2; ln 2 in two parts, so that r is exact; e^r by the
+    first terms of its series.
+    """
+    x = max(x, np.float32(-87))
+    n = np.floor(x * np.float32(1 / math.log(2)) + np.float32(0.5))
+    r = (x - n * np.float32(0.693359375)) + n * np.float32(0.693359375 - math.log(2))
+    e = np.float32(1 / 5040)
+    for divisor in (720, 120, 24, 6, 2, 1, 1):
+        e = e * r + np.float32(1 / divisor)
+    bits = (np.int32(n) + np.int32(127)) << np.int32(23)
+    return e * np.int32(bits).view(np.float32)

@@ -1,0 +1,124 @@
+"""The operations that take most of the time, on a CPU: products, causal attention, cross-entropy.
+
+Products go to oneDNN, which uses the widest instructions of every make of processor (PyTorch's
+`@` does so on Intel's alone), attention to attention_kernel.py, and logits are worked on in pieces
+that stay in the cache. On other devices, and for numbers other than float32, these functions are
+the plain ones of PyTorch that they are tested against. Shape suffixes as in transformer.py.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from induction.model import attention_kernel, cross_entropy_kernel
+
+_ONEDNN = torch.backends.mkldnn.is_available()
+_ROWS = 256  # whose logits are made at once: few enough for the cache
+
+
+def linear(x: Tensor, W: Tensor) -> Tensor:
+    """x W, as `x @ W`: [..., M] and [M, N] to [..., N]."""
+    return _Linear.apply(x, W) if _on_cpu(x) else x @ W
+
+
+def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
+    """Every head's output z [B, H, T, K], as `F.scaled_dot_product_attention` with `is_causal`."""
+    if not _on_cpu(q_BHTK) or q_BHTK.shape[-1] % 4:  # channels go four at a time
+        return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)
+    return _CausalAttention.apply(q_BHTK, k_BHTK, v_BHTK)
+
+
+def mean_cross_entropy(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
+    """Mean over rows of the cross-entropy of the logits x W, in nats, as `F.cross_entropy`.
+
+    Its gradients are taken on the way, piece by piece, so that no [N, V] array is made.
+    """
+    if not _on_cpu(x_ND):
+        return F.cross_entropy(x_ND @ W_DV, targets_N)
+    return _MeanCrossEntropy.apply(x_ND, W_DV, targets_N)
+
+
+def cross_entropies(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
+    """The cross-entropy of each row's logits x W, [N], in nats. Without gradients."""
+    losses_N = x_ND.new_empty(len(x_ND))
+    for first in range(0, len(x_ND), _ROWS):
+        rows = slice(first, first + _ROWS)
+        logits_NV, targets = linear(x_ND[rows], W_DV), targets_N[rows]
+        if _on_cpu(x_ND):
+            given = (logits_NV, targets, losses_N[rows])
+            cross_entropy_kernel.losses(*(each.detach().numpy() for each in given))
+        else:
+            losses_N[rows] = F.cross_entropy(logits_NV, targets, reduction="none")
+    return losses_N
+
+
+def _on_cpu(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def _product(x_NM: Tensor, W_MV: Tensor) -> Tensor:
+    """x W, for two dimensions each."""
+    if not _ONEDNN:
+        return x_NM @ W_MV
+    return torch.ops.mkldnn._linear_pointwise(x_NM, W_MV.t(), None, "none", [], "")
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, W_MN: Tensor) -> Tensor:
+        ctx.save_for_backward(x, W_MN)
+        return _product(x.reshape(-1, x.shape[-1]), W_MN).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        x, W_MN = ctx.saved_tensors
+        rows = x.reshape(-1, x.shape[-1])
+        out = gradients[0].reshape(-1, W_MN.shape[1])
+        return _product(out, W_MN.t()).view(x.shape), _product(rows.t(), out)
+
+
+class _CausalAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
+        z_BHTK = _like(q_BHTK)
+        log_sums_BHT = q_BHTK.new_empty(q_BHTK.shape[:3])
+        q, k, v = (x.detach().numpy() for x in (q_BHTK, k_BHTK, v_BHTK))
+        attention_kernel.forward(q, k, v, z_BHTK.numpy(), log_sums_BHT.numpy())
+        ctx.save_for_backward(q_BHTK, k_BHTK, v_BHTK, z_BHTK, log_sums_BHT)
+        return z_BHTK
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        found = tuple(_like(x) for x in ctx.saved_tensors[:3])
+        given = [x.detach().numpy() for x in (*ctx.saved_tensors, *gradients)]
+        attention_kernel.backward(*given, *(x.numpy() for x in found))
+        return found
+
+
+def _like(x_BHTK: Tensor) -> Tensor:
+    """An empty array of the same shape, laid out [B, T, H, K] as the products beside it want it."""
+    B, H, T, K = x_BHTK.shape
+    return x_BHTK.new_empty(B, T, H, K).transpose(1, 2)
+
+
+class _MeanCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
+        dx_ND, dW_DV = torch.empty_like(x_ND), torch.zeros_like(W_DV)
+        losses_N = x_ND.new_empty(len(x_ND))
+        for first in range(0, len(x_ND), _ROWS):
+            rows = slice(first, first + _ROWS)
+            logits_NV = _product(x_ND[rows], W_DV)
+            given = (logits_NV, targets_N[rows], losses_N[rows])
+            cross_entropy_kernel.losses_and_gradients(*(each.detach().numpy() for each in given))
+            dx_ND[rows] = _product(logits_NV, W_DV.t())
+            dW_DV += _product(x_ND[rows].t(), logits_NV)
+        ctx.save_for_backward(dx_ND.div_(len(x_ND)), dW_DV.div_(len(x_ND)))
+        return losses_N.mean()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        dx_ND, dW_DV = ctx.saved_tensors
+        return dx_ND * gradients[0], dW_DV * gradients[0], None

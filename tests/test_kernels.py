@@ -1,0 +1,142 @@
+"""The fast operations against the plain ones of PyTorch, in float64 where these are the truth."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from induction.model.kernels import causal_attention, cross_entropies, linear, mean_cross_entropy
+from induction.train.muon import Muon
+
+CLOSE = 2e-5  # of the largest number
+
+
+def random(*shape: int, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(*shape)
+
+
+def gradients(work, *inputs: Tensor) -> list[Tensor]:
+    """What `work` gives and, for fixed gradients of that, the gradients of its inputs."""
+    leaves = [x.detach().requires_grad_() for x in inputs]
+    result = work(*leaves)
+    weights = torch.linspace(-1, 1, result.numel(), dtype=result.dtype).view(result.shape)
+    return [result.detach(), *torch.autograd.grad(result, leaves, weights)]
+
+
+def assert_alike(fast, plain, *inputs: Tensor, tolerance: float = CLOSE) -> None:
+    found = gradients(fast, *inputs)
+    wanted = gradients(plain, *(x.double() for x in inputs))
+    for ours, truth in zip(found, wanted, strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours - truth).abs().max() <= tolerance * max(1.0, float(truth.abs().max()))
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    return scores.masked_fill(future, -torch.inf).softmax(-1) @ v
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    examples=st.integers(1, 3),
+    heads=st.integers(1, 3),
+    positions=st.sampled_from([1, 2, 7, 8, 9, 15, 16, 17, 40, 64, 161]),
+    channels=st.sampled_from([2, 4, 6, 8, 16, 20, 64]),
+    scale=st.sampled_from([0.0, 0.1, 1.0, 30.0]),
+)
+def test_attention_is_the_plain_one(examples, heads, positions, channels, scale):
+    torch.manual_seed(0)
+    q, k, v = (
+        random(examples, positions, heads, channels, scale=size).transpose(1, 2)
+        for size in (scale, 1.0, 1.0)
+    )
+    assert_alike(causal_attention, plain_attention, q, k, v, tolerance=CLOSE * max(1.0, scale))
+
+
+def test_attention_takes_any_layout():
+    torch.manual_seed(0)
+    q, k, v = random(3, 2, 4, 30, 16).unbind()
+    strided = [x.transpose(2, 3).contiguous().transpose(2, 3) for x in (q, k, v)]
+    for ours, theirs in zip(
+        gradients(causal_attention, q, k, v), gradients(causal_attention, *strided), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_attention_looks_at_no_later_key():
+    torch.manual_seed(0)
+    q, k, v = random(3, 1, 2, 24, 8).unbind()
+    before = causal_attention(q, k, v)
+    k[:, :, 13:] = v[:, :, 13:] = 1e4
+    after = causal_attention(q, k, v)
+    assert torch.equal(before[:, :, :13], after[:, :, :13])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 300, 64, 192), (2048, 64, 64)])
+def test_linear_is_the_plain_product(shape):
+    torch.manual_seed(0)
+    *rows, inner, outer = shape
+    assert_alike(linear, torch.matmul, random(*rows, inner), random(inner, outer))
+
+
+@pytest.mark.parametrize(("rows", "vocabulary"), [(1, 2), (5, 3), (255, 400), (600, 1024)])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
+def test_cross_entropy_is_the_plain_one(rows, vocabulary, scale):
+    torch.manual_seed(0)
+    x, W = random(rows, 16), random(16, vocabulary, scale=scale)
+    targets = torch.randint(vocabulary, (rows,))
+
+    def fast(x: Tensor, W: Tensor) -> Tensor:
+        return mean_cross_entropy(x, W, targets)
+
+    def plain(x: Tensor, W: Tensor) -> Tensor:
+        return F.cross_entropy(x @ W, targets)
+
+    assert_alike(fast, plain, x, W, tolerance=CLOSE * max(1.0, scale))
+    each = cross_entropies(x, W, targets)
+    truth = F.cross_entropy((x @ W).double(), targets, reduction="none")
+    assert (each - truth).abs().max() <= CLOSE * max(1.0, float(truth.max()))
+
+
+def test_other_precisions_take_the_plain_way():
+    torch.manual_seed(0)
+    q, k, v = random(3, 1, 1, 9, 8).double().unbind()
+    assert torch.allclose(causal_attention(q, k, v), plain_attention(q, k, v), rtol=1e-12)
+    x, W, targets = q[0, 0], k[0, 0].mT, torch.arange(9)
+    plain = F.cross_entropy(x @ W, targets, reduction="none")
+    assert torch.equal(linear(x, W), x @ W)
+    assert torch.allclose(cross_entropies(x, W, targets), plain, rtol=1e-12)
+    assert torch.allclose(mean_cross_entropy(x, W, targets), plain.mean(), rtol=1e-12)
+
+
+def test_the_same_input_gives_the_same_bits():
+    torch.manual_seed(0)
+    q, k, v = random(3, 4, 2, 100, 16).unbind()
+    runs = [gradients(causal_attention, q, k, v) for _ in range(3)]
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_muon_is_that_of_pytorch(decay):
+    """To bfloat16's precision, in which that one orthogonalises."""
+    torch.manual_seed(0)
+    shapes = [(16, 16), (16, 48), (48, 16), (16, 16)]
+    ours = [torch.nn.Parameter(random(*shape)) for shape in shapes]
+    theirs = [torch.nn.Parameter(weight.detach().clone()) for weight in ours]
+    optimizers = [
+        kind(weights, lr=0.02, momentum=0.9, weight_decay=decay)
+        for kind, weights in ((Muon, ours), (torch.optim.Muon, theirs))
+    ]
+    before = [weight.detach().clone() for weight in ours]
+    for _ in range(5):
+        for a, b in zip(ours, theirs, strict=True):
+            a.grad = random(*a.shape)
+            b.grad = a.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for start, a, b in zip(before, ours, theirs, strict=True):
+        assert (a - b).norm() < 0.02 * (b - start).norm()
