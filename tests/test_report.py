@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typst
 
 from induction.config import load_config
 from induction.environment import package_changes, packages
 from induction.paths import find_study
 from induction.report.figures.axes import spread
 from induction.report.style import looks
-from induction.report.text import markdown_table, names, number, short_tokens
+from induction.report.text import code, markdown_table, names, number, short_tokens
 
 CONFIG = load_config(find_study().params)
 SOURCE = (Path(__file__).parents[1] / "reports" / "index.qmd").read_text()
@@ -35,6 +36,23 @@ def test_names_are_listed_as_in_prose():
     assert names(["a"]) == "`a`"
     assert names(["a", "b", "c"]) == "`a`, `b` and `c`"
     assert names([]) == ""
+
+
+def test_text_of_the_corpus_is_code_on_one_line():
+    assert code("a\n\tb`") == "`a⏎→b‵`"
+    assert code(" ") == "`␣`"
+    assert code("漢字") == "`⟨U+6F22⟩⟨U+5B57⟩`"
+
+
+@pytest.mark.parametrize("block", range(0, 0x20000, 0x2000))
+def test_the_pdf_can_show_any_text_of_a_corpus(block, tmp_path):
+    """Under the standard that the report's PDF keeps, a letter that no font has is an error."""
+    letters = "".join(map(chr, range(max(1, block), block + 0x2000, 7)))
+    text = re.sub(r"[\ud800-\udfff]", "", letters)
+    literal = code(text)[1:-1].replace("\\", "\\\\").replace('"', '\\"')
+    source = tmp_path / "text.typ"
+    source.write_text(f'#set document(title: "T")\n#raw("{literal}")', encoding="utf-8")
+    typst.compile(str(source), pdf_standards=["ua-1"], ignore_system_fonts=True)
 
 
 def test_cells_cannot_break_a_table():

@@ -6,7 +6,7 @@ from math import log
 import polars as pl
 
 from induction.report.results import Results
-from induction.report.text import markdown_table, names, number, percent, short_tokens
+from induction.report.text import code, markdown_table, names, number, percent, short_tokens
 
 
 def ablated_sets(results: Results) -> str:
@@ -136,18 +136,12 @@ def heavy_tokens(results: Results, components: Sequence[int], count: int) -> str
             (
                 str(row["component"]),
                 number(row["weight"], 3),
-                _code(row["token"]),
-                _code(row["context"][-50:]),
+                code(row["token"]),
+                code(row["context"][-50:]),
             )
             for row in rows.iter_rows(named=True)
         ),
     )
-
-
-def _code(text: str) -> str:
-    """Any text as a code span on one line: breaks shown, back-ticks and bars made harmless."""
-    shown = text.replace("\n", "⏎").replace("\t", "→").replace("`", "ˋ").replace("\r", "")
-    return f"`{shown}`" if shown.strip() else "`␣`"
 
 
 def windows(results: Results) -> str:

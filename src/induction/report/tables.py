@@ -1,7 +1,7 @@
 """The tables of the report, as Markdown."""
 
 from induction.report.results import Results
-from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.report.text import code, markdown_table, number, percent, short_tokens
 
 _LABELS = {
     "onset_tokens": "onset",
@@ -126,7 +126,7 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):  # a glob such as src/**/*.py would be taken for emphasis
-        return f"`{value}`"
+        return code(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -1,6 +1,9 @@
 """Numbers as words and Markdown: no figure in the report's prose is typed by hand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from functools import cache
+
+from matplotlib.font_manager import findfont, get_font
 
 from induction.report.results import Results
 
@@ -31,6 +34,20 @@ def names(models: Sequence[str]) -> str:
     if len(quoted) < 2:
         return "".join(quoted)
     return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def code(text: str) -> str:
+    """Any text as a code span on one line: breaks shown, back-ticks made harmless, and characters
+    that the PDF's fixed-width font lacks as ⟨U+6F22⟩."""
+    shown = text.replace("\n", "⏎").replace("\t", "→").replace("`", "‵").replace("\r", "")
+    shown = "".join(c if ord(c) in _drawable() else f"⟨U+{ord(c):04X}⟩" for c in shown)
+    return f"`{shown}`" if shown.strip() else "`␣`"
+
+
+@cache
+def _drawable() -> Set[int]:
+    """What DejaVu Sans Mono has, which typst brings and, as a file to look into, matplotlib."""
+    return get_font(findfont("DejaVu Sans Mono")).get_charmap().keys()
 
 
 def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
