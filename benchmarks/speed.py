@@ -1,0 +1,190 @@
+"""Our speed against that of what people would use instead: `make bench`.
+
+Contenders run in processes of their own and take turns, so that both sides of a ratio see the same
+machine; ratios are of one turn, and their median and range are told. With one thread a process,
+then with all cores. Writes benchmarks/results.json and prints its table. TransformerLens runs where
+`make test-extras` has installed it.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[1]
+EXTRAS = ROOT / ".venv-extras" / "bin" / "python"
+TURNS = 5
+LABELS = ("attention only", "with MLP")
+# What is compared: our contender, theirs, who they are.
+PAIRS = [
+    ("training", "ours training", "plain training", "plain PyTorch, eager"),
+    ("training", "ours training", "compiled training", "plain PyTorch, compiled"),
+    ("training", "ours training", "lens training", "TransformerLens"),
+    ("measuring a snapshot", "ours measuring", "lens measuring", "TransformerLens"),
+    ("ablating every head", "ours ablating", "lens ablating", "TransformerLens"),
+]
+TOKENS_A_TURN = 25 * 8 * 256  # of training, as contenders.py has it
+MATRIX_FLOP = 20 * 2 * 1024**3
+
+
+class Contender:
+    """A process that waits for its turns."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        python = str(EXTRAS) if name.startswith("lens") else sys.executable
+        self._process = subprocess.Popen(
+            [python, str(ROOT / "benchmarks" / "contenders.py"), name, str(threads)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.ready = self._answer() is not None
+
+    def turn(self) -> dict[str, float]:
+        assert self._process.stdin
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return json.loads(self._answer() or "{}")
+
+    def _answer(self) -> str | None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if line.startswith(("ready", "{")):
+                return line
+        return None
+
+    def __enter__(self) -> "Contender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def flop_of_a_training_token(attn_only: bool) -> int:
+    """Multiplications and additions of a forward pass of the laptop's two-layer shape, times three
+    for the gradients: products with weights, attention to half of the context, unembedding."""
+    d, n_ctx, vocabulary, layers = 64, 256, 1024, 2
+    weights = 4 * d * d + (0 if attn_only else 8 * d * d)
+    attention = 2 * d * (n_ctx + 1) // 2
+    return 3 * 2 * (layers * (weights + attention) + d * vocabulary)
+
+
+def compare(what: str, label: str, ours: str, theirs: str, peer: str, threads: int) -> dict | None:
+    """A row of results.json, or None where the peer cannot run here."""
+    with ExitStack() as stack:
+        sides = [
+            stack.enter_context(Contender(f"{name}, {label}", threads)) for name in (ours, theirs)
+        ]
+        if not all(side.ready for side in sides):
+            return None
+        turns = [[side.turn() for side in sides] for _ in range(TURNS)]
+    ratios = sorted(b["seconds"] / a["seconds"] for a, b in turns)
+    seconds = [statistics.median(turn[side]["seconds"] for turn in turns) for side in (0, 1)]
+    if what == "training":
+        unit, values = "tokens/s", [round(TOKENS_A_TURN / each) for each in seconds]
+    else:
+        unit, values = "s", [round(each, 3) for each in seconds]
+        first, second = (turns[0][side]["check"] for side in (0, 1))
+        if abs(first - second) > 1e-4 * abs(second):
+            sys.exit(f"{what}: the two disagree: {first} and {second}")
+    return {
+        "what": f"{what}, {label}, {threads} thread{'s' if threads > 1 else ''}",
+        "peer": peer,
+        **dict(zip(("ours", "theirs"), values, strict=True)),
+        "unit": unit,
+        **{
+            key: round(value, 2)
+            for key, value in (
+                ("ratio", statistics.median(ratios)),
+                ("low", ratios[0]),
+                ("high", ratios[-1]),
+            )
+        },
+    }
+
+
+def efficiency(label: str) -> dict[str, Any]:
+    """Training's arithmetic as a share of what matrix products reach on the same core."""
+    with Contender(f"ours training, {label}", 1) as ours, Contender("matrix product", 1) as peak:
+        turns = [(ours.turn()["seconds"], peak.turn()["seconds"]) for _ in range(TURNS)]
+    flop = flop_of_a_training_token(label == "attention only") * TOKENS_A_TURN
+    rates = [(flop / a / 1e9, MATRIX_FLOP / b / 1e9) for a, b in turns]
+    shares = sorted(a / b for a, b in rates)
+    return {
+        "what": f"arithmetic of training, {label}, 1 thread",
+        "peer": "matrix products of the same core",
+        "ours": round(statistics.median(a for a, _ in rates), 1),
+        "theirs": round(statistics.median(b for _, b in rates), 1),
+        "unit": "GFLOP/s",
+        "ratio": round(statistics.median(shares), 2),
+        "low": round(shares[0], 2),
+        "high": round(shares[-1], 2),
+    }
+
+
+def nothing_to_do() -> list[dict[str, Any]]:
+    """Seconds of commands that find everything up to date, where it is."""
+    rows = []
+    for what, command in (
+        ("dvc repro, nothing to do", [sys.executable, "-m", "dvc", "repro"]),
+        ("make study, nothing to do", ["make", "--silent", "study"]),
+    ):
+        seconds = []
+        for _ in range(TURNS):
+            start = time.perf_counter()
+            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            seconds.append(round(time.perf_counter() - start, 2))
+            if "up to date" not in run.stdout:
+                return rows
+        row = {"ours": statistics.median(seconds), "theirs": None, "ratio": None}
+        rows.append({"what": what, "peer": None, **row, "unit": "s"})
+        rows[-1] |= {"low": min(seconds), "high": max(seconds)}
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    shown = Table("what", "against", "ours", "theirs", "unit", "ratio", "range")
+    for row in rows:
+        numbers = [f"{row[key]:,}" if row[key] is not None else "–" for key in ("ours", "theirs")]
+        ratio = f"{row['ratio']}×" if row["ratio"] is not None else "–"
+        span = f"{row['low']} – {row['high']}"
+        shown.add_row(row["what"], row["peer"] or "–", *numbers, row["unit"], ratio, span)
+    return shown
+
+
+def main() -> None:
+    cores = os.cpu_count() or 1
+    rows: list[dict[str, Any]] = []
+    for threads in sorted({1, cores}):
+        for what, ours, theirs, peer in PAIRS:
+            for label in LABELS:
+                if peer == "TransformerLens" and not EXTRAS.is_file():
+                    continue
+                row = compare(what, label, ours, theirs, peer, threads)
+                if row is None:
+                    print(f"left out: {what}, {label}: {peer} does not run here", flush=True)
+                    continue
+                print(f"{row['what']}, against {peer}: {row['ratio']}×", flush=True)
+                rows.append(row)
+    rows += [efficiency(label) for label in LABELS] + nothing_to_do()
+    machine = {"system": platform.system(), "machine": platform.machine(), "cores": cores}
+    target = ROOT / "benchmarks" / "results.json"
+    target.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+    Console(width=140).print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
