@@ -1,16 +1,10 @@
 """The benchmark of speed measures what it says."""
 
-import sys
-from pathlib import Path
-
+import contenders
 import pytest
+import speed
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import contenders
-import speed
 
 
 @pytest.mark.parametrize("attn_only", [True, False])
