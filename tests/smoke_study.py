@@ -19,6 +19,7 @@ class Study:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
             "QUARTO": "",  # the renderer that every machine has
+            "PYTHONDONTWRITEBYTECODE": "",  # it compiles as on a reader's machine
         }
 
     def run(self, *command: str) -> str:

@@ -205,6 +205,15 @@ def test_the_fingerprint_leaves_out_what_does_not_matter(checkout):
     assert fingerprint(checkout, "train", "two") != before
 
 
+def test_the_fingerprint_leaves_out_what_was_compiled(checkout):
+    before = fingerprint(checkout, "train", "one")
+    for name in ("a.cpython-311.pyc", "a.forward-1.py311.nbi"):
+        compiled = checkout.root / "src" / "code" / "__pycache__" / name
+        compiled.parent.mkdir(exist_ok=True)
+        compiled.touch()
+    assert fingerprint(checkout, "train", "one") == before
+
+
 def test_an_unknown_stage_is_named(checkout):
     with pytest.raises(StudyError, match="no stage cook"):
         fingerprint(checkout, "cook", "one")

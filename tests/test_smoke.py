@@ -39,6 +39,13 @@ def test_every_output_is_there(study):
     assert "all done" in study.first_output
 
 
+def test_what_was_compiled_on_the_way_makes_nothing_stale(study):
+    compiled = study.root / "src" / "induction" / "model" / "__pycache__"
+    assert list(compiled.glob("*.pyc"))
+    assert list(compiled.glob("*.nbi"))
+    assert "up to date" in study.run(sys.executable, "-m", "dvc", "status")
+
+
 def test_the_page_is_whole_and_says_that_it_is_no_real_study(study):
     page = (study.root / "reports/_output/index.html").read_text()
     assert "Preliminary" in page

@@ -53,6 +53,8 @@ def _digest(path: Path) -> str:
         return sha256(path / MANIFEST)
     if not path.is_dir():
         raise StudyError(f"{path}: missing: `make study` makes it")
-    code = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    code = sorted(
+        file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts
+    )
     parts = [f"{file.relative_to(path).as_posix()} {sha256(file)}" for file in code]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -92,6 +92,7 @@ class Checkout:
             "OMP_NUM_THREADS": "1",
             "TMPDIR": str(self.temporary),
             "QUARTO": "",  # the renderer that every machine has
+            "PYTHONDONTWRITEBYTECODE": "",  # it compiles as on a reader's machine
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site"),
             "PIP_CONFIG_FILE": os.devnull,
