@@ -6,6 +6,7 @@ then with all cores. Writes benchmarks/results.json and prints its table. Transf
 `make test-extras` has installed it.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -53,9 +54,15 @@ class Contender:
         self.ready = self._answer() is not None
 
     def turn(self) -> dict[str, float]:
+        self.begin()
+        return self.end()
+
+    def begin(self) -> None:
         assert self._process.stdin
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+
+    def end(self) -> dict[str, float]:
         return json.loads(self._answer() or "{}")
 
     def _answer(self) -> str | None:
@@ -135,6 +142,34 @@ def efficiency(label: str) -> dict[str, Any]:
     }
 
 
+def side_by_side(label: str, workers: int) -> dict[str, Any]:
+    """How much more several processes of one thread each train than one does."""
+    name = f"ours training, {label}"
+    with ExitStack() as stack:
+        team = [stack.enter_context(Contender(name, 1)) for _ in range(workers)]
+        turns = []
+        for _ in range(TURNS):
+            alone = team[0].turn()["seconds"]
+            start = time.perf_counter()
+            for one in team:
+                one.begin()
+            for one in team:
+                one.end()
+            turns.append((alone, time.perf_counter() - start))
+    gains = sorted(workers * alone / together for alone, together in turns)
+    rates = [TOKENS_A_TURN / alone for alone, _ in turns]
+    return {
+        "what": f"training, {label}, {workers} workers of 1 thread",
+        "peer": "one worker",
+        "ours": round(statistics.median(workers * TOKENS_A_TURN / t for _, t in turns)),
+        "theirs": round(statistics.median(rates)),
+        "unit": "tokens/s",
+        "ratio": round(statistics.median(gains), 2),
+        "low": round(gains[0], 2),
+        "high": round(gains[-1], 2),
+    }
+
+
 def nothing_to_do() -> list[dict[str, Any]]:
     """Seconds of commands that find everything up to date, where it is."""
     rows = []
@@ -166,12 +201,17 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="rows with TEXT in their name")
+    only = parser.parse_args().only
     cores = os.cpu_count() or 1
+    target = ROOT / "benchmarks" / "results.json"
     rows: list[dict[str, Any]] = []
     for threads in sorted({1, cores}):
         for what, ours, theirs, peer in PAIRS:
             for label in LABELS:
-                if peer == "TransformerLens" and not EXTRAS.is_file():
+                missing = peer == "TransformerLens" and not EXTRAS.is_file()
+                if missing or only not in f"{what}, {label}":
                     continue
                 row = compare(what, label, ours, theirs, peer, threads)
                 if row is None:
@@ -179,11 +219,20 @@ def main() -> None:
                     continue
                 print(f"{row['what']}, against {peer}: {row['ratio']}×", flush=True)
                 rows.append(row)
-    rows += [efficiency(label) for label in LABELS] + nothing_to_do()
+    rows += [side_by_side(label, cores) for label in LABELS if only in "workers" and cores > 1]
+    rows += [efficiency(label) for label in LABELS if only in "arithmetic"]
+    rows += nothing_to_do() if only in "nothing to do" else []
+    if only:
+        rows = _renewed(json.loads(target.read_text())["rows"], rows)
     machine = {"system": platform.system(), "machine": platform.machine(), "cores": cores}
-    target = ROOT / "benchmarks" / "results.json"
     target.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
     Console(width=140).print(table(rows))
+
+
+def _renewed(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Earlier rows, with those measured again in their places and new ones at the end."""
+    rows = {(row["what"], row["peer"]): row for row in before}
+    return list((rows | {(row["what"], row["peer"]): row for row in now}).values())
 
 
 if __name__ == "__main__":

@@ -51,3 +51,10 @@ def test_both_sides_of_a_comparison_do_the_same_work():
         count = sum(p.numel() for p in plain.parameters()) - positions
         assert count == sum(p.numel() for p in ours.parameters())
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_rows_measured_again_take_the_place_of_the_earlier_ones():
+    before = [{"what": "a", "peer": "x", "ratio": 1}, {"what": "b", "peer": None, "ratio": 2}]
+    now = [{"what": "c", "peer": "x", "ratio": 3}, {"what": "a", "peer": "x", "ratio": 4}]
+    rows = speed._renewed(before, now)
+    assert [(row["what"], row["ratio"]) for row in rows] == [("a", 4), ("b", 2), ("c", 3)]
