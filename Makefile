@@ -95,7 +95,7 @@ preset: ## replace params.yaml by a preset: make preset NAME=smoke
 lock: $(READY) ## renew both locks from pyproject.toml (settings in [tool.uv.pip])
 	@python -m pip install --quiet uv
 	@uv pip compile --quiet pyproject.toml --output-file requirements.lock
-	@uv pip compile --quiet pyproject.toml --extra dev --extra s3 --extra extras --constraint requirements.lock --output-file requirements-extras.lock
+	@uv pip compile --quiet pyproject.toml --extra dev --extra s3 --extra hub --extra ray --extra extras --constraint requirements.lock --output-file requirements-extras.lock
 
 clean: ## delete scratch files (outputs and the DVC cache stay)
 	rm -rf .scratch .pytest_cache .ruff_cache .hypothesis

@@ -91,6 +91,22 @@ def test_given_patterns_replace_the_models_own(tokens):
     assert not torch.allclose(model(tokens, intervene=Intervention(patterns=kept)), model(tokens))
 
 
+def test_a_blocked_place_gets_no_attention_and_the_rest_shares_it(tokens):
+    model = random_model()
+    intact, knocked_out = Record(("pattern",)), Record(("pattern",))
+    model(tokens, intact)
+    blocked = torch.zeros(4, 40, 40, dtype=torch.bool)
+    blocked[2].diagonal(-1).fill_(True)  # head 2 may not look at the token before
+    blocked[2, 0] = True  # and from the first place at nothing at all
+    model(tokens, knocked_out, Intervention(blocked={1: blocked}))
+    before, after = intact["pattern", 1], knocked_out["pattern", 1]
+    torch.testing.assert_close(after[:, [0, 1, 3]], before[:, [0, 1, 3]])
+    expected = before[:, 2].masked_fill(blocked[2], 0.0)
+    expected[:, 1:] /= 1 - before[:, 2].diagonal(-1, 1, 2)[..., None]
+    expected[:, 1] = 0 * expected[:, 1] + torch.eye(40)[1]
+    torch.testing.assert_close(after[:, 2], expected)
+
+
 def test_starting_from_a_stored_stream_gives_the_same_logits(tokens):
     model = random_model()
     record = Record(("resid_pre",))

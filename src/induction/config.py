@@ -29,9 +29,11 @@ Window = tuple[Natural, Natural]
 # for small letters.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Title = Annotated[str, StringConstraints(pattern=r"^\w[\w .-]{0,59}$")]
+Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$")]
 Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 
 _PATTERNS = {
+    "external": "use letters, digits, dots, slashes and hyphens; capitals in revisions alone",
     "models": "use lower-case letters, digits and hyphens, at most 40",
     "name": "use letters, digits, spaces, dots and hyphens, at most 60",
     "corpus": "expected a glob such as data/own/**/*.txt, of at most 500 characters",
@@ -176,6 +178,31 @@ class Model(Section):
     seed: Seed
 
 
+class ExternalModel(Section):
+    """A model that others trained, with a snapshot for each of its revisions.
+
+    source: a repository of a model hub (owner/name), or a local folder that holds a folder for each
+    revision. revisions: name → training step; batch_tokens: tokens trained on in a step. n_layers
+    must be the model's own. The other models of the study are told apart by what they are, so it
+    says of itself what they do.
+    """
+
+    source: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
+    revisions: Annotated[dict[Revision, Natural], Field(min_length=1, max_length=10**5)]
+    batch_tokens: Count
+    n_layers: Annotated[int, Field(ge=1, le=1000)]
+    device: Literal["cpu", "cuda"]
+    dtype: Literal["float32", "bfloat16", "float16"]
+
+    @property
+    def attn_only(self) -> bool:
+        return False
+
+    @property
+    def smeared_keys(self) -> bool:
+        return False
+
+
 class StudyConfig(Section):
     """All of params.yaml."""
 
@@ -196,6 +223,12 @@ class StudyConfig(Section):
     phase_change: PhaseChange
     verdicts: Verdicts
     models: Annotated[dict[ModelName, Model], Field(min_length=1, max_length=1000)]
+    external: Annotated[dict[ModelName, ExternalModel], Field(max_length=1000)]
+
+    @property
+    def studied(self) -> dict[str, Model | ExternalModel]:
+        """All models that are measured: those trained here, then those of others."""
+        return {**self.models, **self.external}
 
 
 def load_config(path: Path) -> StudyConfig:
@@ -281,6 +314,8 @@ def _impossible(config: StudyConfig):
                 )
     if not config.corpus.wheels and not config.corpus.files:
         yield "corpus.files", "give at least one glob, or set corpus.wheels: true"
+    for name in config.external.keys() & config.models.keys():
+        yield f"external.{name}", "models has an entry of this name: choose another"
     for name, model in config.models.items():
         if model.tokens < train.batch_tokens:
             yield f"models.{name}.tokens", f"at least one batch: {train.batch_tokens}"

@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
+_LEAST = 1e-12  # attention that is left of a pattern, below which there is none
+
 Site = Literal["resid_pre", "pattern", "z"]
 
 
@@ -42,6 +44,8 @@ class Intervention:
     factor of 0 it takes the place of a head's output.
     z: layer → [B, H, T, K] head outputs to use instead of the model's own, before the two above.
     patterns: layer → [B, H, T, T] attention patterns to use instead of the model's own.
+    blocked: layer → [B, H, T query, T key], or what broadcasts to it: true where a head may not
+    attend. What is left of its pattern is scaled to sum to 1 again; nothing left stays 0.
     start: (layer, [B, T, D]) residual stream to begin with at that layer, skipping those before.
     """
 
@@ -49,7 +53,16 @@ class Intervention:
     head_offset: Mapping[int, Tensor] = field(default_factory=dict)
     z: Mapping[int, Tensor] = field(default_factory=dict)
     patterns: Mapping[int, Tensor] = field(default_factory=dict)
+    blocked: Mapping[int, Tensor] = field(default_factory=dict)
     start: tuple[int, Tensor] | None = None
+
+    def pattern(self, layer: int, pattern_BHTT: Tensor) -> Tensor:
+        """The pattern that goes on in place of the model's own."""
+        blocked = self.blocked.get(layer)
+        if blocked is None:
+            return pattern_BHTT
+        left = pattern_BHTT.masked_fill(blocked, 0.0)
+        return left / left.sum(dim=-1, keepdim=True).clamp(min=_LEAST)
 
     def head_output(self, layer: int, z_BHTK: Tensor) -> Tensor:
         """The z that goes on in place of the model's own."""

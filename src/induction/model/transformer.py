@@ -94,9 +94,12 @@ class Attention(nn.Module):
         pattern = intervene.patterns.get(layer) if intervene else None
         if pattern is None:
             q, k = self.queries_keys(x_BTD, positions_TD)
-            if record is None or not record.wants("pattern", layer):
+            blocked = intervene is not None and layer in intervene.blocked
+            if not blocked and (record is None or not record.wants("pattern", layer)):
                 return causal_attention(q, k, v)
             pattern = self.pattern(q, k)
+        if intervene:
+            pattern = intervene.pattern(layer, pattern)
         if record:
             record.put("pattern", layer, pattern)
         return pattern @ v
