@@ -21,6 +21,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from induction.files import read_json
+from induction.paths import StudyPaths
+
 ROOT = Path(__file__).parents[1]
 EXTRAS = ROOT / ".venv-extras" / "bin" / "python"
 TURNS = 5
@@ -190,12 +193,32 @@ def nothing_to_do() -> list[dict[str, Any]]:
     return rows
 
 
+def whole_study() -> list[dict[str, Any]]:
+    """The last whole run of `make study` here, and what of it the runner and DVC took: of each
+    stage, all that is not the stage's own work (starting Python, hashing, DVC's records)."""
+    paths = StudyPaths(ROOT)
+    notes = [read_json(path) for path in paths.timings.glob("*.json")]
+    own = {note["stage"]: note["seconds"] for note in notes}  # the report leaves no note
+    if not paths.last_run.is_file() or not own:
+        return []
+    run = read_json(paths.last_run)
+    if not own.keys() <= run["stages"].keys():
+        return []  # only a part of the study ran
+    seen = sum(run["stages"][stage] for stage in own)
+    rows = [
+        (f"make study, {run['jobs']} stages at a time", run["seconds"], "s"),
+        ("runner and DVC, share of the stages' time", 100 * (1 - sum(own.values()) / seen), "%"),
+    ]
+    nothing = dict.fromkeys(("peer", "theirs", "ratio", "low", "high"))
+    return [{"what": what, "ours": round(x, 1), "unit": unit, **nothing} for what, x, unit in rows]
+
+
 def table(rows: list[dict[str, Any]]) -> Table:
     shown = Table("what", "against", "ours", "theirs", "unit", "ratio", "range")
     for row in rows:
         numbers = [f"{row[key]:,}" if row[key] is not None else "–" for key in ("ours", "theirs")]
         ratio = f"{row['ratio']}×" if row["ratio"] is not None else "–"
-        span = f"{row['low']} – {row['high']}"
+        span = "–" if row["low"] is None else f"{row['low']} – {row['high']}"
         shown.add_row(row["what"], row["peer"] or "–", *numbers, row["unit"], ratio, span)
     return shown
 
@@ -222,6 +245,7 @@ def main() -> None:
     rows += [side_by_side(label, cores) for label in LABELS if only in "workers" and cores > 1]
     rows += [efficiency(label) for label in LABELS if only in "arithmetic"]
     rows += nothing_to_do() if only in "nothing to do" else []
+    rows += whole_study() if only in "make study" else []
     if only:
         rows = _renewed(json.loads(target.read_text())["rows"], rows)
     machine = {"system": platform.system(), "machine": platform.machine(), "cores": cores}

@@ -6,6 +6,8 @@ import speed
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from induction.files import write_json
+
 
 @pytest.mark.parametrize("attn_only", [True, False])
 def test_the_written_count_of_operations_is_the_counted_one(attn_only):
@@ -58,3 +60,16 @@ def test_rows_measured_again_take_the_place_of_the_earlier_ones():
     now = [{"what": "c", "peer": "x", "ratio": 3}, {"what": "a", "peer": "x", "ratio": 4}]
     rows = speed._renewed(before, now)
     assert [(row["what"], row["ratio"]) for row in rows] == [("a", 4), ("b", 2), ("c", 3)]
+
+
+def test_the_runners_share_is_what_is_not_the_stages_own_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "ROOT", tmp_path)
+    assert speed.whole_study() == []
+    paths = speed.StudyPaths(tmp_path)
+    for stage, seconds in (("fetch", 6.0), ("prepare", 13.0)):
+        write_json(paths.timing(stage), {"stage": stage, "seconds": seconds})
+    run = {"seconds": 30.0, "jobs": 2, "stages": {"fetch": 8.0, "prepare": 12.0, "report": 5.0}}
+    write_json(paths.last_run, run)
+    assert [(row["ours"], row["unit"]) for row in speed.whole_study()] == [(30.0, "s"), (5.0, "%")]
+    write_json(paths.last_run, {**run, "stages": {"prepare": 12.0}})
+    assert speed.whole_study() == [], "a part of the study tells nothing of the whole"

@@ -102,6 +102,11 @@ class StudyPaths:
         return self.root / "benchmarks" / "portability.json"
 
     @property
+    def last_run(self) -> Path:
+        """What the last whole run of `make study` took, by stage, as the runner saw it."""
+        return self.scratch / "last_run.json"
+
+    @property
     def timings(self) -> Path:
         return self.root / "data" / "timings"
 

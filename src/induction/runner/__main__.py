@@ -17,7 +17,7 @@ from rich.console import Console
 from induction.config import StudyConfig, load_config
 from induction.disk import require_room
 from induction.errors import StudyError
-from induction.files import delete_unfinished
+from induction.files import delete_unfinished, write_json
 from induction.paths import StudyPaths, find_study
 from induction.runner.display import (
     LiveDisplay,
@@ -90,7 +90,8 @@ def _study(paths: StudyPaths, config: StudyConfig, jobs: int) -> int:
         schedule.run(launch, display, lambda: len(signals))
     if signals:
         return _stopped()
-    seconds = duration_text(time.monotonic() - start)
+    whole = time.monotonic() - start
+    seconds = duration_text(whole)
     for stage, process in schedule.failed.items():
         if stage != display.last_failed:
             display.say(f"FAILED  {stage}", "bold red")
@@ -102,6 +103,7 @@ def _study(paths: StudyPaths, config: StudyConfig, jobs: int) -> int:
             print(f"not run, because of that: {', '.join(schedule.blocked)}")
         return 1
     delete_unfinished(paths.scratch)
+    write_json(paths.last_run, {"seconds": whole, "jobs": jobs, "stages": schedule.seconds})
     print(f"all done in {seconds}{_reports(paths, '; report at ')}")
     return 0
 

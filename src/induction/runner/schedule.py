@@ -42,6 +42,7 @@ class Schedule:
         self.started = time.monotonic()
         self.running: dict[str, Running] = {}
         self.done: set[str] = set()
+        self.seconds: dict[str, float] = {}  # of the stages whose commands ran
         self.failed: dict[str, StageProcess] = {}
         self.blocked: list[str] = []  # what needs, at whatever distance, a failed stage
         self._held_up: dict[str, float] = {}  # by another dvc command; when to try again
@@ -126,6 +127,7 @@ class Schedule:
                 self.done.add(stage)
                 note = one.process.skipped()
                 if note is None:
+                    self.seconds[stage] = one.elapsed()
                     self._durations.learn(stage, one.elapsed())
                 display.finished(stage, one.elapsed(), note)
             elif one.process.blocked():

@@ -1,5 +1,7 @@
 """Stage report: results → web page, PDF and the tables behind their figures."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import matplotlib
 
 from induction.config import StudyConfig
@@ -7,7 +9,7 @@ from induction.paths import StudyPaths
 from induction.report import provenance, style
 from induction.report.figures import training
 from induction.report.render import render
-from induction.report.results import load_results
+from induction.report.results import Results, load_results
 from induction.report.sources import write_tables
 from induction.stages import run_stage
 
@@ -16,13 +18,20 @@ def main(paths: StudyPaths, _config: StudyConfig) -> None:
     matplotlib.use("agg")
     style.use_style()
     results = load_results(paths)
+    with ThreadPoolExecutor(1) as pool:  # the renderer works in processes of its own
+        beside = pool.submit(_write_beside, paths, results)
+        renderer = render(
+            paths.report_source, paths.report_output, date=provenance.commit_date(results)
+        )
+        beside.result()
+    print(f"rendered with {renderer}: {paths.report_output / 'index.html'}, report.pdf beside it")
+
+
+def _write_beside(paths: StudyPaths, results: Results) -> None:
+    """The picture of the whole for DVC's plots, and the tables behind the figures."""
     picture = training.summary(results)
     picture.savefig(paths.picture, bbox_inches="tight", metadata={"Date": None})
     write_tables(results, paths.figure_tables)
-    renderer = render(
-        paths.report_source, paths.report_output, date=provenance.commit_date(results)
-    )
-    print(f"rendered with {renderer}: {paths.report_output / 'index.html'}, report.pdf beside it")
 
 
 if __name__ == "__main__":

@@ -51,12 +51,19 @@ def _maps(results: Results, draw: Cell, unit: str) -> Figure:
 def model_analysis_table(results: Results) -> Figure:
     """The paper's table of small multiples: a column for each model, a row for each analysis."""
     names = list(results.config.models)
+    width, height = 1.25 * len(names), 1.15 * len(_ROWS)
     figure, grid = plt.subplots(
         len(_ROWS),
         len(names),
-        figsize=(1.25 * len(names), 1.15 * len(_ROWS)),
+        figsize=(width, height),
         sharey="row",
         squeeze=False,
+        # All panels are alike: to measure their labels would take longer than to draw them.
+        layout="none",
+        gridspec_kw={
+            **{"left": 0.75 / width, "right": 1 - 0.05 / width, "wspace": 0.1},
+            **{"bottom": 0.45 / height, "top": 1 - 0.25 / height, "hspace": 0.1},
+        },
     )
     style = looks(results.config.models)
     trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
@@ -66,8 +73,10 @@ def model_analysis_table(results: Results) -> Figure:
             if draw is not cells.pca:
                 token_axis(axes, "", ticks=(1.0,))
                 axes.set_xlim(min(tokens[0] for tokens in trained), max(t[-1] for t in trained))
+            axes.minorticks_off()
             axes.tick_params(labelsize=5, labelbottom=draw is _ROWS[-1][1])
         row[0].set_ylabel(label, fontsize=7)
+    figure.align_ylabels(grid[:, 0])
     for name, axes in zip(names, grid[0], strict=True):
         axes.set_title(name, color=style[name].color, fontsize=8, fontweight="bold")
     figure.supxlabel("tokens trained (except PCA)", fontsize=8)

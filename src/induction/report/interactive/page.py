@@ -47,7 +47,7 @@ def data(name: str, value: Any) -> str:
 
 def packed(name: str, content: bytes) -> str:
     """Bytes for the scripts, found by their name: compressed, in base64."""
-    text = base64.b64encode(gzip.compress(content, 9, mtime=0)).decode("ascii")
+    text = base64.b64encode(gzip.compress(content, 6, mtime=0)).decode("ascii")
     return f'<script type="text/plain" id="{name}">{text}</script>'
 
 

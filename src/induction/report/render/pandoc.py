@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,17 +54,22 @@ def render_with_pandoc(source: Source, scratch: Path, environment: Mapping[str, 
     outputs = run_cells(source, environment)
     figures = scratch / "figures"
     for target in ("html", "typst"):
-        text = scratch / f"{target}.md"
-        text.write_text(to_markdown(source, outputs, target, figures), encoding="utf-8")
-        _pandoc(source, target, text, scratch)
-    _typst(source, scratch / "report.typ", scratch / PDF, int(environment["SOURCE_DATE_EPOCH"]))
+        text = to_markdown(source, outputs, target, figures)
+        (scratch / f"{target}.md").write_text(text, encoding="utf-8")
+    with ThreadPoolExecutor(1) as pool:
+        page = pool.submit(_pandoc, source, "html", scratch)
+        _pandoc(source, "typst", scratch)
+        _typst(source, scratch / "report.typ", scratch / PDF, int(environment["SOURCE_DATE_EPOCH"]))
+        page.result()
 
 
-def _pandoc(source: Source, target: str, text: Path, scratch: Path) -> None:
+def _pandoc(source: Source, target: str, scratch: Path) -> None:
+    """Turn `TARGET.md` in the scratch folder into index.html or report.typ."""
     settings = source.settings(target)
     metadata = scratch / f"{target}.json"
     metadata.write_text(json.dumps(_metadata(settings)), encoding="utf-8")
-    command = [pypandoc.get_pandoc_path(), str(text), "--from=markdown", "--standalone"]
+    command = [pypandoc.get_pandoc_path(), str(scratch / f"{target}.md")]
+    command += ["--from=markdown", "--standalone"]
     command += ["--preserve-tabs"]  # scripts within the page may hold some
     command += ["--syntax-highlighting=monochrome"]  # the coloured styles are too pale to read
     command += [f"--metadata-file={metadata}", f"--resource-path={source.folder.resolve()}"]
