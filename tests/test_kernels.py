@@ -56,6 +56,25 @@ def test_attention_is_the_plain_one(examples, heads, positions, channels, scale)
     assert_alike(causal_attention, plain_attention, q, k, v, tolerance=CLOSE * max(1.0, scale))
 
 
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_several_threads_give_the_same_bits(threads):
+    torch.manual_seed(0)
+    q, k, v = (random(5, 40, 2, 8).transpose(1, 2) for _ in range(3))
+    x, W, targets = random(600, 8), random(8, 50), torch.randint(50, (600,))
+
+    def everything() -> list[Tensor]:
+        of_loss = gradients(lambda x, W: mean_cross_entropy(x, W, targets), x, W)
+        return [*gradients(causal_attention, q, k, v), *of_loss, cross_entropies(x, W, targets)]
+
+    alone, before = everything(), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        together = everything()
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
 def test_attention_takes_any_layout():
     torch.manual_seed(0)
     q, k, v = random(3, 2, 4, 30, 16).unbind()

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from induction.model import attention_kernel, cross_entropy_kernel
+from induction.model.side_by_side import side_by_side
 
 _ONEDNN = torch.backends.mkldnn.is_available()
 _ROWS = 256  # whose logits are made at once: few enough for the cache
@@ -47,8 +48,7 @@ def cross_entropies(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
         rows = slice(first, first + _ROWS)
         logits_NV, targets = linear(x_ND[rows], W_DV), targets_N[rows]
         if _on_cpu(x_ND):
-            given = (logits_NV, targets, losses_N[rows])
-            cross_entropy_kernel.losses(*(each.detach().numpy() for each in given))
+            side_by_side(cross_entropy_kernel.losses, logits_NV, targets, losses_N[rows])
         else:
             losses_N[rows] = F.cross_entropy(logits_NV, targets, reduction="none")
     return losses_N
@@ -84,16 +84,15 @@ class _CausalAttention(torch.autograd.Function):
     def forward(ctx: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
         z_BHTK = _like(q_BHTK)
         log_sums_BHT = q_BHTK.new_empty(q_BHTK.shape[:3])
-        q, k, v = (x.detach().numpy() for x in (q_BHTK, k_BHTK, v_BHTK))
-        attention_kernel.forward(q, k, v, z_BHTK.numpy(), log_sums_BHT.numpy())
+        given = (q_BHTK, k_BHTK, v_BHTK)
+        side_by_side(attention_kernel.forward, *given, z_BHTK, log_sums_BHT)
         ctx.save_for_backward(q_BHTK, k_BHTK, v_BHTK, z_BHTK, log_sums_BHT)
         return z_BHTK
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         found = tuple(_like(x) for x in ctx.saved_tensors[:3])
-        given = [x.detach().numpy() for x in (*ctx.saved_tensors, *gradients)]
-        attention_kernel.backward(*given, *(x.numpy() for x in found))
+        side_by_side(attention_kernel.backward, *ctx.saved_tensors, *gradients, *found)
         return found
 
 
@@ -112,7 +111,7 @@ class _MeanCrossEntropy(torch.autograd.Function):
             rows = slice(first, first + _ROWS)
             logits_NV = _product(x_ND[rows], W_DV)
             given = (logits_NV, targets_N[rows], losses_N[rows])
-            cross_entropy_kernel.losses_and_gradients(*(each.detach().numpy() for each in given))
+            side_by_side(cross_entropy_kernel.losses_and_gradients, *given)
             dx_ND[rows] = _product(logits_NV, W_DV.t())
             dW_DV += _product(x_ND[rows].t(), logits_NV)
         ctx.save_for_backward(dx_ND.div_(len(x_ND)), dW_DV.div_(len(x_ND)))
