@@ -38,10 +38,10 @@ def forward(q, k, v, z, log_sums):
             for first in range(0, T, _QUERIES):
                 keys = _keys(first, width)
                 count = _take(q[b, h], first, scale, q_block)
+                _scores(q_block, k_KT, pattern, keys)
                 for half in (0, 4):
-                    _scores(q_block, k_KT, pattern, half, keys)
                     _exponentials(pattern, largest, total, half, first, keys)
-                    _mix(pattern, v_KT, z_block, half, keys)
+                _mix(pattern, v_KT, z_block, keys)
                 for row in range(count):
                     share = _ONE / total[row]
                     log_sums[b, h, first + row] = largest[row] + math.log(total[row])
@@ -71,9 +71,8 @@ def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
                 keys = _keys(first, width)
                 count = _take(q[b, h], first, scale, q_block)
                 _take(dz[b, h], first, _ONE, dz_block)
-                for half in (0, 4):
-                    _scores(q_block, k_KT, pattern, half, keys)
-                    _scores(dz_block, v_KT, dscores, half, keys)
+                _scores(q_block, k_KT, pattern, keys)
+                _scores(dz_block, v_KT, dscores, keys)
                 for row in range(_QUERIES):
                     along, log_sum = _ZERO, _ZERO
                     if row < count:
@@ -81,8 +80,7 @@ def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
                         for c in range(K):
                             along += dz_block[row, c] * z[b, h, first + row, c]
                     _softmax_gradient(pattern[row], dscores[row], first + row, keys, log_sum, along)
-                for half in (0, 4):
-                    _mix(dscores, k_KT, dq_block, half, keys)
+                _mix(dscores, k_KT, dq_block, keys)
                 for row in range(count):
                     for c in range(K):
                         dq[b, h, first + row, c] = dq_block[row, c] * scale
@@ -126,42 +124,65 @@ def _take(x_TK, first, factor, block):
 
 
 @_compiled
-def _scores(q, k_KT, scores, half, keys):
-    """scores = q k for four queries, four channels at a time, so that all fits into registers."""
-    a, b, c, d = half, half + 1, half + 2, half + 3
+def _scores(q, k_KT, scores, keys):
+    """scores = q k for the queries of a block, four channels at a time."""
     for m in range(0, q.shape[1], 4):
-        a0, a1, a2, a3 = q[a, m], q[a, m + 1], q[a, m + 2], q[a, m + 3]
-        b0, b1, b2, b3 = q[b, m], q[b, m + 1], q[b, m + 2], q[b, m + 3]
-        c0, c1, c2, c3 = q[c, m], q[c, m + 1], q[c, m + 2], q[c, m + 3]
-        d0, d1, d2, d3 = q[d, m], q[d, m + 1], q[d, m + 2], q[d, m + 3]
+        a0, a1, a2, a3 = q[0, m], q[0, m + 1], q[0, m + 2], q[0, m + 3]
+        b0, b1, b2, b3 = q[1, m], q[1, m + 1], q[1, m + 2], q[1, m + 3]
+        c0, c1, c2, c3 = q[2, m], q[2, m + 1], q[2, m + 2], q[2, m + 3]
+        d0, d1, d2, d3 = q[3, m], q[3, m + 1], q[3, m + 2], q[3, m + 3]
+        e0, e1, e2, e3 = q[4, m], q[4, m + 1], q[4, m + 2], q[4, m + 3]
+        f0, f1, f2, f3 = q[5, m], q[5, m + 1], q[5, m + 2], q[5, m + 3]
+        g0, g1, g2, g3 = q[6, m], q[6, m + 1], q[6, m + 2], q[6, m + 3]
+        h0, h1, h2, h3 = q[7, m], q[7, m + 1], q[7, m + 2], q[7, m + 3]
         kept = _ZERO if m == 0 else _ONE
         for j in range(keys):
             k0, k1, k2, k3 = k_KT[m, j], k_KT[m + 1, j], k_KT[m + 2, j], k_KT[m + 3, j]
-            scores[a, j] = scores[a, j] * kept + a0 * k0 + a1 * k1 + a2 * k2 + a3 * k3
-            scores[b, j] = scores[b, j] * kept + b0 * k0 + b1 * k1 + b2 * k2 + b3 * k3
-            scores[c, j] = scores[c, j] * kept + c0 * k0 + c1 * k1 + c2 * k2 + c3 * k3
-            scores[d, j] = scores[d, j] * kept + d0 * k0 + d1 * k1 + d2 * k2 + d3 * k3
+            scores[0, j] = scores[0, j] * kept + a0 * k0 + a1 * k1 + a2 * k2 + a3 * k3
+            scores[1, j] = scores[1, j] * kept + b0 * k0 + b1 * k1 + b2 * k2 + b3 * k3
+            scores[2, j] = scores[2, j] * kept + c0 * k0 + c1 * k1 + c2 * k2 + c3 * k3
+            scores[3, j] = scores[3, j] * kept + d0 * k0 + d1 * k1 + d2 * k2 + d3 * k3
+            scores[4, j] = scores[4, j] * kept + e0 * k0 + e1 * k1 + e2 * k2 + e3 * k3
+            scores[5, j] = scores[5, j] * kept + f0 * k0 + f1 * k1 + f2 * k2 + f3 * k3
+            scores[6, j] = scores[6, j] * kept + g0 * k0 + g1 * k1 + g2 * k2 + g3 * k3
+            scores[7, j] = scores[7, j] * kept + h0 * k0 + h1 * k1 + h2 * k2 + h3 * k3
 
 
 @_compiled
-def _mix(pattern, v_KT, z, half, keys):
-    """z = pattern v for four queries, two channels at a time."""
-    a, b, c, d = half, half + 1, half + 2, half + 3
-    for m in range(0, z.shape[1], 2):
-        a0 = b0 = c0 = d0 = a1 = b1 = c1 = d1 = _ZERO
-        for j in range(keys):
-            v0, v1 = v_KT[m, j], v_KT[m + 1, j]
-            pa, pb, pc, pd = pattern[a, j], pattern[b, j], pattern[c, j], pattern[d, j]
-            a0 += pa * v0
-            b0 += pb * v0
-            c0 += pc * v0
-            d0 += pd * v0
-            a1 += pa * v1
-            b1 += pb * v1
-            c1 += pc * v1
-            d1 += pd * v1
-        z[a, m], z[b, m], z[c, m], z[d, m] = a0, b0, c0, d0
-        z[a, m + 1], z[b, m + 1], z[c, m + 1], z[d, m + 1] = a1, b1, c1, d1
+def _mix(pattern, v_KT, z, keys):
+    """z = pattern v, four queries and four channels at a time: their sums fit into registers."""
+    for row in range(0, _QUERIES, 4):
+        for m in range(0, z.shape[1], 4):
+            a0 = b0 = c0 = d0 = _ZERO
+            a1 = b1 = c1 = d1 = _ZERO
+            a2 = b2 = c2 = d2 = _ZERO
+            a3 = b3 = c3 = d3 = _ZERO
+            for j in range(keys):
+                v0, v1, v2, v3 = v_KT[m, j], v_KT[m + 1, j], v_KT[m + 2, j], v_KT[m + 3, j]
+                p = pattern[row, j]
+                a0 += p * v0
+                a1 += p * v1
+                a2 += p * v2
+                a3 += p * v3
+                p = pattern[row + 1, j]
+                b0 += p * v0
+                b1 += p * v1
+                b2 += p * v2
+                b3 += p * v3
+                p = pattern[row + 2, j]
+                c0 += p * v0
+                c1 += p * v1
+                c2 += p * v2
+                c3 += p * v3
+                p = pattern[row + 3, j]
+                d0 += p * v0
+                d1 += p * v1
+                d2 += p * v2
+                d3 += p * v3
+            z[row, m], z[row, m + 1], z[row, m + 2], z[row, m + 3] = a0, a1, a2, a3
+            z[row + 1, m], z[row + 1, m + 1], z[row + 1, m + 2], z[row + 1, m + 3] = b0, b1, b2, b3
+            z[row + 2, m], z[row + 2, m + 1], z[row + 2, m + 2], z[row + 2, m + 3] = c0, c1, c2, c3
+            z[row + 3, m], z[row + 3, m + 1], z[row + 3, m + 2], z[row + 3, m + 3] = d0, d1, d2, d3
 
 
 @_compiled

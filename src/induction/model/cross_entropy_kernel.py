@@ -7,6 +7,8 @@ from numba import njit
 
 from induction.model.attention_kernel import exp
 
+_ALL_BUT_SIGN = np.int32(2**31 - 1)
+
 _compiled = njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
 
 
@@ -42,12 +44,10 @@ def losses_and_gradients(logits_NV, targets_N, losses_N):
 
 @_compiled
 def _largest(row):
-    """The largest number of a row, by four searches side by side: each step waits for the last."""
-    quarter = row.shape[0] // 4
-    a = b = c = d = row[0]
-    for j in range(quarter):
-        a, b = max(a, row[j]), max(b, row[quarter + j])
-        c, d = max(c, row[2 * quarter + j]), max(d, row[3 * quarter + j])
-    for j in range(4 * quarter, row.shape[0]):
-        a = max(a, row[j])
-    return max(max(a, b), max(c, d))
+    """The largest number of a row. Numba compares floats one after the other, and whole
+    numbers in vectors: with its last 31 bits turned over where it is negative, a float's bits are a
+    whole number of the same rank."""
+    bits, top = row.view(np.int32), np.int32(-(2**31))
+    for j in range(bits.shape[0]):
+        top = max(top, bits[j] ^ ((bits[j] >> np.int32(31)) & _ALL_BUT_SIGN))
+    return np.int32(top ^ ((top >> np.int32(31)) & _ALL_BUT_SIGN)).view(np.float32)

@@ -76,7 +76,10 @@ class _Linear(torch.autograd.Function):
         x, W_MN = ctx.saved_tensors
         rows = x.reshape(-1, x.shape[-1])
         out = gradients[0].reshape(-1, W_MN.shape[1])
-        return _product(out, W_MN.t()).view(x.shape), _product(rows.t(), out)
+        # oneDNN copies a turned left factor: let it be the narrower one.
+        wide = rows.shape[1] > out.shape[1]
+        dW_MN = _product(out.t(), rows).t() if wide else _product(rows.t(), out)
+        return _product(out, W_MN.t()).view(x.shape), dW_MN
 
 
 class _CausalAttention(torch.autograd.Function):
