@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from induction.ablate.effects import before_after_vector, effect_of, first_examples, icl_interval
+from induction.ablate.effects import before_after_vector, effect_of, icl_interval
 from induction.ablate.evaluator import ablated_losses
 from induction.ablate.heads import head_ablations, head_rows
 from induction.ablate.sets import head_sets, set_rows
@@ -27,7 +27,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     device = set_up_torch(config.compute)
     verify_folder(paths.snapshots(name))
     whole = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
-    evaluation = first_examples(whole, settings.examples)
+    evaluation = whole.first(settings.examples)
     curves = load_curves(paths, name)
     direction = _before_after(curves, config, evaluation.kept.size)
     last = curves.heads.filter(pl.col("step") == pl.col("step").max())
