@@ -5,7 +5,6 @@ Shape suffixes as in transformer.py.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,27 +12,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from induction.external.attention import NAME, called, current_call
+from induction.external.configuration import spec_of
 from induction.external.families import as_norm, family_of
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Norm
-
-
-@dataclass(frozen=True)
-class ExternalSpec:
-    """The sizes of a model, read off its configuration."""
-
-    n_layers: int
-    n_heads: int
-    d_model: int
-    d_head: int
-    d_vocab: int
-
-
-def spec_of(config: Any) -> ExternalSpec:
-    """The sizes that a configuration of `transformers` states."""
-    d_model, n_heads = config.hidden_size, config.num_attention_heads
-    d_head = getattr(config, "head_dim", None) or d_model // n_heads
-    return ExternalSpec(config.num_hidden_layers, n_heads, d_model, d_head, config.vocab_size)
 
 
 class AdaptedModel:

@@ -9,10 +9,12 @@ import torch
 
 from induction.config import Compute, ExternalModel, StudyConfig, external_config
 from induction.errors import StudyError
-from induction.external.adapter import AdaptedModel, spec_of
+from induction.external.adapter import AdaptedModel
+from induction.external.configuration import load_config, spec_of
 from induction.external.evaluation import external_evaluation, load_own_tokenizer
 from induction.external.revisions import SMALL_FILES, load_revisions
-from induction.external.weights import Store, load_config, load_model
+from induction.external.store import make_store
+from induction.external.weights import load_model
 from induction.files import verify_folder
 from induction.measure.evaluation import Evaluation
 from induction.model.compute import set_up_torch
@@ -71,12 +73,6 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
         announce=lambda snapshots: store.announce([revisions[each.step] for each in snapshots]),
         evaluation=evaluation,
     )
-
-
-def make_store(paths: StudyPaths, config: StudyConfig, name: str) -> Store:
-    """Where the files of a model's revisions are."""
-    entry = external_config(config, name)
-    return Store(name, entry, paths.root / entry.source, paths.hub)
 
 
 def _start_token(config: Any, folder: Path) -> int:

@@ -4,10 +4,9 @@ from dataclasses import asdict
 
 from induction.config import StudyConfig, external_config
 from induction.errors import StudyError
-from induction.external.adapter import spec_of
-from induction.external.opened import make_store
+from induction.external.configuration import load_config, spec_of
 from induction.external.revisions import SMALL_FILES, find_revisions, save_revisions
-from induction.external.weights import load_config
+from induction.external.store import make_store
 from induction.files import published_folder
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
