@@ -50,7 +50,7 @@ def _maps(results: Results, draw: Cell, unit: str) -> Figure:
 
 def model_analysis_table(results: Results) -> Figure:
     """The paper's table of small multiples: a column for each model, a row for each analysis."""
-    names = list(results.config.models)
+    names = list(results.config.studied)
     figure, grid = plt.subplots(
         len(_ROWS),
         len(names),
@@ -58,7 +58,7 @@ def model_analysis_table(results: Results) -> Figure:
         sharey="row",
         squeeze=False,
     )
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
     for row, (label, draw) in zip(grid, _ROWS, strict=True):
         for name, axes in zip(names, row, strict=True):
