@@ -161,6 +161,7 @@ def _metrics(own: Curves, model: dict) -> tuple[dict, dict]:
         "band_tokens": [onset, 2 * onset] if onset else None,
         "icl_score": round(score, 4),
         "loss": round(float(own.loss[-1]), 4),
+        "loss_per_character": None,
         "max_prefix_matching": round(float(own.best_head("prefix_matching")[-1]), 4),
         "n_induction_heads": int(deep),
         "onset_tokens": onset,

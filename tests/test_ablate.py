@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from induction.ablate.effects import (
     before_after_vector,
     effect_of,
-    first_examples,
     icl_change,
     icl_interval,
 )
@@ -206,7 +205,7 @@ def test_resampling_looks_at_another_example_and_the_mean_at_all():
     model, evaluation = random_model(), evaluate()
     resampled = change(model, evaluation, "resample", (0, 1))
     assert np.abs(resampled - change(model, evaluation, "mean", (0, 1))).max() > 0.01
-    same = first_examples(evaluation, 1).tokens.repeat(4, 1)
+    same = evaluation.first(1).tokens.repeat(4, 1)
     alike = Evaluation(same, evaluation.kept[:4], (4, 7), (50, 60), 1, evaluation.probes)
     np.testing.assert_allclose(change(model, alike, "resample", (0, 1)), 0.0, atol=1e-5)
     assert np.abs(change(model, alike, "mean", (0, 1))).max() > 0.01

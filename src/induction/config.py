@@ -258,6 +258,13 @@ def model_config(config: StudyConfig, name: str) -> Model:
     return config.models[name]
 
 
+def external_config(config: StudyConfig, name: str) -> ExternalModel:
+    """The entry of one external model; StudyError names the nearest one when there is none."""
+    if name not in config.external:
+        raise StudyError(f"params.yaml: external.{name}: {_unknown(name, config.external)}")
+    return config.external[name]
+
+
 def _impossible(config: StudyConfig):
     """Pairs of key and problem for values that are each fine but cannot go together."""
     shape, train, ev = config.model, config.train, config.evaluation
@@ -316,6 +323,10 @@ def _impossible(config: StudyConfig):
         yield "corpus.files", "give at least one glob, or set corpus.wheels: true"
     for name in config.external.keys() & config.models.keys():
         yield f"external.{name}", "models has an entry of this name: choose another"
+    for name, model in config.external.items():
+        steps = list(model.revisions.values())
+        if twice := next((step for step in steps if steps.count(step) > 1), None):
+            yield f"external.{name}.revisions", f"step {twice} stands twice: give each its own"
     for name, model in config.models.items():
         if model.tokens < train.batch_tokens:
             yield f"models.{name}.tokens", f"at least one batch: {train.batch_tokens}"

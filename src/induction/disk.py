@@ -16,6 +16,7 @@ from dvc_objects.fs.system import reflink
 from induction.config import StudyConfig
 from induction.data.fetch import own_files, read_requirements
 from induction.errors import StudyError
+from induction.files import size_text
 from induction.paths import StudyPaths
 from induction.train.schedule import snapshot_steps
 
@@ -90,11 +91,6 @@ def parameter_count(config: StudyConfig, model: str) -> int:
     if not entry.attn_only:
         layer += 2 * d * shape.d_mlp + 2 * d
     return 2 * config.tokenizer.d_vocab * d + 2 * d + entry.n_layers * layer
-
-
-def size_text(count: float) -> str:
-    """Bytes for people: `3 MB`, `1.4 GB`."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _steps(config: StudyConfig, model: str) -> int:

@@ -24,6 +24,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def size_text(count: float) -> str:
+    """Bytes for people: `3 MB`, `1.4 GB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a scratch path beside `path`; what is written there takes its place if all ends well.

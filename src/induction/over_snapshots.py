@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 
 from induction.environment import environment
 from induction.files import read_json, write_json
 from induction.fingerprint import fingerprint
-from induction.model.transformer import Transformer
-from induction.model.weights import Snapshot, load_snapshot
+from induction.model.interface import Measurable
+from induction.model.weights import Snapshot
 from induction.paths import StudyPaths
 from induction.progress import progress
 from induction.resume import attempt
@@ -66,7 +65,8 @@ class Rows:
             ]
 
 
-Work = Callable[[Snapshot, Transformer], tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]]
+Load = Callable[[Snapshot], Measurable]
+Work = Callable[[Snapshot, Measurable], tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]]
 """Arrays and tables of one snapshot; the tables have a column `step`."""
 
 
@@ -75,10 +75,10 @@ def over_snapshots(
     stage: str,
     target: Path,
     snapshots: Sequence[Snapshot],
-    device: torch.device,
+    load: Load,
     work: Work,
 ) -> None:
-    """Apply `work` to each snapshot and publish all rows as the folder `target`.
+    """Apply `work` to each snapshot, one in memory at a time, and publish all rows as `target`.
 
     Killed, the next run with the same inputs goes on after the last state that was saved.
     """
@@ -95,7 +95,7 @@ def over_snapshots(
         if current.restore(rows.read):
             print(f"{target.name}: going on after {rows.count} of {len(snapshots)} snapshots")
         for snapshot in snapshots[rows.count :]:
-            rows.append(*work(snapshot, load_snapshot(snapshot.path).to(device)))
+            rows.append(*work(snapshot, load(snapshot)))
             current.save_now_and_then(rows.save)
             report(rows.count, f"step {snapshot.step}")
         rows.write(current.output)

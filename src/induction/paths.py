@@ -40,6 +40,15 @@ class StudyPaths:
     def snapshots(self, model: str) -> Path:
         return self.root / "data" / "snapshots" / model
 
+    def external(self, model: str) -> Path:
+        """What is measured of a model that others trained: its revisions, not their weights."""
+        return self.root / "data" / "external" / model
+
+    @property
+    def hub(self) -> Path:
+        """Downloaded weights."""
+        return self.scratch / "hub"
+
     def measurements(self, model: str) -> Path:
         return self.root / "data" / "measurements" / model
 

@@ -1,6 +1,6 @@
 """An ablation's effect in three numbers, all linear in what it does to the losses."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -72,8 +72,3 @@ def before_after_vector(
     difference = per_token[end].astype(np.float64) - per_token[start]
     length = np.linalg.norm(difference)
     return difference / length if length > 0 else None
-
-
-def first_examples(evaluation: Evaluation, count: int) -> Evaluation:
-    """The evaluation set cut down to its first examples; the probes stay."""
-    return replace(evaluation, tokens=evaluation.tokens[:count], kept=evaluation.kept[:count])

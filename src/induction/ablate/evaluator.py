@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from induction.measure.batches import fitting_batch
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Intervention, Record
+from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
-from induction.model.transformer import Transformer
 from induction.study.head_kinds import Head
 
 Kind = Literal["zero", "mean", "resample", "pattern_preserving"]
@@ -47,7 +48,7 @@ class AblatedLosses:
 
 @torch.no_grad()
 def ablated_losses(
-    model: Transformer,
+    model: Measurable,
     evaluation: Evaluation,
     ablations: Collection[Ablation],
     batch_size: int = 16,
@@ -55,9 +56,11 @@ def ablated_losses(
     """Run the evaluation set through the intact model and, from its lowest ablated layer on,
     through each ablation; the same ablation asked for twice is run once.
 
-    Memory grows with batch_size × n_layers × n_heads × n_ctx² for the intact patterns.
+    Memory grows with batch_size × n_layers × n_heads × n_ctx² for the intact patterns; batches are
+    made smaller where these would not fit.
     """
-    device = model.W_E.device
+    device = model.device
+    batch_size = fitting_batch(model.spec, evaluation.tokens.shape[1], batch_size)
     z = _all_head_outputs(model, evaluation, batch_size)
     distinct = {_cheapest(ablation, model.spec.n_layers) for ablation in ablations}
     intact: list[np.ndarray] = []
@@ -65,10 +68,11 @@ def ablated_losses(
     for first in range(0, len(evaluation.tokens), batch_size):
         tokens_BT = evaluation.tokens[first : first + batch_size].to(device)
         run = Record(("resid_pre", "pattern", "z"))
-        intact.append(_losses(model, tokens_BT, run, None))
+        intact.append(evaluation.at_tokens(_losses(model, tokens_BT, run, None), first))
         for ablation, batches in ablated.items():
             intervention = _intervention(ablation, model, run, z, first, len(tokens_BT))
-            batches.append(_losses(model, tokens_BT, None, intervention))
+            losses = _losses(model, tokens_BT, None, intervention)
+            batches.append(evaluation.at_tokens(losses, first))
     whole = {ablation: np.concatenate(batches) for ablation, batches in ablated.items()}
     return AblatedLosses(
         intact=np.concatenate(intact),
@@ -85,13 +89,13 @@ def _cheapest(ablation: Ablation, n_layers: int) -> Ablation:
 
 
 def _all_head_outputs(
-    model: Transformer, evaluation: Evaluation, batch_size: int
+    model: Measurable, evaluation: Evaluation, batch_size: int
 ) -> dict[int, Tensor]:
     """Layer → z of every example in the intact run, [examples, H, T, K]."""
     batches: list[Record] = []
     for tokens_BT in evaluation.tokens[:, :-1].split(batch_size):
         run = Record(("z",))
-        model.residual(tokens_BT.to(model.W_E.device), run)
+        model.residual(tokens_BT.to(model.device), run)
         batches.append(run)
     return {
         layer: torch.cat([run["z", layer] for run in batches])
@@ -101,7 +105,7 @@ def _all_head_outputs(
 
 def _intervention(
     ablation: Ablation,
-    model: Transformer,
+    model: Measurable,
     run: Record,
     z: dict[int, Tensor],
     first: int,
@@ -114,7 +118,7 @@ def _intervention(
     scale, offset = {}, {}
     for layer in sorted({layer for layer, _ in ablation.heads}):
         gone_H = torch.tensor(
-            [(layer, head) in ablation.heads for head in range(n_heads)], device=model.W_E.device
+            [(layer, head) in ablation.heads for head in range(n_heads)], device=model.device
         )
         scale[layer] = (~gone_H).float()
         if ablation.kind in ("mean", "resample"):
@@ -139,7 +143,7 @@ def _stand_in(kind: Kind, z_EHTK: Tensor, first: int, count: int) -> Tensor:
 
 
 def _losses(
-    model: Transformer,
+    model: Measurable,
     tokens_BT: Tensor,
     record: Record | None,
     intervention: Intervention | None,

@@ -6,7 +6,7 @@ import polars as pl
 
 from induction.ablate.effects import Effect
 from induction.ablate.evaluator import KINDS, Ablation
-from induction.model.transformer import TransformerSpec
+from induction.model.interface import Shape
 from induction.model.weights import Snapshot
 
 SCHEMA = {
@@ -16,7 +16,7 @@ SCHEMA = {
 }
 
 
-def head_ablations(spec: TransformerSpec) -> list[Ablation]:
+def head_ablations(spec: Shape) -> list[Ablation]:
     """Each head with each kind, in order of layer, head and kind."""
     return [
         Ablation(frozenset({(layer, head)}), kind)
@@ -26,9 +26,7 @@ def head_ablations(spec: TransformerSpec) -> list[Ablation]:
     ]
 
 
-def head_rows(
-    snapshot: Snapshot, spec: TransformerSpec, effects: Mapping[Ablation, Effect]
-) -> pl.DataFrame:
+def head_rows(snapshot: Snapshot, spec: Shape, effects: Mapping[Ablation, Effect]) -> pl.DataFrame:
     """The rows of one snapshot in heads.parquet: columns of SCHEMA, null for no before_after."""
     rows = []
     for ablation in head_ablations(spec):

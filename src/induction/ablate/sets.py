@@ -10,7 +10,7 @@ import polars as pl
 
 from induction.ablate.effects import Effect
 from induction.ablate.evaluator import Ablation, Kind
-from induction.model.transformer import TransformerSpec
+from induction.model.interface import Shape
 from induction.model.weights import Snapshot
 from induction.study.head_kinds import Head, HeadKinds, head_names
 
@@ -41,9 +41,7 @@ class HeadSet:
         return [Ablation(self.heads, kind) for kind in KINDS]
 
 
-def head_sets(
-    spec: TransformerSpec, kinds: HeadKinds, random_draws: int, seed: int
-) -> list[HeadSet]:
+def head_sets(spec: Shape, kinds: HeadKinds, random_draws: int, seed: int) -> list[HeadSet]:
     """The sets of one model; those that would be empty are left out.
 
     Random sets are matched to the induction heads by `matched_set`; draws are independent, so two
@@ -62,7 +60,7 @@ def head_sets(
 
 
 def matched_set(
-    spec: TransformerSpec, wanted: Collection[Head], random: np.random.Generator
+    spec: Shape, wanted: Collection[Head], random: np.random.Generator
 ) -> frozenset[Head]:
     """As many heads as wanted, drawn from all others, and from each layer as many as are wanted
     there.

@@ -18,6 +18,7 @@ LABELS = {
     "bump_tokens": "loss bump (tokens)",
     "icl_score": "ICL score (nats)",
     "loss": "loss (nats)",
+    "loss_per_character": "loss per character (nats)",
     "max_prefix_matching": "prefix matching",
     "max_previous_token": "previous token",
     "n_induction_heads": "induction heads",

@@ -10,7 +10,7 @@ import polars as pl
 from ruamel.yaml import YAML, YAMLError
 
 from induction.compare.layout import ABOUT, stages_lock, tokens_manifest, tokens_meta
-from induction.config import Model
+from induction.config import ExternalModel, Model
 from induction.environment import packages
 from induction.errors import StudyError
 from induction.files import read_json, sha256
@@ -53,14 +53,23 @@ class Run:
     left_out: tuple[str, ...]
 
     @property
-    def models(self) -> dict[str, Model]:
-        """The zoo, as far as looks need it: entries of other revisions are not checked."""
+    def models(self) -> dict[str, Model | ExternalModel]:
+        """All models, as far as looks need it: entries of other revisions are not checked."""
         plain = {"n_layers": 1, "attn_only": True, "smeared_keys": False}
-        return {name: Model.model_construct(**{**plain, **e}) for name, e in self.entries.items()}
+        ours = self.params["models"].items()
+        return {
+            **{name: Model.model_construct(**{**plain, **entry}) for name, entry in ours},
+            **{name: ExternalModel.model_construct(**e) for name, e in self._external.items()},
+        }
 
     @property
     def entries(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.params["models"]
+        """The entries of all models: those trained in the run, then those of others."""
+        return {**self.params["models"], **self._external}
+
+    @property
+    def _external(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.params.get("external") or {}
 
     def interval(self, model: str, metric: str) -> tuple[float, float] | None:
         """95 % interval of a metric, None where there is none."""
@@ -110,7 +119,10 @@ def load_run(folder: Path) -> Run:
         "description of the text": tokens_meta(paths),
         "list of packages": paths.lock,
     }
-    manifests = {name: paths.measurements(name) / "manifest.json" for name in params["models"]}
+    manifests = {
+        name: paths.measurements(name) / "manifest.json"
+        for name in (*params["models"], *(params.get("external") or {}))
+    }
     environments = {name: _json(path) for name, path in manifests.items()}
     timings = [_json(path) for path in sorted(paths.timings.glob("*.json"))]
     missing = [name for name, path in optional.items() if not path.is_file()]

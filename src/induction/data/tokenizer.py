@@ -65,6 +65,37 @@ def encode_documents(tokenizer: Tokenizer, texts: list[str]) -> Iterator[np.ndar
             yield np.array([START_TOKEN, *encoding.ids], dtype="<u2")
 
 
+def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
+    """The bytes that each token of the study's tokenizer stands for; none for the start token."""
+    byte_of = _bytes_of_letters()
+    texts = (tokenizer.id_to_token(token) or "" for token in range(tokenizer.get_vocab_size()))
+    return [
+        b"" if text == START_TEXT else bytes(byte_of[letter] for letter in text) for text in texts
+    ]
+
+
+def characters_begun(tokenizer: Tokenizer) -> np.ndarray:
+    """How many characters begin in each token, [d_vocab]: one may end in a later token."""
+    return np.array([begun(token).sum() for token in token_bytes(tokenizer)])
+
+
+def begun(text: bytes) -> np.ndarray:
+    """Whether a character of UTF-8 text begins at each byte, [bytes]."""
+    return np.frombuffer(text, np.uint8) & 0b1100_0000 != 0b1000_0000
+
+
+def _bytes_of_letters() -> dict[str, int]:
+    """The letter that stands for each byte in the entries of byte-level BPE (Radford et al. 2019).
+
+    Bytes that are printable letters of Latin-1 stand for themselves, the others for those letters
+    that come first after all bytes.
+    """
+    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
+    hidden = [byte for byte in range(256) if chr(byte) not in alphabet]
+    shown = {chr(byte): byte for byte in range(256) if chr(byte) in alphabet}
+    return shown | {chr(256 + rank): byte for rank, byte in enumerate(hidden)}
+
+
 def _as_plain_text(tokenizer: Tokenizer) -> Tokenizer:
     """Have "<|start|>" inside a text encoded as its characters, so that only we write the token."""
     tokenizer.encode_special_tokens = True

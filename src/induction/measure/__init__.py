@@ -17,9 +17,9 @@ from induction.measure import (
     weight_circuits,
 )
 from induction.measure.evaluation import Evaluation
-from induction.model.transformer import Transformer
+from induction.model.interface import Measurable
 
-Measurement = Callable[[Transformer, Evaluation], Mapping[str, np.ndarray]]
+Measurement = Callable[[Measurable, Evaluation], Mapping[str, np.ndarray]]
 
 ARRAYS: tuple[Measurement, ...] = (losses.measure, prefix_matching.measure_sequences)
 """Each gives named arrays; losses.npz holds them stacked over snapshots."""
@@ -31,8 +31,8 @@ HEADS: tuple[Measurement, ...] = (
 )
 """Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each."""
 
-CIRCUITS: Callable[[Transformer, np.ndarray], Mapping[str, np.ndarray]] = weight_circuits.measure
+CIRCUITS: Callable[[Measurable, np.ndarray], Mapping[str, np.ndarray]] = weight_circuits.measure
 """Gives more such scores, from the weights and the previous-token scores alone."""
 
-PAIRS: Callable[[Transformer], pl.DataFrame] = composition.measure
+PAIRS: Callable[[Measurable], pl.DataFrame] = composition.measure
 """Gives a row for each pair of an earlier and a later head; circuits.parquet holds them."""

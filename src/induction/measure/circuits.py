@@ -8,35 +8,22 @@ transformer.py.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from induction.model.transformer import Attention, Transformer
+from induction.model.interface import Measurable
 
 _ZERO = 1e-10  # share of its factors' norms that rounding in float64 leaves of a zero product
 
 
-def head_matrices(attention: Attention) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """W_Q, W_K, W_V as [H, D, K] and W_O as [H, K, D]."""
-
-    def split(weight: Tensor) -> Tensor:
-        return weight.unflatten(1, (attention.n_heads, -1)).transpose(0, 1)
-
-    W_O = attention.W_O.unflatten(0, (attention.n_heads, -1))
-    return split(attention.W_Q), split(attention.W_K), split(attention.W_V), W_O
-
-
-def normalised_unembedding(model: Transformer) -> Tensor:
+def normalised_unembedding(model: Measurable) -> Tensor:
     """W_U with the final norm's centring and weights folded in, [D, V]; its scale is left out."""
-    folded = model.ln_final.weight[:, None].double() * model.W_U.double()
-    return folded - folded.mean(dim=0, keepdim=True)
+    norm = model.norm(model.spec.n_layers)
+    return norm.centre(norm.weight[:, None].double() * model.W_U.double(), dim=0)
 
 
-def normalised_embedding(model: Transformer, layer: int) -> Tensor:
+def normalised_embedding(model: Measurable, layer: int) -> Tensor:
     """What the heads of a layer read when the stream is a token's embedding alone, [V, D]."""
-    norm = model.blocks[layer].ln1
-    weight, bias = norm.weight.double(), norm.bias.double()
-    return F.layer_norm(model.W_E.double(), norm.normalized_shape, weight, bias, norm.eps)
+    return model.norm(layer)(model.W_E.double())
 
 
 def eigenvalue_score(*factors: Tensor) -> float:

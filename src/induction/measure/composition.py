@@ -5,8 +5,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from induction.measure.circuits import head_matrices
-from induction.model.transformer import Transformer
+from induction.model.interface import Measurable
 
 _SCHEMA = {
     **dict.fromkeys(("layer", "head", "from_layer", "from_head"), pl.Int64),
@@ -15,7 +14,7 @@ _SCHEMA = {
 
 
 @torch.no_grad()
-def measure(model: Transformer) -> pl.DataFrame:
+def measure(model: Measurable) -> pl.DataFrame:
     """How much each head reads of what each earlier head writes, from the weights alone.
 
     A row for each pair: layer, head, from_layer, from_head, and k, q, v: the Frobenius norm of the
@@ -25,11 +24,11 @@ def measure(model: Transformer) -> pl.DataFrame:
     """
     tables = [pl.DataFrame(schema=_SCHEMA)]
     for layer in range(1, model.spec.n_layers):
-        gain_D1 = model.blocks[layer].ln1.weight[:, None]
-        W_Q, W_K, W_V, W_O = head_matrices(model.blocks[layer].attn)
+        gain_D1 = model.norm(layer).weight[:, None]
+        W_Q, W_K, W_V, W_O = model.head_matrices(layer)
         W_Q, W_K, W_V = gain_D1 * W_Q, gain_D1 * W_K, gain_D1 * W_V
         for below in range(layer):
-            _, _, V_below, O_below = head_matrices(model.blocks[below].attn)
+            _, _, V_below, O_below = model.head_matrices(below)
             head, from_head = np.indices((model.spec.n_heads, model.spec.n_heads))
             columns = {
                 "layer": np.full(head.size, layer),

@@ -4,16 +4,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from induction.measure.circuits import head_matrices, normalised_unembedding
+from induction.measure.circuits import normalised_unembedding
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Record
-from induction.model.transformer import Transformer
+from induction.model.interface import Measurable
 
 _ZERO = 1e-6  # share of its factors' norms that rounding in float32 leaves of a zero product
 
 
 @torch.no_grad()
-def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]:
+def measure(model: Measurable, evaluation: Evaluation) -> dict[str, np.ndarray]:
     """Copying of every head on random tokens without repeats, between −1 and 1.
 
     For each source token, what the head would write for it goes through the direct path to the
@@ -27,7 +27,7 @@ def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]
     """
     probes = evaluation.probes
     # The first segment alone: no token stands twice.
-    tokens_BT = probes.tokens[:, : 1 + int(probes.periods.min())].to(model.W_E.device)
+    tokens_BT = probes.tokens[:, : 1 + int(probes.periods.min())].to(model.device)
     record = Record(("pattern", "resid_pre"))
     model.residual(tokens_BT, record)
     sample_BS = tokens_BT[:, 1:]
@@ -45,13 +45,12 @@ def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]
 
 
 def _layer_scores(
-    model: Transformer, layer: int, record: Record, unembed_BDS: Tensor
+    model: Measurable, layer: int, record: Record, unembed_BDS: Tensor
 ) -> list[float]:
-    block = model.blocks[layer]
-    x_BSD = block.ln1(record["resid_pre", layer])[:, 1:]
+    x_BSD = model.norm(layer)(record["resid_pre", layer].float())[:, 1:]
     # The start token is attended to, but not a token of the sample.
     attention_BHS = record["pattern", layer][:, :, 1:, 1:].sum(dim=2)
-    _, _, W_V, W_O = head_matrices(block.attn)
+    _, _, W_V, W_O = model.head_matrices(layer)
     scores = []
     for head in range(model.spec.n_heads):
         raised_BSS = (x_BSD @ W_V[head] @ W_O[head] @ unembed_BDS).clamp(min=0)

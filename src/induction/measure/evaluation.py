@@ -1,6 +1,6 @@
 """What every snapshot of every model is measured on: fixed validation text and fixed probes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from induction.config import Evaluation as Settings
+from induction.data.tokenizer import characters_begun, load_tokenizer
 from induction.data.tokens import document_starts, load_meta, load_tokens, token_counts
 from induction.errors import StudyError
 from induction.files import verify_folder
+from induction.measure.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Evaluation:
     early, late: first and last index of the two windows of the ICL score, inclusive.
     pattern_examples: on how many of the examples attention patterns are looked at.
     probes: repeated random tokens.
+    characters_per_token: of the tokens that are predicted, on average.
+    grid: for a model that reads the text in tokens of its own: `tokens` are these, of any number,
+    and all indices are those of the study's tokens. None for the study's own models.
     """
 
     tokens: Tensor
@@ -30,6 +35,20 @@ class Evaluation:
     late: tuple[int, int]
     pattern_examples: int
     probes: "Probes"
+    characters_per_token: float = 1.0
+    grid: Grid | None = None
+
+    def at_tokens(self, losses: np.ndarray, first: int = 0) -> np.ndarray:
+        """Losses of what a model read as losses of the study's tokens, [B, n_ctx], in nats.
+
+        losses: [B, tokens read − 1], of the examples first … first + B.
+        """
+        return losses if self.grid is None else self.grid.collect(losses, first)
+
+    def first(self, count: int) -> "Evaluation":
+        """The evaluation set cut down to its first examples; the probes stay."""
+        grid = None if self.grid is None else self.grid.first(count)
+        return replace(self, tokens=self.tokens[:count], kept=self.kept[:count], grid=grid)
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,7 @@ def load_evaluation(folder: Path, n_ctx: int, settings: Settings) -> Evaluation:
         meta.start_token,
         n_ctx,
         settings,
+        characters_begun(load_tokenizer(folder)),
     )
 
 
@@ -69,21 +89,18 @@ def make_evaluation(
     start_token: int,
     n_ctx: int,
     settings: Settings,
+    characters: np.ndarray | None = None,
 ) -> Evaluation:
     """Draw the evaluation set; the same arguments give the same set.
 
     valid_tokens: [tokens], uint16, documents behind each other, each with its start token.
     token_counts: [d_vocab], how often each token stands in the training text.
+    characters: [d_vocab], how many each token holds; without it, each counts as one.
     Raises StudyError when no validation document is longer than a context.
     """
     random = np.random.default_rng(settings.seed)
-    examples = _windows(valid_tokens, n_ctx, settings.examples, random)
-    kept = np.stack(
-        [
-            np.sort(random.choice(n_ctx, settings.tokens_per_example, replace=False))
-            for _ in range(settings.examples)
-        ]
-    )
+    starts, kept = draw_examples(valid_tokens, n_ctx, settings, random)
+    examples = valid_tokens[starts[:, None] + np.arange(n_ctx + 1)].astype(np.int64)
     probes = make_probes(token_counts, start_token, settings, random)
     return Evaluation(
         tokens=torch.from_numpy(examples),
@@ -92,13 +109,33 @@ def make_evaluation(
         late=settings.late,
         pattern_examples=settings.pattern_examples,
         probes=probes,
+        characters_per_token=1.0
+        if characters is None
+        else float(characters[examples[:, 1:]].mean()),
     )
+
+
+def draw_examples(
+    valid_tokens: np.ndarray, n_ctx: int, settings: Settings, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the examples start in the validation text, [examples], and their kept indices.
+
+    Raises StudyError when no validation document is longer than a context.
+    """
+    starts = _windows(valid_tokens, n_ctx, settings.examples, random)
+    kept = np.stack(
+        [
+            np.sort(random.choice(n_ctx, settings.tokens_per_example, replace=False))
+            for _ in range(settings.examples)
+        ]
+    )
+    return starts, kept
 
 
 def _windows(
     tokens: np.ndarray, n_ctx: int, examples: int, random: np.random.Generator
 ) -> np.ndarray:
-    """Random windows [examples, n_ctx + 1], spread over as many documents as there are."""
+    """Starts of random windows of n_ctx + 1 tokens, spread over as many documents as there are."""
     starts = document_starts(tokens)
     lengths = np.diff(np.append(starts, len(tokens)))
     # The start token itself is left out, as most training windows do not hold one either.
@@ -110,9 +147,7 @@ def _windows(
         )
     rounds = -(-examples // len(usable))
     chosen = np.concatenate([random.permutation(usable) for _ in range(rounds)])[:examples]
-    offsets = random.integers(1, lengths[chosen] - n_ctx)
-    span = np.arange(n_ctx + 1)
-    return tokens[(starts[chosen] + offsets)[:, None] + span].astype(np.int64)
+    return starts[chosen] + random.integers(1, lengths[chosen] - n_ctx)
 
 
 def make_probes(

@@ -4,32 +4,33 @@ import numpy as np
 import torch
 
 from induction.measure.evaluation import Evaluation
+from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
-from induction.model.transformer import Transformer
 
 
 @torch.no_grad()
-def token_losses(model: Transformer, evaluation: Evaluation, batch_size: int = 16) -> np.ndarray:
-    """Loss of every token in nats, [examples, n_ctx].
+def token_losses(model: Measurable, evaluation: Evaluation, batch_size: int = 16) -> np.ndarray:
+    """Loss of every token of the study in nats, [examples, n_ctx].
 
     Index i of an example is the prediction of its token i + 1 from its tokens 0 … i.
     """
-    device = model.W_E.device
     rows = []
-    for tokens_BT in evaluation.tokens.split(batch_size):
-        tokens_BT = tokens_BT.to(device)
+    for first in range(0, len(evaluation.tokens), batch_size):
+        tokens_BT = evaluation.tokens[first : first + batch_size].to(model.device)
         resid_ND = model.residual(tokens_BT[:, :-1]).flatten(0, 1)
         losses_N = cross_entropies(resid_ND, model.W_U, tokens_BT[:, 1:].flatten())
-        rows.append(losses_N.view(len(tokens_BT), -1).cpu().numpy())
+        losses = losses_N.view(len(tokens_BT), -1).cpu().numpy()
+        rows.append(evaluation.at_tokens(losses, first))
     return np.concatenate(rows)
 
 
-def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]:
+def measure(model: Measurable, evaluation: Evaluation) -> dict[str, np.ndarray]:
     """The loss arrays of one snapshot, in nats (paper, "Per-token losses").
 
     per_token: [examples × tokens_per_example], the losses at the kept indices.
     per_index: [n_ctx], mean over examples at each index in context.
     early, late: [examples], mean over each window; the ICL score is mean(late) − mean(early).
+    per_character: mean over all characters, which models of different vocabularies share.
     """
     table = token_losses(model, evaluation)
     return {
@@ -37,6 +38,7 @@ def measure(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]
         "per_index": table.mean(axis=0),
         "early": window(table, evaluation.early),
         "late": window(table, evaluation.late),
+        "per_character": np.array(table.mean(dtype=np.float64) / evaluation.characters_per_token),
     }
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from induction.measure.batches import fitting_batch
 from induction.measure.evaluation import Evaluation, Probes
 from induction.model.hooks import Record
-from induction.model.transformer import Transformer
+from induction.model.interface import Measurable
 
 OFFSETS = {"prefix_matching": 1, "same_token": 0, "token_before": -1}
 """Column → where the attended token stands, counted from the earlier copy of the current one.
@@ -19,7 +20,7 @@ it; the mechanism needs the token after. The other two offsets are the controls.
 
 
 def measure(
-    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+    model: Measurable, evaluation: Evaluation, batch_size: int = 8
 ) -> dict[str, np.ndarray]:
     """Attention from each repeated token to all its earlier copies, shifted by each offset.
 
@@ -32,7 +33,7 @@ def measure(
 
 
 def measure_sequences(
-    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+    model: Measurable, evaluation: Evaluation, batch_size: int = 8
 ) -> dict[str, np.ndarray]:
     """prefix_sequences: the prefix-matching scores before the mean over sequences.
 
@@ -45,20 +46,21 @@ def measure_sequences(
 
 @torch.no_grad()
 def _sequence_scores(
-    model: Transformer, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int
+    model: Measurable, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int
 ) -> dict[str, np.ndarray]:
     """Scores [n_layers, n_heads, sequences] for each offset."""
     spec, probes = model.spec, evaluation.probes
+    batch_size = fitting_batch(spec, probes.tokens.shape[1], batch_size)
     shape = (spec.n_layers, spec.n_heads, len(probes.periods))
     scores = {name: np.zeros(shape) for name in offsets}
     for first in range(0, len(probes.periods), batch_size):
         tokens_BT = probes.tokens[first : first + batch_size]
         batch = slice(first, first + len(tokens_BT))
         record = Record(("pattern",))
-        model.residual(tokens_BT.to(model.W_E.device), record)
+        model.residual(tokens_BT.to(model.device), record)
         for name, offset in offsets.items():
             weights_BTT = target_weights(probes, offset, first, len(tokens_BT))
-            weights_BTT = weights_BTT.to(model.W_E.device)
+            weights_BTT = weights_BTT.to(model.device)
             for layer in range(spec.n_layers):
                 scores_BHTT = record["pattern", layer] * weights_BTT[:, None]
                 scores[name][layer, :, batch] = scores_BHTT.sum((2, 3)).T.cpu().numpy()

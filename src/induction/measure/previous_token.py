@@ -3,14 +3,15 @@
 import numpy as np
 import torch
 
+from induction.measure.batches import fitting_batch
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Record
-from induction.model.transformer import Transformer
+from induction.model.interface import Measurable
 
 
 @torch.no_grad()
 def measure(
-    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+    model: Measurable, evaluation: Evaluation, batch_size: int = 8
 ) -> dict[str, np.ndarray]:
     """Mean attention i → i − 1 on validation text, over examples and i ≥ 1, per head.
 
@@ -20,9 +21,10 @@ def measure(
     spec = model.spec
     total = np.zeros((spec.n_layers, spec.n_heads))
     examples = evaluation.tokens[: evaluation.pattern_examples, :-1]
+    batch_size = fitting_batch(spec, examples.shape[1], batch_size)
     for tokens_BT in examples.split(batch_size):
         record = Record(("pattern",))
-        model.residual(tokens_BT.to(model.W_E.device), record)
+        model.residual(tokens_BT.to(model.device), record)
         for layer in range(spec.n_layers):
             back_one_BHT = record["pattern", layer].diagonal(offset=-1, dim1=-2, dim2=-1)
             total[layer] += back_one_BHT.mean(dim=-1).sum(dim=0).double().cpu().numpy()

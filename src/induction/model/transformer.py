@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from induction.model.hooks import Intervention, Record
+from induction.model.interface import Norm
 from induction.model.kernels import causal_attention, linear
 
 
@@ -172,6 +173,25 @@ class Transformer(nn.Module):
         self.W_U = nn.Parameter(torch.empty(spec.d_model, spec.d_vocab))
         positions = sinusoids(spec.n_ctx, spec.d_model, spec.position_base)
         self.register_buffer("positions", positions, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.W_E.device
+
+    def head_matrices(self, layer: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """W_Q, W_K, W_V as [H, D, K] and W_O as [H, K, D]."""
+        attention = self.blocks[layer].attn
+
+        def split(weight: Tensor) -> Tensor:
+            return weight.unflatten(1, (attention.n_heads, -1)).transpose(0, 1)
+
+        W_O = attention.W_O.unflatten(0, (attention.n_heads, -1))
+        return split(attention.W_Q), split(attention.W_K), split(attention.W_V), W_O
+
+    def norm(self, layer: int) -> Norm:
+        """What stands before the heads of a layer; for n_layers, before the unembedding."""
+        norm = self.ln_final if layer == self.spec.n_layers else self.blocks[layer].ln1
+        return Norm(norm.weight, norm.bias, norm.eps, centred=True)
 
     def residual(
         self,

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from induction.errors import StudyError
-from induction.measure.circuits import head_matrices
-from induction.model.transformer import Block, Transformer
+from induction.model.transformer import Transformer
 
 try:
     from transformer_lens import (  # pyright: ignore[reportMissingImports]
@@ -65,15 +64,16 @@ def _weights(model: Transformer) -> dict[str, Tensor]:
         "unembed.W_U": model.W_U,
         **_norm("ln_final", model.ln_final),
     }
-    for layer, block in enumerate(model.blocks):
-        own = _block_weights(block)
+    for layer in range(model.spec.n_layers):
+        own = _block_weights(model, layer)
         weights |= {f"blocks.{layer}.{name}": weight for name, weight in own.items()}
     return weights
 
 
-def _block_weights(block: Block) -> dict[str, Tensor]:
-    names = ("attn.W_Q", "attn.W_K", "attn.W_V", "attn.W_O")
-    weights = dict(zip(names, head_matrices(block.attn), strict=True)) | _norm("ln1", block.ln1)
+def _block_weights(model: Transformer, layer: int) -> dict[str, Tensor]:
+    block, names = model.blocks[layer], ("attn.W_Q", "attn.W_K", "attn.W_V", "attn.W_O")
+    weights = dict(zip(names, model.head_matrices(layer), strict=True))
+    weights |= _norm("ln1", block.ln1)
     if block.mlp is not None and block.ln2 is not None:
         weights |= {"mlp.W_in": block.mlp.W_in, "mlp.W_out": block.mlp.W_out}
         weights |= _norm("ln2", block.ln2)

@@ -14,7 +14,7 @@ def all_sentences(results: Results) -> str:
 
 
 def _plain_changed(results: Results) -> list[str]:
-    models = results.config.models
+    models = results.config.studied
     return [
         name
         for name, row in results.metrics.items()
@@ -37,7 +37,7 @@ def _same_score(results: Results) -> str:
 
 def _last_layers(results: Results) -> str:
     lead = "*In attention-only models, induction heads sit in the last layer.*"
-    models = results.config.models
+    models = results.config.studied
     last = total = 0
     for name, details in results.details.items():
         if models[name].attn_only:
@@ -83,7 +83,7 @@ def _negative_copying(results: Results) -> str:
 def _order_of_slopes(results: Results) -> str:
     """Over the plain attention-only series, before the first band and within the last one."""
     lead = "*The order in which sizes profit from training inverts at the change.*"
-    models, maps = results.config.models, results.loss_maps
+    models, maps = results.config.studied, results.loss_maps
     series = {
         model.n_layers: name
         for name, model in reversed(models.items())

@@ -101,7 +101,7 @@ def _mechanism(results: Results, verdict: dict) -> str:
 def _extrapolation(results: Results, verdict: dict) -> str:
     depths = {
         model.n_layers
-        for name, model in results.config.models.items()
+        for name, model in results.config.studied.items()
         if model.attn_only and not model.smeared_keys and results.metrics[name]["onset_tokens"]
     }
     steps = [abs(check["numbers"]["icl_step"]) for check in verdict["checks"]]

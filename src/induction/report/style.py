@@ -7,13 +7,23 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import hsv_to_rgb
 
-from induction.config import Model
+from induction.config import ExternalModel, Model
 
 # Hue, saturation and value of one layer. The hues stay apart for colour-blind readers; depth
 # darkens them, so that grey print works; all are dark enough for small text on white.
-_COLORS = {"attn": (0.58, 0.78, 0.76), "mlp": (0.085, 1.0, 0.70), "smear": (0.45, 0.95, 0.50)}
+_COLORS = {
+    "attn": (0.58, 0.78, 0.76),
+    "mlp": (0.085, 1.0, 0.70),
+    "smear": (0.45, 0.95, 0.50),
+    "external": (0.86, 0.60, 0.66),
+}
 _HUE_STEP = 0.055  # between models that differ in nothing that shows, such as seeds
-_LINES = {"attn": "-", "mlp": (0, (5, 1.5)), "smear": (0, (1.5, 1))}
+_LINES = {
+    "attn": "-",
+    "mlp": (0, (5, 1.5)),
+    "smear": (0, (1.5, 1)),
+    "external": (0, (5, 1.5, 1, 1.5)),
+}
 BAND = "#e9c46a"
 FAINT = "#c8c8c8"
 
@@ -26,13 +36,15 @@ class Look:
     linestyle: str | tuple
 
 
-def kind(model: Model) -> str:
+def kind(model: Model | ExternalModel) -> str:
+    if isinstance(model, ExternalModel):
+        return "external"
     if model.smeared_keys:
         return "smear"
     return "attn" if model.attn_only else "mlp"
 
 
-def looks(models: Mapping[str, Model]) -> dict[str, Look]:
+def looks(models: Mapping[str, Model | ExternalModel]) -> dict[str, Look]:
     """The look of each model of the zoo; it depends on what the model is, not on its place."""
     deepest = max(model.n_layers for model in models.values())
     result, taken = {}, {}

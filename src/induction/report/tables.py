@@ -1,5 +1,6 @@
 """The tables of the report, as Markdown."""
 
+from induction.config import ExternalModel, Model
 from induction.report.results import Results
 from induction.report.text import code, markdown_table, number, percent, short_tokens
 
@@ -36,13 +37,19 @@ def zoo(results: Results) -> str:
                 str(model.n_layers),
                 "no" if model.attn_only else "yes",
                 "smeared" if model.smeared_keys else "plain",
-                "Muon and AdamW" if model.optimizer == "muon" else "AdamW",
-                short_tokens(float(results.curves[name].tokens[-1])),
-                str(model.seed),
+                *_recipe(model, float(results.curves[name].tokens[-1])),
             )
-            for name, model in results.config.models.items()
+            for name, model in results.config.studied.items()
         ),
     )
+
+
+def _recipe(model: Model | ExternalModel, tokens: float) -> tuple[str, str, str]:
+    """Optimiser, tokens and seed."""
+    if isinstance(model, ExternalModel):
+        return "that of others", short_tokens(tokens), "–"
+    optimiser = "Muon and AdamW" if model.optimizer == "muon" else "AdamW"
+    return optimiser, short_tokens(tokens), str(model.seed)
 
 
 def onsets(results: Results) -> str:
@@ -55,10 +62,11 @@ def onsets(results: Results) -> str:
             "heads half formed",
             "ICL score",
             "loss",
+            "loss per character",
             "prefix matching",
             "previous token",
         ),
-        "lrrrrrrr",
+        "lrrrrrrrr",
         (
             (
                 f"`{name}`",
@@ -69,6 +77,7 @@ def onsets(results: Results) -> str:
                 short_tokens(row["heads_formed_tokens"]),
                 number(row["icl_score"]),
                 number(row["loss"]),
+                number(row["loss_per_character"]),
                 number(row["max_prefix_matching"]),
                 number(row["max_previous_token"]),
             )
@@ -107,7 +116,11 @@ def checks_if_any(results: Results, argument: int) -> str:
 def parameters(results: Results) -> str:
     """Every parameter of the study, a row for each table of params.yaml and for each model."""
     values = results.config.model_dump(mode="json")
-    models = {f"models.{name}": entry for name, entry in values.pop("models").items()}
+    models = {
+        f"{table}.{name}": entry
+        for table in ("models", "external")
+        for name, entry in values.pop(table).items()
+    }
     loose = {key: value for key, value in values.items() if not isinstance(value, dict)}
     nested = {key: value for key, value in values.items() if isinstance(value, dict)}
     return markdown_table(
@@ -121,6 +134,8 @@ def parameters(results: Results) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return f"({', '.join(f'{key} {_plain(item)}' for key, item in value.items())})"
     if isinstance(value, list):
         return f"({', '.join(_plain(item) for item in value)})"
     if isinstance(value, bool):

@@ -3,17 +3,17 @@
 import numpy as np
 import polars as pl
 
-from induction.ablate.effects import before_after_vector, effect_of, first_examples, icl_interval
+from induction.ablate.effects import before_after_vector, effect_of, icl_interval
 from induction.ablate.evaluator import ablated_losses
 from induction.ablate.heads import head_ablations, head_rows
 from induction.ablate.sets import head_sets, set_rows
 from induction.config import StudyConfig, model_config
 from induction.files import verify_folder
-from induction.measure.evaluation import load_evaluation
+from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
-from induction.model.transformer import Transformer
-from induction.model.weights import Snapshot, list_snapshots
-from induction.over_snapshots import over_snapshots
+from induction.model.interface import Measurable
+from induction.model.weights import Snapshot, list_snapshots, load_snapshot
+from induction.over_snapshots import Load, over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 from induction.study.curves import Curves, load_curves
@@ -23,19 +23,36 @@ from induction.study.phase_change import find_phase_change
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     model_config(config, name)
-    settings = config.ablation
     device = set_up_torch(config.compute)
     verify_folder(paths.snapshots(name))
-    whole = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
-    evaluation = first_examples(whole, settings.examples)
+    evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
+    snapshots = evenly_picked(list_snapshots(paths.snapshots(name)), config.ablation.snapshots)
+    ablate_all(
+        *(paths, config, "ablate", name, snapshots),
+        lambda snapshot: load_snapshot(snapshot.path).to(device),
+        evaluation,
+    )
+
+
+def ablate_all(
+    paths: StudyPaths,
+    config: StudyConfig,
+    stage: str,
+    name: str,
+    snapshots: list[Snapshot],
+    load: Load,
+    whole: Evaluation,
+) -> None:
+    """Ablate the heads of the snapshots of a model, ours or not, and publish what is found."""
+    settings = config.ablation
+    evaluation = whole.first(settings.examples)
     curves = load_curves(paths, name)
     direction = _before_after(curves, config, evaluation.kept.size)
     last = curves.heads.filter(pl.col("step") == pl.col("step").max())
     kinds = find_head_kinds(last, config.head_kinds)
-    snapshots = evenly_picked(list_snapshots(paths.snapshots(name)), settings.snapshots)
 
     def work(
-        snapshot: Snapshot, model: Transformer
+        snapshot: Snapshot, model: Measurable
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         groups = head_sets(model.spec, kinds, settings.random_draws, settings.seed)
         of_sets = [ablation for group in groups for ablation in group.ablations()]
@@ -52,7 +69,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
             "sets": set_rows(snapshot, groups, effects, intervals),
         }
 
-    over_snapshots(paths, "ablate", paths.ablations(name), snapshots, device, work)
+    over_snapshots(paths, stage, paths.ablations(name), snapshots, load, work)
 
 
 def evenly_picked(snapshots: list[Snapshot], count: int) -> list[Snapshot]:

@@ -6,11 +6,11 @@ import polars as pl
 from induction.config import StudyConfig, model_config
 from induction.files import verify_folder
 from induction.measure import ARRAYS, CIRCUITS, HEADS, PAIRS
-from induction.measure.evaluation import load_evaluation
+from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
-from induction.model.transformer import Transformer
-from induction.model.weights import Snapshot, list_snapshots
-from induction.over_snapshots import over_snapshots
+from induction.model.interface import Measurable
+from induction.model.weights import Snapshot, list_snapshots, load_snapshot
+from induction.over_snapshots import Load, over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 
@@ -21,9 +21,25 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     verify_folder(paths.snapshots(name))
     evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
     snapshots = list_snapshots(paths.snapshots(name))
+    measure_all(
+        *(paths, "measure", name, snapshots),
+        lambda snapshot: load_snapshot(snapshot.path).to(device),
+        evaluation,
+    )
+
+
+def measure_all(
+    paths: StudyPaths,
+    stage: str,
+    name: str,
+    snapshots: list[Snapshot],
+    load: Load,
+    evaluation: Evaluation,
+) -> None:
+    """Measure every snapshot of a model, ours or not, and publish what is found."""
 
     def work(
-        snapshot: Snapshot, model: Transformer
+        snapshot: Snapshot, model: Measurable
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         arrays = {k: v for measure in ARRAYS for k, v in measure(model, evaluation).items()}
         moment = {"step": np.array(snapshot.step), "tokens": np.array(snapshot.tokens)}
@@ -32,7 +48,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         tables = {"heads": _head_rows(snapshot, scores), "circuits": _at(snapshot, PAIRS(model))}
         return arrays | moment, tables
 
-    over_snapshots(paths, "measure", paths.measurements(name), snapshots, device, work)
+    over_snapshots(paths, stage, paths.measurements(name), snapshots, load, work)
 
 
 def _head_rows(snapshot: Snapshot, scores: dict[str, np.ndarray]) -> pl.DataFrame:

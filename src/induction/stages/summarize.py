@@ -15,9 +15,9 @@ from induction.study.windows import icl_windows
 
 
 def main(paths: StudyPaths, config: StudyConfig) -> None:
-    curves = {name: load_curves(paths, name) for name in config.models}
+    curves = {name: load_curves(paths, name) for name in config.studied}
     pairs, sets = {}, {}
-    for name in config.models:
+    for name in config.studied:
         verify_folder(paths.ablations(name))
         pairs[name] = read_table(paths.measurements(name) / "circuits.parquet")
         sets[name] = read_table(paths.ablations(name) / "sets.parquet")

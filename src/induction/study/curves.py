@@ -23,6 +23,7 @@ class Curves:
     per_token: [snapshots, entries], losses of the kept tokens of every example.
     prefix_sequences: [snapshots, heads, sequences], prefix matching on each probe sequence.
     heads: a row for each snapshot, layer and head, as in heads.parquet.
+    per_character: [snapshots], mean loss of a character in nats; None where it was not measured.
     """
 
     step: np.ndarray
@@ -35,6 +36,7 @@ class Curves:
     per_token: np.ndarray
     prefix_sequences: np.ndarray
     heads: pl.DataFrame
+    per_character: np.ndarray | None = None
 
     def best_head(self, score: str) -> np.ndarray:
         """Highest value of a head score in each snapshot, over all heads: [snapshots]."""
@@ -63,8 +65,11 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
             early, late, per_index = arrays["early"], arrays["late"], arrays["per_index"]
             step, tokens, per_token = arrays["step"], arrays["tokens"], arrays["per_token"]
             prefix_sequences = arrays["prefix_sequences"]
+            per_character = arrays.get("per_character")
         heads = pl.read_parquet(folder / "heads.parquet")
-        _check(step, tokens, early, late, per_index, per_token, prefix_sequences, heads)
+        _check(
+            step, tokens, early, late, per_index, per_token, prefix_sequences, heads, per_character
+        )
     except (
         *(OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error),
         *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
@@ -83,6 +88,7 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
         per_token=per_token,
         prefix_sequences=prefix_sequences.reshape(len(step), -1, prefix_sequences.shape[-1]),
         heads=heads,
+        per_character=per_character,
     )
 
 
@@ -105,6 +111,7 @@ def _check(
     per_token: np.ndarray,
     prefix_sequences: np.ndarray,
     heads: pl.DataFrame,
+    per_character: np.ndarray | None,
 ) -> None:
     """ValueError for what `measure` never writes."""
     if step.ndim != 1 or tokens.shape != step.shape or not len(step):
@@ -121,6 +128,8 @@ def _check(
             raise ValueError(f"{name}: not a row for each of {len(step)} snapshots")
         if not np.isfinite(losses).all():
             raise ValueError(f"{name}: holds losses that are not finite numbers")
+    if per_character is not None and per_character.shape != step.shape:
+        raise ValueError("per_character: not one number for each snapshot")
     if prefix_sequences.ndim < 2 or len(prefix_sequences) != len(step):
         raise ValueError(f"prefix_sequences: not one for each of {len(step)} snapshots")
     if missing := {"step", "tokens", "layer", "head"} - set(heads.columns):

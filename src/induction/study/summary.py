@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from induction.config import Model, StudyConfig
+from induction.config import ExternalModel, Model, StudyConfig
 from induction.study.attribution import Attribution, attribute
 from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
@@ -26,9 +26,9 @@ from induction.study.steepening import Steepening, find_steepening
 class ModelSummary:
     """What the verdicts and the report need to know of one model.
 
-    icl_score, loss (nats), max_prefix_matching and max_previous_token (over all heads) are those of
-    the last snapshot. intervals: 95 %, of what metrics() calls by the same names, over evaluation
-    examples or probe sequences; None where there is none.
+    icl_score, loss, loss_per_character (nats), max_prefix_matching and max_previous_token (over all
+    heads) are those of the last snapshot. intervals: 95 %, of what metrics() calls by the same
+    names, over evaluation examples or probe sequences; None where there is none.
     heads_formed_tokens: when the best prefix-matching score first reached half of its final
     value; None when that final value is below verdicts.head_score. lag: from the ICL onset to that
     of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens and over
@@ -37,7 +37,7 @@ class ModelSummary:
     """
 
     name: str
-    entry: Model
+    entry: Model | ExternalModel
     change: PhaseChange | None
     icl_score: float
     loss: float
@@ -51,6 +51,7 @@ class ModelSummary:
     circuits: tuple[Circuit, ...]
     attribution: Attribution | None
     intervals: dict[str, Interval | None]
+    loss_per_character: float | None = None
 
     def metrics(self) -> dict:
         """The model's entry in metrics.json: whole tokens, nats and shares to four decimals."""
@@ -65,6 +66,7 @@ class ModelSummary:
             "bump_tokens": round(self.bump.peak_tokens) if self.bump else None,
             "icl_score": round(self.icl_score, 4),
             "loss": round(self.loss, 4),
+            "loss_per_character": _rounded(self.loss_per_character),
             "max_prefix_matching": round(self.max_prefix_matching, 4),
             "max_previous_token": round(self.max_previous_token, 4),
             "n_induction_heads": len(self.kinds.induction),
@@ -102,7 +104,7 @@ def summarize(
 
     pairs, sets: circuits.parquet and the ablated sets of each model.
     """
-    return [_summarize(name, curves, pairs[name], sets[name], config) for name in config.models]
+    return [_summarize(name, curves, pairs[name], sets[name], config) for name in config.studied]
 
 
 def _summarize(
@@ -131,10 +133,11 @@ def _summarize(
     attribution = _attribution(name, curves, sets, config)
     return ModelSummary(
         name=name,
-        entry=config.models[name],
+        entry=config.studied[name],
         change=change,
         icl_score=float(own.icl_score[-1]),
         loss=float(own.loss[-1]),
+        loss_per_character=None if own.per_character is None else float(own.per_character[-1]),
         max_prefix_matching=float(prefix[-1]),
         max_previous_token=float(own.best_head("previous_token")[-1]),
         heads_formed_tokens=first_crossing(own.tokens, prefix, prefix[-1] / 2) if formed else None,
@@ -167,8 +170,8 @@ def _summarize(
 def _attribution(
     name: str, curves: Mapping[str, Curves], sets: pl.DataFrame, config: StudyConfig
 ) -> Attribution | None:
-    """Against the first one-layer model with plain keys and the same kind of layers."""
-    entry, examples = config.models[name], config.ablation.examples
+    """Against the first one-layer model of ours with plain keys and the same kind of layers."""
+    entry, examples = config.studied[name], config.ablation.examples
     for control, other in config.models.items():
         plain_layer = other.n_layers == 1 and not other.smeared_keys
         if plain_layer and other.attn_only == entry.attn_only and control != name:

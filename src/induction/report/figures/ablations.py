@@ -28,10 +28,10 @@ def sets(results: Results) -> Figure:
     """Each model with induction heads: single heads, and sets of heads, at the end of training."""
     names = [
         name
-        for name in results.config.models
+        for name in results.config.studied
         if not results.ablations[name].last_sets.filter(pl.col("set") == "induction").is_empty()
     ]
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     figure, axes = plt.subplots(figsize=(7.4, 0.9 + 0.75 * max(len(names), 1)))
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
     for place, name in enumerate(reversed(names)):

@@ -25,7 +25,7 @@ def draw_all(
     axes: Axes, results: Results, quantity: Callable[[Curves], np.ndarray], inches: float
 ) -> None:
     """Draw a quantity of every model; `inches` is the height of the axes, to space the labels."""
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     ends = {}
     for name, curves in results.curves.items():
         shown = seen(curves)
@@ -46,7 +46,7 @@ def label_right(
 
     inches: height of the axes, to keep the names apart.
     """
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     low, high = axes.get_ylim()
     right = max(x for x, _ in ends.values())
     for name, end, place in spread(ends, (high - low) * LABEL_INCHES / inches, low):
@@ -112,7 +112,7 @@ def panels_of_models(
     results: Results, draw: Callable[[Axes, Results, str], None], label: str
 ) -> Figure:
     """One panel a model, drawn by a cell, with shared axes in tokens trained."""
-    names = list(results.config.models)
+    names = list(results.config.studied)
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
     figure, grid = plt.subplots(
@@ -122,7 +122,7 @@ def panels_of_models(
         axes.set_visible(False)
     for name, axes in zip(names, grid.flat, strict=False):
         draw(axes, results, name)
-        axes.set_title(name, color=looks(results.config.models)[name].color, fontweight="bold")
+        axes.set_title(name, color=looks(results.config.studied)[name].color, fontweight="bold")
         token_axis(axes, "", ticks=(1.0,))
     figure.supxlabel("tokens trained", fontsize=9)
     figure.supylabel(label, fontsize=9)

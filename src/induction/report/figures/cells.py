@@ -29,7 +29,7 @@ def icl_score(axes: Axes, results: Results, name: str) -> None:
             axes.plot(curves.tokens[shown], curves.icl_score[shown], color=FAINT, linewidth=0.7)
     own = results.curves[name]
     shown = seen(own)
-    color = looks(results.config.models)[name].color
+    color = looks(results.config.studied)[name].color
     shade_interval(axes, own.tokens[shown], (own.late - own.early)[shown], color)
     _line(axes, results, name, own.icl_score)
     if interval := results.details[name]["intervals"]["onset_tokens"]:
@@ -63,7 +63,7 @@ def pca(axes: Axes, results: Results, name: str) -> None:
     for _, path in scores.group_by("model", maintain_order=True):
         axes.plot(path["pc1"], path["pc2"], color=FAINT, linewidth=0.6)
     own = scores.filter(pl.col("model") == name)
-    color = looks(results.config.models)[name].color
+    color = looks(results.config.studied)[name].color
     axes.plot(own["pc1"], own["pc2"], color=color, linewidth=1.1)
     axes.plot(own["pc1"][-1], own["pc2"][-1], marker="o", markersize=3, color=color)
     band = results.metrics[name]["band_tokens"]
@@ -112,7 +112,7 @@ def _undefined(axes: Axes) -> None:
 def _line(axes: Axes, results: Results, name: str, values: np.ndarray) -> None:
     curves = results.curves[name]
     shown = seen(curves)
-    color = looks(results.config.models)[name].color
+    color = looks(results.config.studied)[name].color
     axes.plot(curves.tokens[shown], values[shown], color=color)
     mark_band(axes, results.metrics[name]["band_tokens"])
 
@@ -126,7 +126,7 @@ def _heads(
     label_from: float | None,
 ) -> None:
     """A line for each head, darker in earlier layers, with the model's band."""
-    n_layers = results.config.models[name].n_layers
+    n_layers = results.config.studied[name].n_layers
     trained = rows.filter((pl.col("tokens") > 0) & pl.col(column).is_not_null())
     if trained.is_empty():
         _undefined(axes)

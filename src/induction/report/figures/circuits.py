@@ -24,7 +24,7 @@ def weights_against_probes(results: Results) -> Figure:
 
 
 def _scatter(axes: Axes, results: Results, x: str, y: str) -> None:
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
     ends, labels = {}, {}
     for name, curves in results.curves.items():
@@ -36,7 +36,7 @@ def _scatter(axes: Axes, results: Results, x: str, y: str) -> None:
             last[y],
             color=style[name].color,
             s=16,
-            marker={1: "o", 2: "s", 3: "^"}.get(results.config.models[name].n_layers, "D"),
+            marker={1: "o", 2: "s", 3: "^"}.get(results.config.studied[name].n_layers, "D"),
         )
         top = last.sort(y, descending=True).row(0, named=True)
         if top["prefix_matching"] >= results.config.head_kinds.prefix_matching:

@@ -50,7 +50,7 @@ def _maps(results: Results, draw: Cell, unit: str) -> Figure:
 
 def model_analysis_table(results: Results) -> Figure:
     """The paper's table of small multiples: a column for each model, a row for each analysis."""
-    names = list(results.config.models)
+    names = list(results.config.studied)
     width, height = 1.25 * len(names), 1.15 * len(_ROWS)
     figure, grid = plt.subplots(
         len(_ROWS),
@@ -65,7 +65,7 @@ def model_analysis_table(results: Results) -> Figure:
             **{"bottom": 0.45 / height, "top": 1 - 0.25 / height, "hspace": 0.1},
         },
     )
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
     for row, (label, draw) in zip(grid, _ROWS, strict=True):
         for name, axes in zip(names, row, strict=True):

@@ -12,11 +12,11 @@ from induction.report.text import percent
 
 def trajectories(results: Results) -> Figure:
     """All models in the first two components; thick inside their bands, labelled at their ends."""
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     space = results.loss_space
     figure, axes = plt.subplots(figsize=(7, 4.6))
     ends = {}
-    for name in results.config.models:
+    for name in results.config.studied:
         path = space.scores.filter((pl.col("model") == name) & pl.col("fitted"))
         look = style[name]
         axes.plot(path["pc1"], path["pc2"], color=look.color, linestyle=look.linestyle, lw=1.2)

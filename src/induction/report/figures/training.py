@@ -19,13 +19,18 @@ from induction.report.results import Results
 from induction.report.style import kind, looks
 from induction.study.curves import Curves
 
-_SERIES = {"attn": "attention only", "mlp": "with MLPs", "smear": "smeared keys"}
+_SERIES = {
+    "attn": "attention only",
+    "mlp": "with MLPs",
+    "smear": "smeared keys",
+    "external": "of others",
+}
 _SHALLOW = 2
 
 
 def shallow_models(results: Results) -> dict[str, list[str]]:
     """Models of one and two layers by kind of architecture: what the study comes down to."""
-    models = results.config.models
+    models = results.config.studied
     found = {
         label: [n for n, m in models.items() if kind(m) == key and m.n_layers <= _SHALLOW]
         for key, label in _SERIES.items()
@@ -44,7 +49,7 @@ def summary(results: Results) -> Figure:
         top, middle, bottom = grid[:, column]
         top.set_title(title, fontweight="bold")
         for name in names:
-            curves, look = results.curves[name], looks(results.config.models)[name]
+            curves, look = results.curves[name], looks(results.config.studied)[name]
             shown = seen(curves)
             tokens = curves.tokens[shown]
             shade_interval(top, tokens, (curves.late - curves.early)[shown], look.color)

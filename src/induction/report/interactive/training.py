@@ -158,7 +158,7 @@ def paths_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevel
     """Paths of all models through the first two components, a point where each of them is."""
     space = results.loss_space
     rows: Rows = []
-    for name in results.config.models:
+    for name in results.config.studied:
         path = space.scores.filter(pl.col("model") == name)
         at = {tokens: (x, y) for tokens, x, y in path["tokens", "pc1", "pc2"].rows()}
         rows.extend(
@@ -197,7 +197,7 @@ def _chart(
     results: Results, *layers: alt.Chart, description: str, height: int
 ) -> alt.TopLevelMixin:
     """Layers with the two parameters that the page sets, as wide as the page allows."""
-    first = next(iter(results.config.models))
+    first = next(iter(results.config.studied))
     return (
         alt.layer(*layers)
         .add_params(alt.param(name="model", value=first), alt.param(name="tokens", value=1))
@@ -218,7 +218,7 @@ def _ends(values: list[float]) -> list[float]:
 
 
 def _color(results: Results) -> alt.Color:
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     colors = [to_hex(look.color) for look in style.values()]
     return alt.Color("model:N", scale=alt.Scale(domain=list(style), range=colors), legend=None)
 

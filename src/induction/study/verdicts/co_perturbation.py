@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from induction.config import Model
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Check, Verdict, outcome
@@ -43,10 +44,15 @@ def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -
 
 
 def _same_but_for_keys(a: ModelSummary, b: ModelSummary) -> bool:
-    def kind(s: ModelSummary) -> tuple:
-        return (s.entry.n_layers, s.entry.attn_only, s.entry.optimizer)
+    """Of models trained here: those of others have no twin."""
+    ours, other = a.entry, b.entry
+    if not (isinstance(ours, Model) and isinstance(other, Model)):
+        return False
 
-    return kind(a) == kind(b)
+    def kind(entry: Model) -> tuple:
+        return (entry.n_layers, entry.attn_only, entry.optimizer)
+
+    return kind(ours) == kind(other)
 
 
 def _appears(smeared: ModelSummary, plain: ModelSummary, min_gain: float) -> Check:

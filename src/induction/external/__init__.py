@@ -1,0 +1,1 @@
+"""Models that others trained: found, read by `transformers`, and measured as our own are."""

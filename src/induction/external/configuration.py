@@ -1,0 +1,43 @@
+"""What config.json says of a model: its family and sizes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from induction.errors import StudyError
+from induction.external.families import family_of
+from induction.files import read_json
+
+
+@dataclass(frozen=True)
+class ExternalSpec:
+    """The sizes of a model, read off its configuration."""
+
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    d_vocab: int
+
+
+def spec_of(config: Any) -> ExternalSpec:
+    """The sizes that a configuration of `transformers` states."""
+    d_model, n_heads = config.hidden_size, config.num_attention_heads
+    d_head = getattr(config, "head_dim", None) or d_model // n_heads
+    return ExternalSpec(config.num_hidden_layers, n_heads, d_model, d_head, config.vocab_size)
+
+
+def load_config(folder: Path) -> Any:
+    """A revision's configuration. StudyError when it is damaged or of a family not known."""
+    path = folder / "config.json"
+    values = read_json(path)
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    try:
+        family_of(kind)
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+    except Exception as error:  # of many kinds: every family checks its own values
+        raise StudyError(f"{path}: not a configuration of a model: {error}") from None

@@ -1,0 +1,50 @@
+"""One revision into memory: from safetensors alone, checked, and adapted."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+from induction.config import ExternalModel
+from induction.errors import StudyError
+from induction.external.adapter import AdaptedModel
+from induction.external.attention import NAME
+from induction.external.configuration import load_config
+
+
+def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> AdaptedModel:
+    """A revision from safetensors alone, on the device, in evaluation mode.
+
+    Raises StudyError naming the folder when the weights are damaged, missing, unknown, of other
+    shapes than the configuration says, or not finite.
+    """
+    config = load_config(folder)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            attn_implementation=NAME,
+            dtype=getattr(torch, entry.dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        model, about = loaded
+    except (SafetensorError, ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise StudyError(f"{folder}: not the weights of this model: {error}") from None
+    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if found := about.get(problem):
+            kind = problem.removesuffix("_keys")
+            raise StudyError(
+                f"{folder}: not the weights of this model: {kind}: {min(map(str, found))}"
+            )
+    for name, value in model.named_parameters():
+        if not torch.isfinite(value).all():
+            raise StudyError(f"{folder}: {name} holds values that are not finite")
+    return AdaptedModel(model.to(device))

@@ -1,0 +1,34 @@
+"""Stage revisions@MODEL: which files stand for each revision of an external model."""
+
+from dataclasses import asdict
+
+from induction.config import StudyConfig, external_config
+from induction.errors import StudyError
+from induction.external.configuration import load_config, spec_of
+from induction.external.revisions import SMALL_FILES, find_revisions, save_revisions
+from induction.external.store import make_store
+from induction.files import published_folder
+from induction.paths import StudyPaths
+from induction.stages import model_argument, run_stage
+
+
+def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
+    entry = external_config(config, name)
+    try:
+        revisions = find_revisions(paths.root, entry)
+    except StudyError as error:
+        raise StudyError(f"external.{name}: {error}") from None
+    found = load_config(make_store(paths, config, name).files_of(revisions[0], SMALL_FILES))
+    spec = spec_of(found)
+    if spec.n_layers != entry.n_layers:
+        raise StudyError(
+            f"params.yaml: external.{name}.n_layers: {entry.n_layers}, but the model has "
+            f"{spec.n_layers}"
+        )
+    with published_folder(paths.external(name), paths.scratch) as folder:
+        save_revisions(folder, {"family": found.model_type, **asdict(spec)}, revisions)
+
+
+if __name__ == "__main__":
+    model = model_argument()
+    run_stage(f"revisions@{model}", lambda paths, config: main(paths, config, model))
