@@ -12,7 +12,7 @@ from induction.files import verify_folder
 from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.transformer import Transformer
-from induction.model.weights import Snapshot, list_snapshots
+from induction.model.weights import Snapshot, evenly_picked, list_snapshots
 from induction.over_snapshots import over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
@@ -53,17 +53,6 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         }
 
     over_snapshots(paths, "ablate", paths.ablations(name), snapshots, device, work)
-
-
-def evenly_picked(snapshots: list[Snapshot], count: int) -> list[Snapshot]:
-    """`count` snapshots at even distances, the last one included; all of them if there are fewer.
-
-    The first one picked is a whole distance into training, where there is something to ablate.
-    """
-    total = len(snapshots)
-    if count >= total:
-        return snapshots
-    return [snapshots[(k + 1) * total // count - 1] for k in range(count)]
 
 
 def _before_after(curves: Curves, config: StudyConfig, length: int) -> np.ndarray | None:

@@ -1,0 +1,110 @@
+"""What is found in one snapshot as rows of the tables in data/behaviours/MODEL/."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import polars as pl
+
+from induction.behave.evaluator import Outcome
+from induction.behave.task import Task, Untestable
+from induction.model.weights import Snapshot
+
+_MOMENT = dict.fromkeys(("step", "tokens"), pl.Int64)
+_TASK = dict.fromkeys(("behaviour", "variant"), pl.String)
+_CONDITION = {"condition": pl.String, "heads": pl.String, "draw": pl.Int64}
+_ANSWERS = dict.fromkeys(("loss", "accuracy"), pl.Float64)
+
+BEHAVIOURS = {**_MOMENT, **_TASK, **_CONDITION, **_ANSWERS, "chance": pl.Float64, "n": pl.Int64}
+"""A row for each variant and condition: means over all questions."""
+
+ATTENTION = {
+    **_MOMENT,
+    **_TASK,
+    **dict.fromkeys(("layer", "head"), pl.Int64),
+    **dict.fromkeys(("attention", "uniform"), pl.Float64),
+}
+"""A row for each variant and head, of the intact model."""
+
+EXAMPLES = {**_TASK, **_CONDITION, "example": pl.Int64, **_ANSWERS}
+"""Of the last snapshot, a row for each variant, condition and prompt: means over its questions."""
+
+TASKS = {
+    **_TASK,
+    **dict.fromkeys(("prompts", "questions", "candidates"), pl.Int64),
+    "why_not": pl.String,
+}
+"""A row for each variant; why_not is null where it could be asked."""
+
+Rows = dict[str, pl.DataFrame]
+
+
+def rows(
+    snapshot: Snapshot,
+    tasks: Sequence[Task | Untestable],
+    outcomes: Sequence[Outcome],
+    last: bool,
+) -> Rows:
+    """The tables of one snapshot by name; outcomes: of each Task, in order.
+
+    `examples` and `tasks` have no rows but those of the last snapshot.
+    """
+    asked = [task for task in tasks if isinstance(task, Task)]
+    moment = {"step": snapshot.step, "tokens": snapshot.tokens}
+    behaviours, attention, examples = [], [], []
+    for task, outcome in zip(asked, outcomes, strict=True):
+        for index, variant in enumerate(task.variants):
+            of_task = {"behaviour": task.behaviour, "variant": variant}
+            chosen = task.variant == index
+            for condition, answers in outcome.answers.items():
+                about = {
+                    **of_task,
+                    "condition": condition.kind,
+                    "heads": condition.heads,
+                    "draw": condition.draw,
+                }
+                loss, correct = answers.loss[chosen], answers.correct[chosen]
+                means = {"loss": float(loss.mean(dtype=np.float64)), "accuracy": correct.mean()}
+                count = {"chance": task.chance, "n": int(chosen.sum())}
+                behaviours.append({**moment, **about, **means, **count})
+                if last:
+                    examples += _by_example(about, task.example[chosen], loss, correct)
+            for (layer, head), value in np.ndenumerate(outcome.attention[index]):
+                place = {"layer": layer, "head": head}
+                found = {"attention": value, "uniform": outcome.uniform[index]}
+                attention.append({**moment, **of_task, **place, **found})
+    return {
+        "behaviours": pl.DataFrame(behaviours, schema=BEHAVIOURS),
+        "attention": pl.DataFrame(attention, schema=ATTENTION),
+        "examples": pl.DataFrame(examples, schema=EXAMPLES),
+        "tasks": pl.DataFrame(_task_rows(tasks) if last else [], schema=TASKS),
+    }
+
+
+def _by_example(
+    about: dict, example: np.ndarray, loss: np.ndarray, correct: np.ndarray
+) -> Iterable[dict]:
+    for number in np.unique(example):
+        own = example == number
+        means = {"loss": float(loss[own].mean()), "accuracy": float(correct[own].mean())}
+        yield {**about, "example": int(number), **means}
+
+
+def _task_rows(tasks: Sequence[Task | Untestable]) -> list[dict]:
+    found = []
+    for task in tasks:
+        if isinstance(task, Untestable):
+            found.append({**vars(task), "prompts": 0, "questions": 0, "candidates": 0})
+            found[-1]["why_not"] = found[-1].pop("reason")
+            continue
+        for index, variant in enumerate(task.variants):
+            found.append(
+                {
+                    "behaviour": task.behaviour,
+                    "variant": variant,
+                    "prompts": len(np.unique(task.example[task.variant == index])),
+                    "questions": int((task.variant == index).sum()),
+                    "candidates": task.candidates.shape[1],
+                    "why_not": None,
+                }
+            )
+    return found
