@@ -13,7 +13,7 @@ from torch import Tensor
 
 from induction.ablate.sets import matched_set
 from induction.behave.task import Task
-from induction.model.hooks import Intervention
+from induction.model.hooks import Intervention, Record, Site
 from induction.model.transformer import TransformerSpec
 from induction.study.head_kinds import Head
 
@@ -37,6 +37,8 @@ class Condition:
 
 INTACT = Condition("intact", "none", 0, frozenset())
 
+SITES: tuple[Site, ...] = ("resid_pre", "pattern", "z")
+
 
 def conditions(
     spec: TransformerSpec, induction: Collection[Head], random_draws: int, seed: int
@@ -59,10 +61,16 @@ def conditions(
 
 
 def intervention(
-    condition: Condition, spec: TransformerSpec, blocked_BTT: Tensor
-) -> Intervention | None:
-    """The condition as changes to a forward pass; blocked: from `induction_places`."""
+    condition: Condition, spec: TransformerSpec, run: Record, blocked_BTT: Tensor
+) -> Intervention:
+    """The condition, other than INTACT, as changes to a forward pass.
+
+    run: what the intact pass recorded of all of SITES; what lies before the lowest of the heads is
+    taken from there. blocked: from `induction_places`.
+    """
     layers = sorted({layer for layer, _ in condition.chosen})
+    first = layers[0]
+    start = (first, run["resid_pre", first])
     gone = {
         layer: torch.tensor(
             [(layer, head) in condition.chosen for head in range(spec.n_heads)],
@@ -71,11 +79,11 @@ def intervention(
         for layer in layers
     }
     if condition.kind == "ablated":
-        return Intervention(head_scale={layer: (~gone[layer]).float() for layer in layers})
-    if condition.kind == "knocked out":
-        blocked = {layer: blocked_BTT[:, None] & gone[layer][:, None, None] for layer in layers}
-        return Intervention(blocked=blocked)
-    return None
+        scale = {layer: (~gone[layer]).float() for layer in layers}
+        return Intervention(head_scale=scale, z={first: run["z", first]}, start=start)
+    blocked = {layer: blocked_BTT[:, None] & gone[layer][:, None, None] for layer in layers}
+    patterns = {first: run["pattern", first]}
+    return Intervention(blocked=blocked, patterns=patterns, start=start)
 
 
 def induction_places(task: Task, rows: slice) -> Tensor:
@@ -93,7 +101,8 @@ def induction_places(task: Task, rows: slice) -> Tensor:
     question, key = task.right.T
     row = task.example[question]
     here = (row >= rows.start) & (row < rows.stop)
-    places[_index(row[here] - rows.start), _index(task.query[question][here]), _index(key[here])] = True
+    at = (row[here] - rows.start, task.query[question[here]], key[here])
+    places[tuple(map(torch.from_numpy, at))] = True
     return places
 
 
@@ -103,7 +112,3 @@ def distinct(wanted: Sequence[Condition]) -> dict[tuple[Kind, frozenset[Head]], 
     for condition in wanted:
         found.setdefault((condition.kind, condition.chosen), []).append(condition)
     return found
-
-
-def _index(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from induction.behave.conditions import (
     INTACT,
+    SITES,
     Condition,
     distinct,
     induction_places,
@@ -60,11 +61,11 @@ def put_to(
         rows = slice(first, first + batch_size)
         tokens_BT = task.tokens[rows].to(device)
         places_BTT = induction_places(task, rows).to(device)
-        patterns = Record(("pattern",))
-        found[INTACT].append(_answer(model, task, rows, tokens_BT, patterns, None))
-        _read_attention(task, rows, patterns, attention)
+        run = Record(SITES)
+        found[INTACT].append(_answer(model, task, rows, tokens_BT, run, None))
+        _read_attention(task, rows, run, attention)
         for same in groups.values():
-            changes = intervention(same[0], model.spec, places_BTT)
+            changes = intervention(same[0], model.spec, run, places_BTT)
             found[same[0]].append(_answer(model, task, rows, tokens_BT, None, changes))
     whole = {
         condition: Answers(
@@ -103,7 +104,7 @@ def _answer(
     return Answers(losses_N.float().cpu().numpy(), correct_N.cpu().numpy())
 
 
-def _read_attention(task: Task, rows: slice, patterns: Record, attention: np.ndarray) -> None:
+def _read_attention(task: Task, rows: slice, run: Record, attention: np.ndarray) -> None:
     """Fill in the attention from each question to each of its right places: [R, layers, heads]."""
     question, key = task.right.T
     row = task.example[question]
@@ -111,7 +112,7 @@ def _read_attention(task: Task, rows: slice, patterns: Record, attention: np.nda
     places = (row[here] - rows.start, task.query[question[here]], key[here])
     row_R, query_R, key_R = (torch.from_numpy(place) for place in places)
     for layer in range(attention.shape[1]):
-        pattern_BHTT = patterns["pattern", layer]
+        pattern_BHTT = run["pattern", layer]
         index = (place.to(pattern_BHTT.device) for place in (row_R, query_R, key_R))
         at_row, at_query, at_key = index
         attention[here, layer] = pattern_BHTT[at_row, :, at_query, at_key].float().cpu().numpy()
