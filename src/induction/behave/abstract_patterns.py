@@ -51,4 +51,4 @@ def make(
             places[kind].append(prompt.write(labels[kind]))
             prompt.write(lines.end)
         prompts.append(prompt)
-    return [make_task(NAME, (VARIANT,), prompts)]
+    return [make_task(NAME, {VARIANT: "abstract"}, prompts)]

@@ -6,14 +6,15 @@
 
 Classes are drawn independently line by line, no word returns, so an answer that pays no heed to
 the class is right once in two. Every line is asked for that has as many lines before it as one of
-the numbers of shots. The right places are the labels of earlier lines of the same class.
+the numbers of shots; flipped and random labels after the most of them are judged, the others are
+controls. The right places are the labels of earlier lines of the same class.
 """
 
 import numpy as np
 
 from induction.behave.lines import Lines, endless
 from induction.behave.material import Material
-from induction.behave.task import Task, Untestable, make_task
+from induction.behave.task import Kind, Task, Untestable, make_task
 from induction.behave.words import ANIMALS, FRUITS, LABELS
 from induction.config import Behaviours
 
@@ -22,7 +23,7 @@ KINDS = {"natural": ("animal", "fruit"), "flipped": ("fruit", "animal"), "random
 
 
 def variant(kind: str, shots: int) -> str:
-    return f"{kind}, {shots} shots"
+    return f"{kind}, {shots} shot{'' if shots == 1 else 's'}"
 
 
 def make(
@@ -76,4 +77,7 @@ def _task(
             places[side].append(prompt.write(labels[side]))
             prompt.write(lines.end)
         prompts.append(prompt)
-    return make_task(NAME, [variant(kind, number) for number in shots], prompts)
+    variants: dict[str, Kind] = {variant(kind, number): "control" for number in shots}
+    if kind != "natural":
+        variants[variant(kind, max(shots))] = "abstract"
+    return make_task(NAME, variants, prompts)

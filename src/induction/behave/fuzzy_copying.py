@@ -65,7 +65,7 @@ def _task(
             prompt.ask(variant, answers[k], [answers[k], *others], [places[k]])
             prompt.write([answers[k]])
         prompts.append(prompt)
-    return make_task(NAME, (variant,), prompts)
+    return make_task(NAME, {variant: "loose"}, prompts)
 
 
 def _draw(

@@ -47,7 +47,7 @@ def _random(
         prompt.write(between)
         _ask_all(prompt, RANDOM, passage, random)
         prompts.append(prompt)
-    return make_task(NAME, (RANDOM,), prompts)
+    return make_task(NAME, {RANDOM: "literal"}, prompts)
 
 
 def _text(
@@ -64,7 +64,7 @@ def _text(
         prompt.write(between)
         _ask_all(prompt, TEXT, passage, random)
         prompts.append(prompt)
-    return make_task(NAME, (TEXT, FIRST), prompts)
+    return make_task(NAME, {TEXT: "literal", FIRST: "control"}, prompts)
 
 
 def _passage(material: Material, length: int, random: np.random.Generator) -> np.ndarray | None:

@@ -41,4 +41,4 @@ def make(
             prompt.ask(VARIANT, answer, [answer, triples[other][2]], [place[chosen]])
             prompt.write([answer])
         prompts.append(prompt)
-    return [make_task(NAME, (VARIANT,), prompts)]
+    return [make_task(NAME, {VARIANT: "loose"}, prompts)]

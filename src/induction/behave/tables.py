@@ -30,10 +30,11 @@ EXAMPLES = {**_TASK, **_CONDITION, "example": pl.Int64, **_ANSWERS}
 
 TASKS = {
     **_TASK,
+    "kind": pl.String,
     **dict.fromkeys(("prompts", "questions", "candidates"), pl.Int64),
     "why_not": pl.String,
 }
-"""A row for each variant; why_not is null where it could be asked."""
+"""A row for each variant; where it could not be asked, why_not says why and kind is null."""
 
 Rows = dict[str, pl.DataFrame]
 
@@ -93,14 +94,16 @@ def _task_rows(tasks: Sequence[Task | Untestable]) -> list[dict]:
     found = []
     for task in tasks:
         if isinstance(task, Untestable):
-            found.append({**vars(task), "prompts": 0, "questions": 0, "candidates": 0})
-            found[-1]["why_not"] = found[-1].pop("reason")
+            about = {"behaviour": task.behaviour, "variant": task.variant, "kind": None}
+            none = {"prompts": 0, "questions": 0, "candidates": 0}
+            found.append({**about, **none, "why_not": task.reason})
             continue
-        for index, variant in enumerate(task.variants):
+        for index, (variant, kind) in enumerate(task.variants.items()):
             found.append(
                 {
                     "behaviour": task.behaviour,
                     "variant": variant,
+                    "kind": kind,
                     "prompts": len(np.unique(task.example[task.variant == index])),
                     "questions": int((task.variant == index).sum()),
                     "candidates": task.candidates.shape[1],

@@ -4,12 +4,17 @@ A question asks for the token that comes next. Its loss is over the whole vocabu
 is among a few candidates, the answer and other tokens that would fit, so that chance is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Kind = Literal["literal", "loose", "abstract", "control"]
+"""What a variant asks beyond copying: nothing; copying after a prefix that is only like the earlier
+one, or longer; what no repeated prefix tells. Controls are shown beside them and not judged."""
 
 CANDIDATES = 10
 """Where nothing else sets their number: an answer and nine others."""
@@ -19,7 +24,7 @@ CANDIDATES = 10
 class Task:
     """Prompts of one kind and the questions in them; N questions, C candidates.
 
-    behaviour: name in the registry. variants: kinds of questions that are told apart.
+    behaviour: name in the registry. variants: questions that are told apart, with their kinds.
     tokens: [B, T], shorter prompts padded on the right.
     variant, example, query, target: [N], index into variants, row, position that predicts, answer.
     candidates: [N, C], tokens, the answer one of them; as likely as each other a priori.
@@ -28,7 +33,7 @@ class Task:
     """
 
     behaviour: str
-    variants: tuple[str, ...]
+    variants: Mapping[str, Kind]
     tokens: Tensor
     variant: np.ndarray
     example: np.ndarray
@@ -74,7 +79,9 @@ class Prompt:
         self.questions.append(question)
 
 
-def make_task(behaviour: str, variants: Sequence[str], prompts: Sequence[Prompt]) -> Task:
+def make_task(
+    behaviour: str, variants: Mapping[str, Kind], prompts: Sequence[Prompt]
+) -> Task:
     """The prompts as arrays."""
     longest = max(len(prompt.tokens) for prompt in prompts)
     # Any token will do: attention is causal, so what stands behind a question cannot matter.
@@ -84,7 +91,7 @@ def make_task(behaviour: str, variants: Sequence[str], prompts: Sequence[Prompt]
     place = {name: index for index, name in enumerate(variants)}
     return Task(
         behaviour=behaviour,
-        variants=tuple(variants),
+        variants=variants,
         tokens=torch.tensor(rows, dtype=torch.int64),
         variant=np.array([place[q[1]] for q in asked], dtype=np.int64),
         example=np.array([q[0] for q in asked], dtype=np.int64),

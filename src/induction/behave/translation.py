@@ -60,7 +60,7 @@ def make(
             )
             return [Untestable(NAME, VARIANT, reason)]
         prompts.append(prompt)
-    return [make_task(NAME, (VARIANT,), prompts)]
+    return [make_task(NAME, {VARIANT: "abstract"}, prompts)]
 
 
 def _draw(
