@@ -33,8 +33,7 @@ Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-
 Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 
 _PATTERNS = {
-    "behaviours": "expected a language as catalogues name it, such as fr or pt_BR, and as file none "
-    "or one below data/own/",
+    "behaviours": "expected a language such as fr or pt_BR, and as file none or one of data/own/",
     "external": "use letters, digits, dots, slashes and hyphens; capitals in revisions alone",
     "models": "use lower-case letters, digits and hyphens, at most 40",
     "name": "use letters, digits, spaces, dots and hyphens, at most 60",
@@ -157,7 +156,9 @@ class Behaviours(Section):
     phrases: Annotated[int, Field(ge=3, le=1000)]
     random_draws: Many
     translation_language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]{2,12}$")]
-    translation_file: Annotated[str, StringConstraints(pattern=r"^(data/own/[^\x00-\x1f\x7f]{1,200})?$")]
+    translation_file: Annotated[
+        str, StringConstraints(pattern=r"^(data/own/[^\x00-\x1f\x7f]{1,200})?$")
+    ]
     seed: Seed
 
 

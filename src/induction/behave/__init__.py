@@ -1,5 +1,5 @@
-"""Behaviours beyond scores of heads (paper, Argument 4): one per file; a new one is a new file and a
-line here.
+"""Behaviours beyond scores of heads (paper, Argument 4): one per file; a new one is a new file and
+a line here.
 
 A behaviour is a function `make(material, settings, random)` that gives tasks, which are data and
 know no model, or says why one cannot be asked.

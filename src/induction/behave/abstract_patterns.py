@@ -29,13 +29,6 @@ def make(
     lines = Lines(material)
     if not lines.told_apart(LABELS):
         return [Untestable(NAME, VARIANT, "the labels begin with the same token")]
-    line = max(lines.longest([a, b], LABELS) for a in _FIRST for b in _SECOND)
-    if settings.lines * line > material.room:
-        reason = (
-            f"{settings.lines} lines of up to {line} tokens do not fit into {material.room} of "
-            "context"
-        )
-        return [Untestable(NAME, VARIANT, reason)]
     prompts = []
     for _ in range(settings.examples):
         words = [[endless(list_, random) for list_ in lists] for lists in (_FIRST, _SECOND)]
@@ -50,5 +43,8 @@ def make(
                 prompt.ask(VARIANT, labels[kind][0], candidates, places[kind])
             places[kind].append(prompt.write(labels[kind]))
             prompt.write(lines.end)
+        if len(prompt.tokens) > material.n_ctx:
+            reason = f"{settings.lines} lines do not fit into {material.n_ctx} tokens of context"
+            return [Untestable(NAME, VARIANT, reason)]
         prompts.append(prompt)
     return [make_task(NAME, {VARIANT: "abstract"}, prompts)]

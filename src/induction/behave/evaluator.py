@@ -75,7 +75,7 @@ def put_to(
         for condition, parts in found.items()
     }
     for same in groups.values():
-        whole |= {condition: whole[same[0]] for condition in same}
+        whole |= dict.fromkeys(same, whole[same[0]])
     return Outcome(whole, *_means(task, attention))
 
 

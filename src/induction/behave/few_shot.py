@@ -33,7 +33,7 @@ def make(
     found: list[Task | Untestable] = []
     lines = Lines(material)
     for kind, labels in KINDS.items():
-        line = max(lines.longest([words], labels) for words in (ANIMALS, FRUITS))
+        line = lines.longest([*ANIMALS, *FRUITS], labels)
         fitting = [shots for shots in settings.shots if (shots + 1) * line <= material.room]
         if not lines.told_apart(labels):
             reason = "the labels begin with the same token"

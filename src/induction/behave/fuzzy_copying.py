@@ -51,17 +51,19 @@ def _task(
     for _ in range(settings.examples):
         pairs = _draw(likes, count, random)
         if pairs is None:
-            return Untestable(NAME, variant, f"the vocabulary has under {count} such pairs of words")
+            return Untestable(
+                NAME, variant, f"the vocabulary has under {count} such pairs of words"
+            )
         taken = {token for pair in pairs for token in pair}
         free = np.array([token for token in material.words if token not in taken])
         if len(free) < count:
             return Untestable(NAME, variant, f"the vocabulary has under {3 * count} words")
-        answers = random.choice(free, count, replace=False)
+        answers = random.choice(free, count, replace=False).tolist()
         prompt = material.prompt()
         places = [prompt.write([a, b]) + 1 for (a, _), b in zip(pairs, answers, strict=True)]
         for k in random.permutation(count):
             prompt.write([pairs[k][1]])
-            others = random.permutation(np.delete(answers, k))[: CANDIDATES - 1]
+            others = random.permutation(np.delete(answers, k))[: CANDIDATES - 1].tolist()
             prompt.ask(variant, answers[k], [answers[k], *others], [places[k]])
             prompt.write([answers[k]])
         prompts.append(prompt)

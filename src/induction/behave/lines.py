@@ -26,11 +26,10 @@ class Lines:
     def label(self, label: str) -> list[int]:
         return self._encode(f" {label}")
 
-    def longest(self, lists: Sequence[Sequence[str]], labels: Sequence[str]) -> int:
-        """Tokens of the longest line with a word of each list: for sequences of equal lists."""
-        words = sum(max(len(self._encode(f" {word}")) + 1 for word in words) for words in lists)
-        label = max(len(self.label(label)) for label in labels)
-        return words + len(self.colon) + label + len(self.end)
+    def longest(self, words: Sequence[str], labels: Sequence[str]) -> int:
+        """Tokens of the longest line of one word and a label."""
+        word = max(len(self.words([word])) for word in words)
+        return word + max(len(self.label(label)) for label in labels) + len(self.end)
 
     def told_apart(self, labels: Sequence[str]) -> bool:
         """Whether the labels differ in their first tokens."""
@@ -40,4 +39,4 @@ class Lines:
 def endless(words: Sequence[str], random: np.random.Generator) -> Iterator[str]:
     """The words in random order, again and again: none twice before all were there."""
     while True:
-        yield from (words[k] for k in random.permutation(len(words)))
+        yield from (words[k] for k in random.permutation(len(words)).tolist())

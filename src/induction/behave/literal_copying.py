@@ -58,7 +58,7 @@ def _text(
         passage = _passage(material, settings.segment, random)
         if passage is None:
             return Untestable(NAME, TEXT, f"too few texts of {settings.segment} different tokens")
-        between = _stretch(material, random.integers(*settings.gap, endpoint=True), random)
+        between = _stretch(material, int(random.integers(*settings.gap, endpoint=True)), random)
         prompt = material.prompt()
         _ask_all(prompt, FIRST, passage, random)
         prompt.write(between)

@@ -22,7 +22,7 @@ class Material:
     """
 
     encode: Callable[[str], list[int]]
-    texts: Sequence[str]
+    texts: list[str]
     start: int | None
     drawable: np.ndarray
     windows: np.ndarray

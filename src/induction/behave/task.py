@@ -65,7 +65,7 @@ class Prompt:
         default_factory=list
     )
 
-    def write(self, tokens: Sequence[int]) -> int:
+    def write(self, tokens: Sequence[int] | np.ndarray) -> int:
         """Add tokens; the position of the first of them."""
         self.tokens.extend(int(token) for token in tokens)
         return len(self.tokens) - len(tokens)
@@ -79,9 +79,7 @@ class Prompt:
         self.questions.append(question)
 
 
-def make_task(
-    behaviour: str, variants: Mapping[str, Kind], prompts: Sequence[Prompt]
-) -> Task:
+def make_task(behaviour: str, variants: Mapping[str, Kind], prompts: Sequence[Prompt]) -> Task:
     """The prompts as arrays."""
     longest = max(len(prompt.tokens) for prompt in prompts)
     # Any token will do: attention is causal, so what stands behind a question cannot matter.

@@ -22,8 +22,9 @@ def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Ver
         claim="Heads that are found by how they copy random tokens also do more abstract "
         "in-context learning in larger models: they translate, and match patterns of categories.",
         rule="Asked is every model with induction heads that does something abstract (patterns of "
-        "categories, few-shot classification with random or flipped labels, translation): the lower "
-        f"end of the interval of its accuracy is at least {thresholds.above_chance} above chance. "
+        "categories, few-shot classification with random or flipped labels, translation): the "
+        "lower end of the interval of its accuracy is at least "
+        f"{thresholds.above_chance} above chance. "
         "Supported if in each of them, taking out the induction heads, and also their induction "
         "pattern alone, costs more than the same with as many random heads, the intervals of both "
         f"differences above 0, in at least {thresholds.min_behaviours} behaviours beyond literal "
