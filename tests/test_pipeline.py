@@ -112,5 +112,5 @@ def test_stages_without_a_model_do_not_depend_on_the_table_of_models():
     """Else a change to one model's entry would run them again, and all training after them."""
     for stage in ("fetch", "prepare"):
         assert not any(str(p).startswith("models") for p in PIPELINE["stages"][stage]["params"])
-    for stage in ("train", "measure", "ablate"):
+    for stage in ("train", "measure", "ablate", "behave"):
         assert "models" not in PIPELINE["stages"][stage]["do"]["params"]

@@ -39,4 +39,5 @@ class Lines:
 def endless(words: Sequence[str], random: np.random.Generator) -> Iterator[str]:
     """The words in random order, again and again: none twice before all were there."""
     while True:
-        yield from (words[k] for k in random.permutation(len(words)).tolist())
+        for k in random.permutation(len(words)):
+            yield words[int(k)]

@@ -43,7 +43,8 @@ class Material:
     @cached_property
     def words(self) -> np.ndarray:
         """The drawable tokens that are letters, with or without a space before them."""
-        return np.array([t for t in self.drawable if self.texts[t].removeprefix(" ").isalpha()])
+        letters = [t for t in self.drawable if self.texts[t].removeprefix(" ").isalpha()]
+        return np.array(letters, dtype=np.int64)
 
 
 def drawable_tokens(
