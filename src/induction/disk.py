@@ -123,7 +123,7 @@ def _measurements(config: StudyConfig, model: str) -> int:
 
 
 def _behaviours(config: StudyConfig, model: str) -> int:
-    """Of some ten variants beside those of few-shot classification, three for each number of shots."""
+    """Of ten variants, and three for each number of shots."""
     settings = config.behaviours
     variants = 10 + 3 * len(settings.shots)
     conditions = 3 + 2 * settings.random_draws

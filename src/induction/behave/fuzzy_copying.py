@@ -110,6 +110,8 @@ def _groups(material: Material, key) -> dict[int, list[int]]:
 def _by_embedding(material: Material) -> dict[int, list[int]]:
     """Each word's nearest one that is another word."""
     words = material.words
+    if not len(words):
+        return {}
     vectors = material.embedding[words].astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
     cosine = vectors @ vectors.T
