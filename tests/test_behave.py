@@ -115,6 +115,18 @@ def test_right_places_come_earlier_and_hold_the_answer(tasks):
             assert np.array_equal(there, task.target[question]), task.behaviour
 
 
+def test_wrong_places_hold_other_candidates(tasks):
+    for task in tasks:
+        question, key = task.wrong.T
+        there = task.tokens[task.example[question], key].numpy()
+        assert (key <= task.query[question]).all()
+        assert not set(map(tuple, task.right.tolist())) & set(map(tuple, task.wrong.tolist()))
+        assert bool(len(task.wrong)) == (task.behaviour != "literal copying")
+        if task.behaviour in ("[A][B][C] matching", "abstract patterns", "few-shot"):
+            assert (there != task.target[question]).all()
+            assert (task.candidates[question] == there[:, None]).any(axis=1).all()
+
+
 def test_every_question_but_those_without_shots_has_a_right_place(tasks):
     for task in tasks:
         if "text" in task.variants:  # what a text repeats is its own affair the first time
@@ -300,9 +312,10 @@ def test_a_built_induction_model_copies_until_its_head_or_its_pattern_is_gone(sm
         else:
             assert value <= task.chance + 0.05
     assert len(found) == 8
-    assert outcome.attention[0, 1, 0] == pytest.approx(1.0, abs=1e-4)
-    assert outcome.attention[0, 1, 1] == pytest.approx(outcome.uniform[0], abs=1e-4)
-    assert outcome.uniform[0] == pytest.approx(np.mean(1 / (task.query + 1)))
+    assert outcome.right.found[0, 1, 0] == pytest.approx(1.0, abs=1e-4)
+    assert outcome.right.found[0, 1, 1] == pytest.approx(outcome.right.uniform[0], abs=1e-4)
+    assert outcome.right.uniform[0] == pytest.approx(np.mean(1 / (task.query + 1)))
+    assert not outcome.wrong.found.any()
     intact = outcome.answers[INTACT].loss
     assert intact.max() < 0.01
     gone = outcome.answers[Condition("ablated", "induction", 0, frozenset({(1, 0)}))].loss
@@ -312,7 +325,8 @@ def test_a_built_induction_model_copies_until_its_head_or_its_pattern_is_gone(sm
 def test_one_token_of_prefix_leaves_a_built_induction_model_undecided(small):
     task = built_task(small, "[A][B][C] matching")
     outcome = put_to(induction_model(), task, [INTACT])
-    assert outcome.attention[0, 1, 0] == pytest.approx(0.5, abs=1e-3)
+    assert outcome.right.found[0, 1, 0] == pytest.approx(0.5, abs=1e-3)
+    assert outcome.wrong.found[0, 1, 0] == pytest.approx(0.5, abs=1e-3)
     assert outcome.answers[INTACT].loss == pytest.approx(np.log(2), abs=0.05)
 
 
@@ -449,7 +463,7 @@ def made_tables(ablated: float, random: float) -> Tables:
     ]
     attention = [
         {**key, "step": step, "tokens": step, "layer": 0, "head": head}
-        | {"attention": 0.1 * (head + step), "uniform": 0.05}
+        | {"attention": 0.1 * (head + step), "uniform": 0.05, "wrong": 0.3, "uniform_wrong": 0.15}
         for step in (1, 2)
         for head in (0, 1)
     ]
@@ -469,6 +483,7 @@ def test_costs_are_compared_prompt_by_prompt():
     assert doing.ablated_more.low < 0.8 < doing.ablated_more.high
     assert doing.needs_induction
     assert (doing.head, doing.attention) == ("0.0", pytest.approx(0.2))
+    assert (doing.right_share, doing.right_places) == (pytest.approx(0.4), pytest.approx(0.25))
     assert (doing.chance, doing.accuracy) == (0.25, 0.9)
     [other] = describe_behaviours(made_tables(ablated=0.2, random=1.0), [])
     assert not other.needs_induction

@@ -79,6 +79,8 @@ COPYING = Doing(
     head="1.0",
     attention=0.7,
     uniform=0.02,
+    wrong=0.1,
+    uniform_wrong=0.1,
 )
 FUZZY = replace(COPYING, behaviour="fuzzy copying", variant="case", kind="loose")
 PATTERNS = replace(COPYING, behaviour="abstract patterns", variant="categories", kind="abstract")

@@ -4,8 +4,8 @@ fruit, with a label that stands for the pair of categories.
 Which of four labels stands for which pair is drawn anew for each prompt, so the prompt alone can
 tell. The first four lines show each pair once, the rest are drawn independently and asked for: an
 answer that pays no heed to the categories is right once in four. Words return only when a category
-has no others left. The right places are the labels of all earlier lines of the same pair; the
-paper reads the attention from the colon to them.
+has no others left. The right places are the labels of all earlier lines of the same pair, wrong
+ones those of the other lines; the paper reads the attention from the colon to them.
 """
 
 import numpy as np
@@ -40,7 +40,8 @@ def make(
         for number, kind in enumerate(int(k) for k in kinds):
             prompt.write(lines.words([next(words[0][kind // 2]), next(words[1][kind % 2])]))
             if number >= 4:
-                prompt.ask(VARIANT, labels[kind][0], candidates, places[kind])
+                wrong = [key for other, keys in places.items() if other != kind for key in keys]
+                prompt.ask(VARIANT, labels[kind][0], candidates, places[kind], wrong)
             places[kind].append(prompt.write(labels[kind]))
             prompt.write(lines.end)
         if len(prompt.tokens) > material.n_ctx:

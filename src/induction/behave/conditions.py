@@ -79,7 +79,7 @@ def intervention(
         for layer in layers
     }
     if condition.kind == "ablated":
-        scale = {layer: (~gone[layer]).float() for layer in layers}
+        scale = {layer: (~gone[layer]).to(run["z", first].dtype) for layer in layers}
         return Intervention(head_scale=scale, z={first: run["z", first]}, start=start)
     blocked = {layer: blocked_BTT[:, None] & gone[layer][:, None, None] for layer in layers}
     patterns = {first: run["pattern", first]}

@@ -35,15 +35,23 @@ class Answers:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one model does with a task.
-
-    attention: [variants, n_layers, n_heads], from the questions to the right places, summed over
-    the right places of a question, mean over questions, in the intact run. uniform: [variants],
-    what equal attention to all places so far would give.
-    """
+    """What one model does with a task; right and wrong: where its attention goes."""
 
     answers: Mapping[Condition, Answers]
-    attention: np.ndarray
+    right: "Attention"
+    wrong: "Attention"
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention from the questions to some places of each, summed over these places, mean over
+    questions.
+
+    found: [variants, n_layers, n_heads], in the intact run. uniform: [variants], what equal
+    attention to all places so far would give.
+    """
+
+    found: np.ndarray
     uniform: np.ndarray
 
 
@@ -56,14 +64,16 @@ def put_to(
     found: dict[Condition, list[Answers]] = {INTACT: []}
     groups = distinct([condition for condition in wanted if condition != INTACT])
     found |= {same[0]: [] for same in groups.values()}
-    attention = np.zeros((len(task.right), model.spec.n_layers, model.spec.n_heads))
+    sizes = (model.spec.n_layers, model.spec.n_heads)
+    right, wrong = (np.zeros((len(pairs), *sizes)) for pairs in (task.right, task.wrong))
     for first in range(0, len(task.tokens), batch_size):
         rows = slice(first, first + batch_size)
         tokens_BT = task.tokens[rows].to(device)
         places_BTT = induction_places(task, rows).to(device)
         run = Record(SITES)
         found[INTACT].append(_answer(model, task, rows, tokens_BT, run, None))
-        _read_attention(task, rows, run, attention)
+        _read_attention(task, task.right, rows, run, right)
+        _read_attention(task, task.wrong, rows, run, wrong)
         for same in groups.values():
             changes = intervention(same[0], model.spec, run, places_BTT)
             found[same[0]].append(_answer(model, task, rows, tokens_BT, None, changes))
@@ -76,7 +86,7 @@ def put_to(
     }
     for same in groups.values():
         whole |= dict.fromkeys(same, whole[same[0]])
-    return Outcome(whole, *_means(task, attention))
+    return Outcome(whole, _means(task, task.right, right), _means(task, task.wrong, wrong))
 
 
 def _answer(
@@ -104,9 +114,11 @@ def _answer(
     return Answers(losses_N.float().cpu().numpy(), correct_N.cpu().numpy())
 
 
-def _read_attention(task: Task, rows: slice, run: Record, attention: np.ndarray) -> None:
-    """Fill in the attention from each question to each of its right places: [R, layers, heads]."""
-    question, key = task.right.T
+def _read_attention(
+    task: Task, pairs: np.ndarray, rows: slice, run: Record, attention: np.ndarray
+) -> None:
+    """Fill in the attention of pairs of a question and a place: [pairs, layers, heads]."""
+    question, key = pairs.T
     row = task.example[question]
     here = np.flatnonzero((row >= rows.start) & (row < rows.stop))
     places = (row[here] - rows.start, task.query[question[here]], key[here])
@@ -118,13 +130,13 @@ def _read_attention(task: Task, rows: slice, run: Record, attention: np.ndarray)
         attention[here, layer] = pattern_BHTT[at_row, :, at_query, at_key].float().cpu().numpy()
 
 
-def _means(task: Task, attention: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Attention and uniform of an Outcome, from that to each right place."""
-    question = task.right[:, 0]
-    of_right = task.variant[question]
+def _means(task: Task, pairs: np.ndarray, attention: np.ndarray) -> Attention:
+    """From the attention of each pair to means over the questions of each variant."""
+    question = pairs[:, 0]
+    variant = task.variant[question]
     count = np.bincount(task.variant, minlength=len(task.variants))
-    means = np.zeros((len(task.variants), *attention.shape[1:]))
-    np.add.at(means, of_right, attention)
+    found = np.zeros((len(task.variants), *attention.shape[1:]))
+    np.add.at(found, variant, attention)
     uniform = np.zeros(len(task.variants))
-    np.add.at(uniform, of_right, 1.0 / (task.query[question] + 1))
-    return means / count[:, None, None], uniform / count
+    np.add.at(uniform, variant, 1.0 / (task.query[question] + 1))
+    return Attention(found / count[:, None, None], uniform / count)

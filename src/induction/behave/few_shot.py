@@ -7,7 +7,8 @@
 Classes are drawn independently line by line, no word returns, so an answer that pays no heed to
 the class is right once in two. Every line is asked for that has as many lines before it as one of
 the numbers of shots; flipped and random labels after the most of them are judged, the others are
-controls. The right places are the labels of earlier lines of the same class.
+controls. The right places are the labels of earlier lines of the same class, wrong ones those of
+the other class.
 """
 
 import numpy as np
@@ -73,7 +74,7 @@ def _task(
             if number in shots:
                 candidates = [label[0] for label in labels]
                 asked = variant(kind, number)
-                prompt.ask(asked, labels[side][0], candidates, places[side].copy())
+                prompt.ask(asked, labels[side][0], candidates, places[side], places[1 - side])
             places[side].append(prompt.write(labels[side]))
             prompt.write(lines.end)
         prompts.append(prompt)

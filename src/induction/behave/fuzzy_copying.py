@@ -9,7 +9,7 @@ does not give it away. The likes are
 - `neighbour`: the nearest other word by cosine in the embedding of the model's last snapshot,
   neither of the two above.
 
-The right place is B behind A; the candidates are the Bs of the prompt.
+The right place is B behind A, wrong ones are the other Bs; the candidates are the Bs of the prompt.
 """
 
 from collections import defaultdict
@@ -64,7 +64,8 @@ def _task(
         for k in random.permutation(count):
             prompt.write([pairs[k][1]])
             others = random.permutation(np.delete(answers, k))[: CANDIDATES - 1].tolist()
-            prompt.ask(variant, answers[k], [answers[k], *others], [places[k]])
+            wrong = [place for place in places if place != places[k]]
+            prompt.ask(variant, answers[k], [answers[k], *others], [places[k]], wrong)
             prompt.write([answers[k]])
         prompts.append(prompt)
     return make_task(NAME, {variant: "loose"}, prompts)

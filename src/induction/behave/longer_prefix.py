@@ -2,7 +2,7 @@
 
 A prompt lists triples of random tokens that come in twos, [A][B][C] and [D][B][E], all in random
 order; then one of each two begins again, [A][B], and C is asked for. B alone has been followed by
-C and by E, each once; chance is one in two. The right place is C behind [A][B].
+C and by E, each once; chance is one in two. The right place is C behind [A][B], the wrong one E.
 """
 
 import numpy as np
@@ -38,7 +38,9 @@ def make(
             chosen, other = random.permutation([k, k + twos])
             answer = triples[chosen][2]
             prompt.write(triples[chosen][:2])
-            prompt.ask(VARIANT, answer, [answer, triples[other][2]], [place[chosen]])
+            prompt.ask(
+                VARIANT, answer, [answer, triples[other][2]], [place[chosen]], [place[other]]
+            )
             prompt.write([answer])
         prompts.append(prompt)
     return [make_task(NAME, {VARIANT: "loose"}, prompts)]

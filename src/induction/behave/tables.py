@@ -21,9 +21,10 @@ ATTENTION = {
     **_MOMENT,
     **_TASK,
     **dict.fromkeys(("layer", "head"), pl.Int64),
-    **dict.fromkeys(("attention", "uniform"), pl.Float64),
+    **dict.fromkeys(("attention", "uniform", "wrong", "uniform_wrong"), pl.Float64),
 }
-"""A row for each variant and head, of the intact model."""
+"""A row for each variant and head, of the intact model: attention to the right places, what equal
+attention to all places would give, and both for the wrong places."""
 
 EXAMPLES = {**_TASK, **_CONDITION, "example": pl.Int64, **_ANSWERS}
 """Of the last snapshot, a row for each variant, condition and prompt: means over its questions."""
@@ -69,10 +70,18 @@ def rows(
                 behaviours.append({**moment, **about, **means, **count})
                 if last:
                     examples += _by_example(about, task.example[chosen], loss, correct)
-            for (layer, head), value in np.ndenumerate(outcome.attention[index]):
-                place = {"layer": layer, "head": head}
-                found = {"attention": value, "uniform": outcome.uniform[index]}
-                attention.append({**moment, **of_task, **place, **found})
+            right, wrong = outcome.right, outcome.wrong
+            for (layer, head), value in np.ndenumerate(right.found[index]):
+                attention.append(
+                    {
+                        **moment,
+                        **of_task,
+                        **{"layer": layer, "head": head, "attention": value},
+                        "uniform": right.uniform[index],
+                        "wrong": wrong.found[index, layer, head],
+                        "uniform_wrong": wrong.uniform[index],
+                    }
+                )
     return {
         "behaviours": pl.DataFrame(behaviours, schema=BEHAVIOURS),
         "attention": pl.DataFrame(attention, schema=ATTENTION),

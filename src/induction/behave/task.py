@@ -6,7 +6,7 @@ is among a few candidates, the answer and other tokens that would fit, so that c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Task:
     candidates: [N, C], tokens, the answer one of them; as likely as each other a priori.
     right: [R, 2], pairs of a question and a position where the answer, or what stands for it, is
     found earlier. A question may have several, or none.
+    wrong: [W, 2], the same for places where another candidate, or what stands for it, is found in
+    the same way; none where candidates are many tokens of a text.
     """
 
     behaviour: str
@@ -41,6 +43,7 @@ class Task:
     target: np.ndarray
     candidates: np.ndarray
     right: np.ndarray
+    wrong: np.ndarray
 
     @property
     def chance(self) -> float:
@@ -56,14 +59,21 @@ class Untestable:
     reason: str
 
 
+class Question(NamedTuple):
+    variant: str
+    query: int
+    target: int
+    candidates: tuple[int, ...]
+    right: tuple[int, ...]
+    wrong: tuple[int, ...]
+
+
 @dataclass
 class Prompt:
     """One prompt, written from left to right."""
 
     tokens: list[int]
-    questions: list[tuple[str, int, int, tuple[int, ...], tuple[int, ...]]] = field(
-        default_factory=list
-    )
+    questions: list["Question"] = field(default_factory=list)
 
     def write(self, tokens: Sequence[int] | np.ndarray) -> int:
         """Add tokens; the position of the first of them."""
@@ -71,12 +81,19 @@ class Prompt:
         return len(self.tokens) - len(tokens)
 
     def ask(
-        self, variant: str, target: int, candidates: Sequence[int], right: Sequence[int]
+        self,
+        variant: str,
+        target: int,
+        candidates: Sequence[int],
+        right: Sequence[int],
+        wrong: Sequence[int] = (),
     ) -> None:
-        """Ask for the token after those written so far; `right` are earlier positions."""
+        """Ask for the token after those written so far; `right`, `wrong` are earlier positions."""
         options = tuple(int(token) for token in candidates)
-        question = (variant, len(self.tokens) - 1, int(target), options, tuple(right))
-        self.questions.append(question)
+        places = tuple(right), tuple(wrong)
+        self.questions.append(
+            Question(variant, len(self.tokens) - 1, int(target), options, *places)
+        )
 
 
 def make_task(behaviour: str, variants: Mapping[str, Kind], prompts: Sequence[Prompt]) -> Task:
@@ -84,17 +101,19 @@ def make_task(behaviour: str, variants: Mapping[str, Kind], prompts: Sequence[Pr
     longest = max(len(prompt.tokens) for prompt in prompts)
     # Any token will do: attention is causal, so what stands behind a question cannot matter.
     rows = [prompt.tokens + [0] * (longest - len(prompt.tokens)) for prompt in prompts]
-    asked = [(row, *q) for row, prompt in enumerate(prompts) for q in prompt.questions]
-    right = [(number, key) for number, q in enumerate(asked) for key in q[5]]
+    asked = [(row, q) for row, prompt in enumerate(prompts) for q in prompt.questions]
+    right = [(number, key) for number, (_, q) in enumerate(asked) for key in q.right]
+    wrong = [(number, key) for number, (_, q) in enumerate(asked) for key in q.wrong]
     place = {name: index for index, name in enumerate(variants)}
     return Task(
         behaviour=behaviour,
         variants=variants,
         tokens=torch.tensor(rows, dtype=torch.int64),
-        variant=np.array([place[q[1]] for q in asked], dtype=np.int64),
-        example=np.array([q[0] for q in asked], dtype=np.int64),
-        query=np.array([q[2] for q in asked], dtype=np.int64),
-        target=np.array([q[3] for q in asked], dtype=np.int64),
-        candidates=np.array([q[4] for q in asked], dtype=np.int64),
+        variant=np.array([place[q.variant] for _, q in asked], dtype=np.int64),
+        example=np.array([row for row, _ in asked], dtype=np.int64),
+        query=np.array([q.query for _, q in asked], dtype=np.int64),
+        target=np.array([q.target for _, q in asked], dtype=np.int64),
+        candidates=np.array([q.candidates for _, q in asked], dtype=np.int64),
         right=np.array(right, dtype=np.int64).reshape(-1, 2),
+        wrong=np.array(wrong, dtype=np.int64).reshape(-1, 2),
     )

@@ -4,7 +4,7 @@ order, as parallel text has them.
 Asked is the first token of each translation but the first two, which show what the second
 line is; the candidates are the first tokens of the translations in this prompt. The right place is
 the first token of the phrase in the first line that is being translated: where an induction head
-of the paper looks. Pairs whose sides begin with the same token are left out, as copying would do,
+of the paper looks; wrong ones are the other phrases. Pairs whose sides begin with the same token are left out, as copying would do,
 and so are pairs whose translations in one prompt begin alike.
 """
 
@@ -50,7 +50,8 @@ def make(
         for number, (_, target) in enumerate(chosen):
             if number >= _SHOWN:
                 others = [token for token in candidates if token != target[0]]
-                prompt.ask(VARIANT, target[0], [target[0], *others], [places[number]])
+                wrong = [place for place in places if place != places[number]]
+                prompt.ask(VARIANT, target[0], [target[0], *others], [places[number]], wrong)
             prompt.write(target)
             prompt.write(comma)
         if len(prompt.tokens) > material.n_ctx:

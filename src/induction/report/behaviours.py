@@ -58,7 +58,8 @@ def table(results: Results) -> str:
 
 
 def heads(results: Results) -> str:
-    """Attention of each model's best induction head to the right places."""
+    """Attention of each model's best induction head to the right places, and its share of what goes
+    to places of right and wrong answers."""
     shown = [name for name, details in results.details.items() if details["induction_heads"]]
     by_model = {
         name: {(d.behaviour, d.variant): d for d in doings(results, name)} for name in shown
@@ -66,15 +67,19 @@ def heads(results: Results) -> str:
     rows = []
     for behaviour, variant, _ in judged(results):
         found = [by_model[name].get((behaviour, variant)) for name in shown]
-        there = [d for d in found if d]
-        cells = [f"{number(d.attention)} ({d.head})" if d else "–" for d in found]
-        uniform = number(there[0].uniform) if there else "–"
-        rows.append((f"{behaviour}: {variant}", uniform, *cells))
+        there = next((d for d in found if d), None)
+        equal = "–" if there is None else _attention(there.uniform, there.right_places)
+        cells = (_attention(d.attention, d.right_share) if d else "–" for d in found)
+        rows.append((f"{behaviour}: {variant}", equal, *cells))
     return markdown_table(
-        ("behaviour", "uniform", *(f"`{name}`" for name in shown)),
+        ("behaviour", "equal attention", *(f"`{name}`" for name in shown)),
         "l" + "r" * (len(shown) + 1),
         rows,
     )
+
+
+def _attention(right: float, share: float | None) -> str:
+    return number(right) + ("" if share is None else f" ({percent(share)})")
 
 
 def can_and_cannot(results: Results) -> str:
@@ -95,12 +100,15 @@ def can_and_cannot(results: Results) -> str:
     if at_chance:
         dearer = [d for d in at_chance if d.needs_induction]
         factor = max(d.attention / d.uniform for d in at_chance if d.uniform)
+        further = max((d.right_share or 0) - (d.right_places or 0) for d in at_chance)
         sentences.append(
             "Where models with induction heads stay at chance in abstract tasks, the loss of the "
             f"answers still rises more without these heads than without others in {len(dearer)} "
             f"of {len(at_chance)} cases, and they look to the right places up to "
-            f"{number(factor, 0)} times as much as equal attention would. So they make it likelier "
-            "that a label follows, and not which."
+            f"{number(factor, 0)} times as much as equal attention would. But they look to the "
+            "places of wrong answers too: the share of the right ones is at most "
+            f"{number(100 * further, 0)} percentage points above that of equal attention. They "
+            "make it likelier that such an answer follows, and hardly which."
         )
     return " ".join(sentences)
 

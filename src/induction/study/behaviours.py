@@ -18,7 +18,10 @@ from induction.study.intervals import mean_interval
 _KEY = ("behaviour", "variant")
 _COLUMNS = {
     "behaviours": {*_KEY, "step", "tokens", "condition", "heads", "draw", "loss", "accuracy"},
-    "attention": {*_KEY, "step", "tokens", "layer", "head", "attention", "uniform"},
+    "attention": {
+        *(*_KEY, "step", "tokens", "layer", "head"),
+        *("attention", "uniform", "wrong", "uniform_wrong"),
+    },
     "examples": {*_KEY, "condition", "heads", "draw", "example", "loss", "accuracy"},
     "tasks": {*_KEY, "kind", "prompts", "questions", "candidates", "why_not"},
 }
@@ -51,7 +54,8 @@ class Doing:
     induction heads, and without their pattern; ablated_more, knocked_out_more: how much more that
     is than the mean cost of as many other heads; None without induction heads, or without others.
     head, attention, uniform: the induction head that looks most to the right places (among all
-    heads where there is none), how much it does so, and what equal attention to all would give.
+    heads where there is none), how much it does so, and what equal attention to all would give;
+    wrong, uniform_wrong: the same for the places of wrong answers.
     """
 
     behaviour: str
@@ -69,10 +73,24 @@ class Doing:
     head: str
     attention: float
     uniform: float
+    wrong: float
+    uniform_wrong: float
 
     def does(self, thresholds: Thresholds) -> bool:
         """Whether the model answers better than chance, by a margin."""
         return self.accuracy_low >= self.chance + thresholds.above_chance
+
+    @property
+    def right_share(self) -> float | None:
+        """Of the head's attention to places of answers, the share of the right ones; None where
+        none are known to be wrong."""
+        return self.attention / (self.attention + self.wrong) if self.uniform_wrong else None
+
+    @property
+    def right_places(self) -> float | None:
+        """The same for equal attention."""
+        total = self.uniform + self.uniform_wrong
+        return self.uniform / total if self.uniform_wrong else None
 
     @property
     def needs_induction(self) -> bool:
@@ -135,6 +153,8 @@ def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> Doi
         head=head_names([(head["layer"], head["head"])]),
         attention=head["attention"],
         uniform=head["uniform"],
+        wrong=head["wrong"],
+        uniform_wrong=head["uniform_wrong"],
     )
 
 
