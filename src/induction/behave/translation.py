@@ -1,11 +1,11 @@
 """Translation: a line of phrases in one language, then a line with their translations in the same
 order, as parallel text has them.
 
-Asked is the first token of each translation but the first two, which show what the second
-line is; the candidates are the first tokens of the translations in this prompt. The right place is
-the first token of the phrase in the first line that is being translated: where an induction head
-of the paper looks; wrong ones are the other phrases. Pairs whose sides begin with the same token are left out, as copying would do,
-and so are pairs whose translations in one prompt begin alike.
+Asked is the first token of each translation but the first two, which show what the second line is;
+the candidates are the first tokens of the translations in this prompt. The right place is the first
+token of the phrase in the first line that is being translated, where an induction head of the paper
+looks; wrong ones are the other phrases. Pairs whose sides begin with the same token are left out,
+as copying would do, and so are pairs whose translations in one prompt begin alike.
 """
 
 import numpy as np
