@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 from built_models import D_VOCAB, N_CTX, induction_model, one_layer_model, random_model
+from refusals import message_of
 
 from induction.behave import BEHAVIOURS, make_tasks
 from induction.behave.conditions import INTACT, Condition, conditions, distinct, induction_places
@@ -19,10 +20,12 @@ from induction.behave.task import Task, Untestable
 from induction.behave.words import ANIMALS, COLOURS, FRUITS, MONTHS
 from induction.config import Behaviours, load_config
 from induction.data.tokenizer import train_tokenizer
+from induction.errors import StudyError
+from induction.files import published_folder
 from induction.model.weights import Snapshot
-from induction.paths import find_study
+from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours as Tables
-from induction.study.behaviours import describe_behaviours
+from induction.study.behaviours import describe_behaviours, load_behaviours
 
 ROOT = Path(__file__).parents[1]
 CONFIG = load_config(find_study().params)
@@ -488,3 +491,25 @@ def test_costs_are_compared_prompt_by_prompt():
     [other] = describe_behaviours(made_tables(ablated=0.2, random=1.0), [])
     assert not other.needs_induction
     assert other.head == "0.1"
+
+
+def published(tables: Tables, paths: StudyPaths, **without: str) -> None:
+    with published_folder(paths.behaviours("m"), paths.scratch) as folder:
+        for name, rows_ in vars(tables).items():
+            rows_.drop(without.get(name, [])).write_parquet(folder / f"{name}.parquet")
+
+
+def test_tables_are_read_back_and_a_missing_column_is_named(tmp_path, small):
+    paths, model = StudyPaths(tmp_path), induction_model()
+    task = built_task(small, "literal copying")
+    found = rows(Snapshot(1, 2, tmp_path), [task], [put_to(model, task, [INTACT])], last=True)
+    published(Tables(**found), paths)
+    [doing] = describe_behaviours(load_behaviours(paths, "m"), [])
+    assert (doing.accuracy, doing.ablated, doing.needs_induction) == (1.0, None, False)
+    published(Tables(**found), paths, examples="loss")
+    line = message_of(lambda: load_behaviours(paths, "m"))
+    assert line
+    assert "examples.parquet: has no column loss: delete" in line
+    (paths.behaviours("m") / "tasks.parquet").write_bytes(b"")
+    with pytest.raises(StudyError, match=r"tasks\.parquet: differs from its manifest"):
+        load_behaviours(paths, "m")
