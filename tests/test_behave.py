@@ -230,6 +230,23 @@ def test_shots_are_counted_and_labelled(kind, tasks, material):
         assert len(set(same)) <= 1
 
 
+def test_labels_that_begin_alike_are_asked_for_behind_what_they_share(material):
+    """As with vocabularies in which a space is a token of its own."""
+    space, digits = 500, {str(k): 600 + k for k in range(4)}
+
+    def encode(text: str) -> list[int]:
+        return [space, digits[text[1:]]] if text[1:] in digits else material.encode(text)
+
+    found = make_tasks(replace(material, encode=encode), SETTINGS)
+    task = of([t for t in found if isinstance(t, Task)], "abstract patterns", "categories")
+    assert (task.tokens[task.example, task.query].numpy() == space).all()
+    assert set(task.target) <= set(digits.values())
+    same = replace(material, encode=lambda text: [space])
+    reasons = {t.behaviour: t.reason for t in make_tasks(same, SETTINGS) if not isinstance(t, Task)}
+    assert reasons["abstract patterns"] == "no single token tells the labels apart"
+    assert reasons["few-shot"] == "no single token tells the labels apart"
+
+
 def test_a_translation_is_aligned_with_its_phrase(tasks, material):
     task = of(tasks, "translation", "phrases")
     sources = {target: source for source, target in PAIRS}

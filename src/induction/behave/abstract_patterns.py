@@ -27,22 +27,24 @@ def make(
 ) -> list[Task | Untestable]:
     """One task of settings.lines lines."""
     lines = Lines(material)
-    if not lines.told_apart(LABELS):
-        return [Untestable(NAME, VARIANT, "the labels begin with the same token")]
+    known = lines.labels(LABELS)
+    if known is None:
+        return [Untestable(NAME, VARIANT, "no single token tells the labels apart")]
     prompts = []
     for _ in range(settings.examples):
         words = [[endless(list_, random) for list_ in lists] for lists in (_FIRST, _SECOND)]
-        labels = [lines.label(LABELS[k]) for k in random.permutation(4)]
+        labels = [known[k] for k in random.permutation(4)]
         kinds = [*random.permutation(4), *random.integers(4, size=settings.lines - 4)]
-        candidates = [label[0] for label in labels]
+        candidates = [label.own[0] for label in labels]
         prompt = material.prompt()
         places: dict[int, list[int]] = {kind: [] for kind in range(4)}
         for number, kind in enumerate(int(k) for k in kinds):
             prompt.write(lines.words([next(words[0][kind // 2]), next(words[1][kind % 2])]))
+            prompt.write(labels[kind].shared)
             if number >= 4:
                 wrong = [key for other, keys in places.items() if other != kind for key in keys]
-                prompt.ask(VARIANT, labels[kind][0], candidates, places[kind], wrong)
-            places[kind].append(prompt.write(labels[kind]))
+                prompt.ask(VARIANT, candidates[kind], candidates, places[kind], wrong)
+            places[kind].append(prompt.write(labels[kind].own))
             prompt.write(lines.end)
         if len(prompt.tokens) > material.n_ctx:
             reason = f"{settings.lines} lines do not fit into {material.n_ctx} tokens of context"

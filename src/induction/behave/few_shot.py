@@ -13,7 +13,7 @@ the other class.
 
 import numpy as np
 
-from induction.behave.lines import Lines, endless
+from induction.behave.lines import Label, Lines, endless
 from induction.behave.material import Material
 from induction.behave.task import Kind, Task, Untestable, make_task
 from induction.behave.words import ANIMALS, FRUITS, LABELS
@@ -33,15 +33,16 @@ def make(
     """A task for each kind of labels, its questions told apart by shots."""
     found: list[Task | Untestable] = []
     lines = Lines(material)
-    for kind, labels in KINDS.items():
-        line = lines.longest([*ANIMALS, *FRUITS], labels)
-        fitting = [shots for shots in settings.shots if (shots + 1) * line <= material.room]
-        if not lines.told_apart(labels):
-            reason = "the labels begin with the same token"
+    for kind, names in KINDS.items():
+        labels = lines.labels(names)
+        if labels is None:
+            reason = "no single token tells the labels apart"
             found += [Untestable(NAME, variant(kind, s), reason) for s in settings.shots]
             continue
+        line = lines.longest([*ANIMALS, *FRUITS], labels)
+        fitting = [shots for shots in settings.shots if (shots + 1) * line <= material.room]
         if fitting:
-            found.append(_task(kind, fitting, lines, material, settings.examples, random))
+            found.append(_task(kind, labels, fitting, lines, material, settings.examples, random))
         for shots in settings.shots:
             if shots not in fitting:
                 reason = (
@@ -54,6 +55,7 @@ def make(
 
 def _task(
     kind: str,
+    known: list[Label],
     shots: list[int],
     lines: Lines,
     material: Material,
@@ -63,19 +65,18 @@ def _task(
     prompts = []
     for _ in range(examples):
         words = [endless(ANIMALS, random), endless(FRUITS, random)]
-        labels = [lines.label(label) for label in KINDS[kind]]
-        if kind == "random":
-            labels = [labels[k] for k in random.permutation(2)]
+        labels = [known[k] for k in (random.permutation(2) if kind == "random" else (0, 1))]
+        candidates = [label.own[0] for label in labels]
         prompt = material.prompt()
         places: list[list[int]] = [[], []]
         for number in range(max(shots) + 1):
             side = int(random.integers(2))
             prompt.write(lines.words([next(words[side])]))
+            prompt.write(labels[side].shared)
             if number in shots:
-                candidates = [label[0] for label in labels]
                 asked = variant(kind, number)
-                prompt.ask(asked, labels[side][0], candidates, places[side], places[1 - side])
-            places[side].append(prompt.write(labels[side]))
+                prompt.ask(asked, candidates[side], candidates, places[side], places[1 - side])
+            places[side].append(prompt.write(labels[side].own))
             prompt.write(lines.end)
         prompts.append(prompt)
     variants: dict[str, Kind] = {variant(kind, number): "control" for number in shots}
