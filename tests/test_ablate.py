@@ -24,8 +24,7 @@ from induction.config import HeadKinds as Rule
 from induction.measure.evaluation import Evaluation, Probes
 from induction.model.hooks import Intervention, Record
 from induction.model.transformer import Transformer
-from induction.model.weights import Snapshot
-from induction.stages.ablate import evenly_picked
+from induction.model.weights import Snapshot, evenly_picked
 from induction.study.head_kinds import Head, HeadKinds, find_head_kinds, head_names
 
 _NOWHERE = Path("nowhere")

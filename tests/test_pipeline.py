@@ -116,5 +116,7 @@ def test_stages_without_a_model_do_not_depend_on_the_table_of_models():
     """Else a change to one model's entry would run them again, and all training after them."""
     for stage in ("fetch", "prepare"):
         assert not any(str(p).startswith("models") for p in PIPELINE["stages"][stage]["params"])
-    for stage in ("train", "measure", "ablate", "revisions", "measure-external", "ablate-external"):
+    of_models = ("train", "measure", "ablate", "behave")
+    of_external = ("revisions", "measure-external", "ablate-external", "behave-external")
+    for stage in (*of_models, *of_external):
         assert not {"models", "external"} & set(PIPELINE["stages"][stage]["do"]["params"])

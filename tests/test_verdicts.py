@@ -7,6 +7,7 @@ import pytest
 from induction.config import Model, load_config
 from induction.paths import find_study
 from induction.study.attribution import Attribution, Removed
+from induction.study.behaviours import Cost, Doing
 from induction.study.head_kinds import HeadKinds
 from induction.study.mechanism import Circuit
 from induction.study.phase_change import PhaseChange
@@ -49,6 +50,7 @@ def model(name: str, layers: int, onset: float | None, *, smeared: bool = False)
         kinds=HeadKinds(((layers - 1, 0),) if onset else (), ()),
         circuits=(CIRCUIT,) if onset and layers > 1 else (),
         attribution=REMOVED if onset else None,
+        behaviours=(COPYING,),
         intervals={},
     )
 
@@ -61,6 +63,28 @@ REMOVED = Attribution(
     previous_token=Removed(0.95, 0.8, 1.1),
     random=(Removed(0.1, 0.0, 0.2), Removed(-0.1, -0.2, 0.0)),
 )
+COPYING = Doing(
+    behaviour="literal copying",
+    variant="random",
+    kind="literal",
+    chance=0.1,
+    accuracy=0.9,
+    accuracy_low=0.8,
+    accuracy_high=1.0,
+    loss=1.0,
+    ablated=Cost(2.0, 1.5, 2.5),
+    knocked_out=Cost(2.0, 1.5, 2.5),
+    ablated_more=Cost(1.5, 1.0, 2.0),
+    knocked_out_more=Cost(1.5, 1.0, 2.0),
+    head="1.0",
+    attention=0.7,
+    uniform=0.02,
+    wrong=0.1,
+    uniform_wrong=0.1,
+)
+FUZZY = replace(COPYING, behaviour="fuzzy copying", variant="case", kind="loose")
+PATTERNS = replace(COPYING, behaviour="abstract patterns", variant="categories", kind="abstract")
+TRANSLATION = replace(PATTERNS, behaviour="translation", variant="phrases")
 CIRCUIT = Circuit("1.0", 0.9, 0.95, "0.2", 0.8, k=0.3, q=0.1, v=0.05)
 
 
@@ -200,6 +224,50 @@ def test_every_judged_argument_says_what_evidence_it_has():
     assert all(v.would_change for v in verdicts)
 
 
-def test_generality_is_never_claimed_by_small_models():
-    verdict = generality(ZOO, THRESHOLDS)
-    assert (verdict.outcome, verdict.checks) == ("not tested", ())
+def judged_with(*behaviours: Doing) -> Verdict:
+    return generality([ONE, replace(TWO, behaviours=(COPYING, *behaviours))], THRESHOLDS)
+
+
+@pytest.mark.parametrize(
+    "behaviours",
+    [
+        (),
+        (FUZZY,),
+        (FUZZY, replace(PATTERNS, accuracy_low=0.1 + THRESHOLDS.above_chance - 0.01)),
+        (FUZZY, replace(PATTERNS, kind="control")),
+    ],
+)
+def test_generality_is_not_tested_by_copying_alone(behaviours):
+    assert (judged_with(*behaviours).outcome, judged_with().checks) == ("not tested", ())
+
+
+def test_generality_is_not_tested_without_induction_heads():
+    able = replace(ONE, behaviours=(FUZZY, PATTERNS))
+    assert generality([able, TWO], THRESHOLDS).outcome == "not tested"
+
+
+@pytest.mark.parametrize("behaviours", [(FUZZY, PATTERNS), (PATTERNS, TRANSLATION)])
+def test_generality_is_supported_when_induction_heads_do_the_abstract_work(behaviours):
+    verdict = judged_with(*behaviours)
+    assert verdict.outcome == "supported"
+    assert verdict.checks[0].numbers == {"behaviours_done": 2.0, "behaviours_served": 2.0}
+
+
+NOTHING = Cost(0.1, -0.1, 0.3)
+
+
+@pytest.mark.parametrize(
+    "behaviours",
+    [
+        (PATTERNS,),  # one behaviour is too few
+        (PATTERNS, replace(PATTERNS, variant="another")),  # as are two variants of it
+        (FUZZY, replace(PATTERNS, ablated_more=NOTHING)),
+        (FUZZY, replace(PATTERNS, knocked_out_more=NOTHING)),
+        (FUZZY, replace(PATTERNS, ablated_more=None, knocked_out_more=None)),
+        (PATTERNS, replace(TRANSLATION, accuracy_low=0.1, ablated_more=NOTHING)),
+    ],
+)
+def test_generality_fails_where_the_rule_says(behaviours):
+    verdict = judged_with(*behaviours)
+    assert verdict.outcome == "not supported"
+    assert failed(verdict) == [("two",)]

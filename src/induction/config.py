@@ -33,6 +33,7 @@ Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-
 Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 
 _PATTERNS = {
+    "behaviours": "expected a language such as fr or pt_BR, and as file none or one of data/own/",
     "external": "use letters, digits, dots, slashes and hyphens; capitals in revisions alone",
     "models": "use lower-case letters, digits and hyphens, at most 40",
     "name": "use letters, digits, spaces, dots and hyphens, at most 60",
@@ -145,6 +146,22 @@ class Explorer(Section):
     snapshots: Annotated[int, Field(ge=2, le=1000)]
 
 
+class Behaviours(Section):
+    snapshots: Count
+    examples: Annotated[int, Field(ge=2, le=10**5)]
+    segment: Annotated[int, Field(ge=6, le=1000)]
+    gap: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=1000)]]
+    lines: Annotated[int, Field(ge=5, le=1000)]
+    shots: Annotated[tuple[Annotated[int, Field(ge=0, le=19)], ...], Field(min_length=1)]
+    phrases: Annotated[int, Field(ge=3, le=1000)]
+    random_draws: Many
+    translation_language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]{2,12}$")]
+    translation_file: Annotated[
+        str, StringConstraints(pattern=r"^(data/own/[^\x00-\x1f\x7f]{1,200})?$")
+    ]
+    seed: Seed
+
+
 class PhaseChange(Section):
     bandwidth: Positive
     min_slope: Positive
@@ -163,6 +180,8 @@ class Verdicts(Section):
     min_removed: Share
     min_eigenvalue: Share
     partner_previous_token: Share
+    above_chance: Share
+    min_behaviours: Many
     min_depths: Annotated[int, Field(ge=2)]
     max_icl_step: Positive
 
@@ -220,6 +239,7 @@ class StudyConfig(Section):
     pca: Pca
     loss_maps: LossMaps
     explorer: Explorer
+    behaviours: Behaviours
     phase_change: PhaseChange
     verdicts: Verdicts
     models: Annotated[dict[ModelName, Model], Field(min_length=1, max_length=1000)]
@@ -312,6 +332,13 @@ def _impossible(config: StudyConfig):
         yield "ablation.examples", f"at most evaluation.examples: {ev.examples}"
     if config.explorer.tokens > shape.n_ctx:
         yield "explorer.tokens", f"at most model.n_ctx: {shape.n_ctx}"
+    behaviours = config.behaviours
+    if behaviours.gap[0] > behaviours.gap[1]:
+        yield "behaviours.gap", "must be two ascending lengths"
+    if list(behaviours.shots) != sorted(set(behaviours.shots)):
+        yield "behaviours.shots", "must be ascending, none twice"
+    if ".." in behaviours.translation_file.split("/"):
+        yield "behaviours.translation_file", "must stay below data/own/"
     for side in ("early", "late"):
         for low, high in getattr(config.icl_windows, side):
             if not low <= high < shape.n_ctx:

@@ -27,6 +27,7 @@ _TOKENS_PER_TEXT_BYTE = 0.5
 _TOKEN_BYTES = 2
 _HEAD_ROW_BYTES, _PAIR_ROW_BYTES = 60, 30
 _CURVE_ROW_BYTES = 35
+_MEAN_ROW_BYTES, _ANSWER_ROW_BYTES = 8, 4  # of behaviours
 _FOLDER_BYTES = 20_000  # manifests, headers of small tables
 _REPORT_BYTES = 6_000_000  # with the scripts of its charts
 _SMALL_STAGE_BYTES = 500_000
@@ -76,6 +77,8 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
     if kind == "ablate":
         rows = config.ablation.snapshots * _heads(config, model) * 4
         return rows * _HEAD_ROW_BYTES + _FOLDER_BYTES // 4
+    if kind == "behave":
+        return _behaviours(config, model)
     if kind == "explore":
         return sum(_explored(config, name) for name in config.models)
     return _REPORT_BYTES if kind == "report" else _SMALL_STAGE_BYTES
@@ -113,6 +116,17 @@ def _measurements(config: StudyConfig, model: str) -> int:
     rows = heads * _HEAD_ROW_BYTES + heads * heads // 2 * _PAIR_ROW_BYTES
     every = (of_examples + of_heads) * _FLOAT + rows
     return _snapshots(config, model) * every + _FOLDER_BYTES
+
+
+def _behaviours(config: StudyConfig, model: str) -> int:
+    """Of ten variants, and three for each number of shots."""
+    settings = config.behaviours
+    variants = 10 + 3 * len(settings.shots)
+    conditions = 3 + 2 * settings.random_draws
+    of_snapshot = variants * (conditions + _heads(config, model))
+    of_prompts = variants * conditions * settings.examples
+    rows = settings.snapshots * of_snapshot * _MEAN_ROW_BYTES + of_prompts * _ANSWER_ROW_BYTES
+    return rows + _FOLDER_BYTES // 2
 
 
 def _explored(config: StudyConfig, model: str) -> int:

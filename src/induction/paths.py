@@ -55,6 +55,9 @@ class StudyPaths:
     def ablations(self, model: str) -> Path:
         return self.root / "data" / "ablations" / model
 
+    def behaviours(self, model: str) -> Path:
+        return self.root / "data" / "behaviours" / model
+
     @property
     def explorer(self) -> Path:
         """What every model does on a few passages, for the report's attention explorer."""

@@ -129,6 +129,7 @@ class Checkout:
             "train": self.paths.snapshots(model),
             "measure": self.paths.measurements(model),
             "ablate": self.paths.ablations(model),
+            "behave": self.paths.behaviours(model),
         }.get(name, self.paths.results)
 
     def forget_results(self) -> None:

@@ -9,13 +9,14 @@ from .harm import Trial, each, flip_a_bit, remove, truncate
 Act = Callable[[Trial], str]
 ONE, OTHER = "attn-2l", "smear-1l"
 TRAIN, MEASURE, ABLATE = f"train@{ONE}", f"measure@{ONE}", f"ablate@{ONE}"
+BEHAVE = f"behave@{ONE}"
 SNAPSHOTS, MEASUREMENTS = f"data/snapshots/{ONE}", f"data/measurements/{ONE}"
 
 _HARMS = {"cut short": truncate, "with a bit flipped": flip_a_bit, "missing": remove}
 
 
 def _kills() -> dict[str, Act]:
-    times = {"fetch": 3, "prepare": 3, TRAIN: 4, MEASURE: 3, ABLATE: 3}
+    times = {"fetch": 3, "prepare": 3, TRAIN: 4, MEASURE: 3, ABLATE: 3, BEHAVE: 2}
     times |= {"pca": 2, "summarize": 2, "report": 2}
     return {
         **{
@@ -28,6 +29,7 @@ def _kills() -> dict[str, Act]:
         ),
         f"SIGKILL at 30, 70 %: {MEASURE}": lambda t: harm.kill_and_resume(t, MEASURE, 0.3, 0.7),
         f"SIGKILL at 50 %: {ABLATE}": lambda t: harm.kill_and_resume(t, ABLATE, 0.5),
+        f"SIGKILL at 50 %: {BEHAVE}": lambda t: harm.kill_and_resume(t, BEHAVE, 0.5),
         **{
             f"SIGKILL before DVC's record: {stage}": partial(harm.kill_before_recorded, stage=stage)
             for stage in (TRAIN, MEASURE)

@@ -16,27 +16,18 @@ when
 
 import hashlib
 import re
-import stat
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
+from induction.data.wheels import MAX_MEMBER_BYTES, wheel_members
 from induction.errors import StudyError
 
 DROP_REASONS = ("too_large", "not_utf8", "too_short", "long_line", "generated", "duplicate")
 
-_MAX_WHEEL_BYTES = 50_000_000  # bounds the list of members, which is read as a whole
-_MAX_MEMBERS = 20_000
-_MAX_MEMBER_BYTES = 2_000_000
 _MAX_TOTAL_BYTES = 1_000_000_000  # of all wheels together: the documents are held in memory
-# Other methods of compression are unpacked in pieces of any size.
-_COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED = 0x1  # of a member's flags
 _GENERATED = re.compile(r"\s*#.*(\b(auto)?generated\b|\bdo not edit\b)", re.IGNORECASE)
 _HEADER_LINES = 10
 
@@ -71,7 +62,7 @@ def collect_documents(raw: Path, min_characters: int, max_line_length: int) -> C
             text = content.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError:
             text = None
-        if name and len(content) > _MAX_MEMBER_BYTES:
+        if name and len(content) > MAX_MEMBER_BYTES:
             reason = "too_large"
         elif text is None:
             reason = "not_utf8"
@@ -117,57 +108,8 @@ def _contents(raw: Path) -> Iterator[tuple[str, str, bytes]]:
         yield f"files/{path.name}", "", path.read_bytes()
     total = 0
     for path in sorted(raw.glob("wheels/*.whl")):
-        for name, content in _python_members(path):
+        for name, content in wheel_members(path, lambda name: name.endswith(".py")):
             total += len(content)
             if total > _MAX_TOTAL_BYTES:
                 raise StudyError(f"{path}: with it the wheels unpack to over 1 GB: list fewer")
             yield f"wheels/{path.name}", name, content
-
-
-def _python_members(wheel: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of the `.py` members of a wheel, cut off behind the largest allowed size.
-
-    Nothing is unpacked to disk; a name that would leave the wheel's folder still marks the wheel
-    as one that is not to be trusted.
-    """
-    if (size := wheel.stat().st_size) > _MAX_WHEEL_BYTES:
-        raise StudyError(
-            f"{wheel}: {size:,} bytes: at most {_MAX_WHEEL_BYTES:,} are read: list another wheel"
-        )
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            members = sorted(archive.infolist(), key=lambda member: member.filename)
-            if fault := _fault(members):
-                raise StudyError(f"{wheel}: {fault}: not a wheel to be trusted: list another one")
-            for member in members:
-                if member.filename.endswith(".py"):
-                    with archive.open(member) as file:
-                        yield member.filename, file.read(_MAX_MEMBER_BYTES + 1)
-    except (
-        *(zipfile.BadZipFile, zlib.error, struct.error),
-        *(EOFError, OSError, NotImplementedError, RuntimeError, ValueError, OverflowError),
-    ) as error:  # zipfile has no common one
-        problem = str(error) or type(error).__name__
-        raise StudyError(f"{wheel}: not a readable zip file: {problem}: fetch it again") from None
-
-
-def _fault(members: list[zipfile.ZipInfo]) -> str:
-    """What no honest wheel has, found in the list of members alone; empty when all is well."""
-    if len(members) > _MAX_MEMBERS:
-        return f"{len(members):,} members, at most {_MAX_MEMBERS:,} are read"
-    names: set[str] = set()
-    for member in members:
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        place = f"member {member.filename[:100]!r}"
-        if path.is_absolute() or ".." in path.parts:
-            return f"{place} lies outside the wheel"
-        if member.filename in names:
-            return f"{place} stands there twice"
-        if stat.S_ISLNK(member.external_attr >> 16):
-            return f"{place} is a link"
-        if member.flag_bits & _ENCRYPTED:
-            return f"{place} is encrypted"
-        if member.compress_type not in _COMPRESSION:
-            return f"{place} is compressed by method {member.compress_type}, not by deflate"
-        names.add(member.filename)
-    return ""

@@ -61,6 +61,17 @@ def list_snapshots(folder: Path) -> list[Snapshot]:
     return snapshots
 
 
+def evenly_picked(snapshots: list[Snapshot], count: int) -> list[Snapshot]:
+    """`count` snapshots at even distances, the last one included; all of them if there are fewer.
+
+    The first one picked is a whole distance into training, where there is something to ablate.
+    """
+    total = len(snapshots)
+    if count >= total:
+        return snapshots
+    return [snapshots[(k + 1) * total // count - 1] for k in range(count)]
+
+
 def load_snapshot(path: Path) -> Transformer:
     """Rebuild a model, in evaluation mode, on the CPU.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from induction.report import behaviours
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent, short_tokens
 
@@ -86,7 +87,23 @@ def _ablation(results: Results, verdict: dict) -> str:
 
 
 def _generality(results: Results, verdict: dict) -> str:
-    return "models of this size do no task to ask about"
+    checks = verdict["checks"]
+    if checks:
+        served = sum(check["held"] for check in checks)
+        return (
+            f"in {served} of {len(checks)} models that do something abstract, induction heads do it"
+        )
+    loose = {
+        name
+        for name in results.behaviours
+        for doing in behaviours.doings(results, name)
+        if doing.kind == "loose" and doing.does(results.config.verdicts) and doing.needs_induction
+    }
+    return (
+        "no model with induction heads is above chance in abstract tasks; in "
+        f"{len(loose)} of {len(results.behaviours)}, induction heads copy after prefixes that are "
+        "only alike or longer"
+    )
 
 
 def _mechanism(results: Results, verdict: dict) -> str:

@@ -10,6 +10,7 @@ from induction.config import StudyConfig, load_config
 from induction.data.tokens import TokensMeta, load_meta
 from induction.files import read_json, verify_folder
 from induction.paths import StudyPaths, find_study
+from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.curves import Curves, load_curves
 from induction.study.loss_map import LossMap, map_loss
 
@@ -63,6 +64,7 @@ class Results:
     corpus: TokensMeta
     curves: dict[str, Curves]
     ablations: dict[str, Ablations]
+    behaviours: dict[str, Behaviours]
     loss_space: LossSpace
     windows: pl.DataFrame
     metrics: dict[str, dict[str, Any]]
@@ -104,6 +106,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         corpus=load_meta(paths.tokens),
         curves={name: load_curves(paths, name) for name in config.studied},
         ablations={name: _load_ablations(paths, name) for name in config.studied},
+        behaviours={name: load_behaviours(paths, name) for name in config.studied},
         loss_space=_load_loss_space(paths),
         windows=pl.read_csv(paths.windows),
         metrics={name: metrics[name] for name in config.studied},

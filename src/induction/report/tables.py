@@ -22,6 +22,8 @@ _LABELS = {
     "k_composition": "K",
     "q_composition": "Q",
     "v_composition": "V",
+    "behaviours_done": "behaviours beyond literal copying",
+    "behaviours_served": "by induction heads",
     "icl_step": "step of the ICL score (nats)",
 }
 
@@ -161,7 +163,7 @@ def durations(results: Results) -> str:
 
 
 def _quantity(key: str, value: float | None) -> str:
-    if key in ("models_with_change", "draws"):
+    if key in ("models_with_change", "draws", "behaviours_done", "behaviours_served"):
         return number(value, 0)
     if key.startswith("removed_"):
         return percent(value)

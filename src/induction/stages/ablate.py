@@ -12,7 +12,7 @@ from induction.files import verify_folder
 from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
-from induction.model.weights import Snapshot, list_snapshots, load_snapshot
+from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
 from induction.over_snapshots import Load, over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
@@ -70,17 +70,6 @@ def ablate_all(
         }
 
     over_snapshots(paths, stage, paths.ablations(name), snapshots, load, work)
-
-
-def evenly_picked(snapshots: list[Snapshot], count: int) -> list[Snapshot]:
-    """`count` snapshots at even distances, the last one included; all of them if there are fewer.
-
-    The first one picked is a whole distance into training, where there is something to ablate.
-    """
-    total = len(snapshots)
-    if count >= total:
-        return snapshots
-    return [snapshots[(k + 1) * total // count - 1] for k in range(count)]
 
 
 def _before_after(curves: Curves, config: StudyConfig, length: int) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Stage summarize: measurements and ablations of all models → metrics, verdicts and curves."""
+"""Stage summarize: what was measured of all models → metrics, verdicts and curves."""
 
 from dataclasses import asdict
 
@@ -8,6 +8,7 @@ from induction.config import StudyConfig
 from induction.files import verify_folder, write_json, write_text
 from induction.paths import StudyPaths
 from induction.stages import run_stage
+from induction.study.behaviours import load_behaviours
 from induction.study.curves import Curves, load_curves, read_table
 from induction.study.summary import summarize
 from induction.study.verdicts import judge
@@ -21,7 +22,8 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         verify_folder(paths.ablations(name))
         pairs[name] = read_table(paths.measurements(name) / "circuits.parquet")
         sets[name] = read_table(paths.ablations(name) / "sets.parquet")
-    summaries = summarize(curves, pairs, sets, config)
+    behaviours = {name: load_behaviours(paths, name) for name in config.models}
+    summaries = summarize(curves, pairs, sets, behaviours, config)
     verdicts = judge(summaries, config.verdicts)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())
     write_text(paths.curves, table.write_csv(float_precision=5))

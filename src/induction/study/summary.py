@@ -7,6 +7,7 @@ import polars as pl
 
 from induction.config import ExternalModel, Model, StudyConfig
 from induction.study.attribution import Attribution, attribute
+from induction.study.behaviours import Behaviours, Doing, describe_behaviours
 from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
 from induction.study.head_kinds import HeadKinds, find_head_kinds, head_names
@@ -32,8 +33,8 @@ class ModelSummary:
     heads_formed_tokens: when the best prefix-matching score first reached half of its final
     value; None when that final value is below verdicts.head_score. lag: from the ICL onset to that
     of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens and over
-    ln(tokens). kinds, circuits, attribution: of the last snapshot; attribution is None for models
-    without induction heads or without a control.
+    ln(tokens). kinds, circuits, attribution, behaviours: of the last snapshot; attribution is None
+    for models without induction heads or without a control.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ModelSummary:
     kinds: HeadKinds
     circuits: tuple[Circuit, ...]
     attribution: Attribution | None
+    behaviours: tuple[Doing, ...]
     intervals: dict[str, Interval | None]
     loss_per_character: float | None = None
 
@@ -87,6 +89,7 @@ class ModelSummary:
             "steepening": asdict(self.steepening) if self.steepening else None,
             "circuits": [asdict(circuit) for circuit in self.circuits],
             "attribution": asdict(self.attribution) if self.attribution else None,
+            "behaviours": [asdict(doing) for doing in self.behaviours],
         }
 
 
@@ -98,13 +101,17 @@ def summarize(
     curves: Mapping[str, Curves],
     pairs: Mapping[str, pl.DataFrame],
     sets: Mapping[str, pl.DataFrame],
+    behaviours: Mapping[str, Behaviours],
     config: StudyConfig,
 ) -> list[ModelSummary]:
     """Apply the rules to all models.
 
     pairs, sets: circuits.parquet and the ablated sets of each model.
     """
-    return [_summarize(name, curves, pairs[name], sets[name], config) for name in config.studied]
+    return [
+        _summarize(name, curves, pairs[name], sets[name], behaviours[name], config)
+        for name in config.studied
+    ]
 
 
 def _summarize(
@@ -112,6 +119,7 @@ def _summarize(
     curves: Mapping[str, Curves],
     pairs: pl.DataFrame,
     sets: pl.DataFrame,
+    behaviours: Behaviours,
     config: StudyConfig,
 ) -> ModelSummary:
     own, rule = curves[name], config.phase_change
@@ -153,6 +161,7 @@ def _summarize(
             )
         ),
         attribution=attribution,
+        behaviours=describe_behaviours(behaviours, kinds.induction),
         intervals={
             "onset_tokens": onset_interval(
                 own.tokens, own.early, own.late, rule, rule.resamples, seed

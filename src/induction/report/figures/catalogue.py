@@ -11,7 +11,16 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from induction.paths import StudyPaths
-from induction.report.figures import ablations, circuits, data, maps, passage, pca, training
+from induction.report.figures import (
+    ablations,
+    behaviours,
+    circuits,
+    data,
+    maps,
+    passage,
+    pca,
+    training,
+)
 from induction.report.results import Results
 
 _DIGITS = 5
@@ -67,6 +76,8 @@ FIGURES = {
     "fig-sets": Entry(ablations.sets, data.ablated_sets),
     "fig-attribution": Entry(ablations.icl_attribution, data.ablated_heads("icl_attribution")),
     "fig-before-after": Entry(ablations.before_and_after, data.ablated_heads("before_after")),
+    "fig-behaviours": Entry(behaviours.with_and_without, behaviours.at_the_end),
+    "fig-rise": Entry(behaviours.rise, behaviours.over_training, also=("fig-icl",)),
     "fig-circuits": Entry(circuits.weights_against_probes, data.last_heads),
     "fig-analysis": Entry(
         maps.model_analysis_table,

@@ -1,0 +1,114 @@
+"""What a model is made to do without, while it is asked: heads, or their induction pattern.
+
+Shape suffixes as in transformer.py.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from induction.ablate.sets import matched_set
+from induction.behave.task import Task
+from induction.model.hooks import Intervention, Record, Site
+from induction.model.transformer import TransformerSpec
+from induction.study.head_kinds import Head
+
+Kind = Literal["intact", "ablated", "knocked out"]
+Heads = Literal["none", "induction", "random"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """heads: which ones. draw counts the random sets; it is 0 for the others.
+
+    ablated: their outputs are zero. knocked out: they go on working, but may not attend where an
+    induction head would.
+    """
+
+    kind: Kind
+    heads: Heads
+    draw: int
+    chosen: frozenset[Head]
+
+
+INTACT = Condition("intact", "none", 0, frozenset())
+
+SITES: tuple[Site, ...] = ("resid_pre", "pattern", "z")
+
+
+def conditions(
+    spec: TransformerSpec, induction: Collection[Head], random_draws: int, seed: int
+) -> list[Condition]:
+    """The intact model; then, if it has induction heads, without these and without as many others.
+
+    Random sets are matched by layer (`matched_set`) and independent, so two can be the same. There
+    are none where the model has no other heads.
+    """
+    if not induction:
+        return [INTACT]
+    random = np.random.default_rng(seed)
+    sets: list[tuple[Heads, int, frozenset[Head]]] = [("induction", 0, frozenset(induction))]
+    for draw in range(random_draws):
+        others = matched_set(spec, induction, random)
+        if others:
+            sets.append(("random", draw, others))
+    kinds: tuple[Kind, Kind] = ("ablated", "knocked out")
+    return [INTACT, *(Condition(kind, *heads) for heads in sets for kind in kinds)]
+
+
+def intervention(
+    condition: Condition, spec: TransformerSpec, run: Record, blocked_BTT: Tensor
+) -> Intervention:
+    """The condition, other than INTACT, as changes to a forward pass.
+
+    run: what the intact pass recorded of all of SITES; what lies before the lowest of the heads is
+    taken from there. blocked: from `induction_places`.
+    """
+    layers = sorted({layer for layer, _ in condition.chosen})
+    first = layers[0]
+    start = (first, run["resid_pre", first])
+    gone = {
+        layer: torch.tensor(
+            [(layer, head) in condition.chosen for head in range(spec.n_heads)],
+            device=blocked_BTT.device,
+        )
+        for layer in layers
+    }
+    if condition.kind == "ablated":
+        scale = {layer: (~gone[layer]).to(run["z", first].dtype) for layer in layers}
+        return Intervention(head_scale=scale, z={first: run["z", first]}, start=start)
+    blocked = {layer: blocked_BTT[:, None] & gone[layer][:, None, None] for layer in layers}
+    patterns = {first: run["pattern", first]}
+    return Intervention(blocked=blocked, patterns=patterns, start=start)
+
+
+def induction_places(task: Task, rows: slice) -> Tensor:
+    """Where an induction pattern looks, [B, T query, T key], for some rows of a task.
+
+    At every query, the keys that follow an earlier copy of the current token; at a question, also
+    the places that the task calls right: where nothing is repeated literally, these are what a head
+    would have to find by likeness.
+    """
+    tokens_BT = task.tokens[rows]
+    B, T = tokens_BT.shape
+    places = torch.zeros(B, T, T, dtype=torch.bool)
+    places[:, :, 1:] = tokens_BT[:, :, None] == tokens_BT[:, None, :-1]
+    places &= torch.ones(T, T, dtype=torch.bool).tril()
+    question, key = task.right.T
+    row = task.example[question]
+    here = (row >= rows.start) & (row < rows.stop)
+    at = (row[here] - rows.start, task.query[question[here]], key[here])
+    places[tuple(map(torch.from_numpy, at))] = True
+    return places
+
+
+def distinct(wanted: Sequence[Condition]) -> dict[tuple[Kind, frozenset[Head]], list[Condition]]:
+    """Conditions by what they do: the same one drawn twice is run once."""
+    found: dict[tuple[Kind, frozenset[Head]], list[Condition]] = {}
+    for condition in wanted:
+        found.setdefault((condition.kind, condition.chosen), []).append(condition)
+    return found

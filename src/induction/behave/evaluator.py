@@ -1,0 +1,142 @@
+"""A task put to a model under several conditions.
+
+Shape suffixes as in transformer.py; N questions, C candidates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from induction.behave.conditions import (
+    INTACT,
+    SITES,
+    Condition,
+    distinct,
+    induction_places,
+    intervention,
+)
+from induction.behave.task import Task
+from induction.model.hooks import Intervention, Record
+from induction.model.kernels import cross_entropies
+from induction.model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Answers:
+    """loss: [N], nats, over the whole vocabulary. correct: [N], 1 where the answer is the most
+    likely candidate, a share of 1 where several are equally so."""
+
+    loss: np.ndarray
+    correct: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one model does with a task; right and wrong: where its attention goes."""
+
+    answers: Mapping[Condition, Answers]
+    right: "Attention"
+    wrong: "Attention"
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention from the questions to some places of each, summed over these places, mean over
+    questions.
+
+    found: [variants, n_layers, n_heads], in the intact run. uniform: [variants], what equal
+    attention to all places so far would give.
+    """
+
+    found: np.ndarray
+    uniform: np.ndarray
+
+
+@torch.no_grad()
+def put_to(
+    model: Transformer, task: Task, wanted: Sequence[Condition], batch_size: int = 16
+) -> Outcome:
+    """Answers under each condition, INTACT among them; the same condition twice is run once."""
+    device = model.W_E.device
+    found: dict[Condition, list[Answers]] = {INTACT: []}
+    groups = distinct([condition for condition in wanted if condition != INTACT])
+    found |= {same[0]: [] for same in groups.values()}
+    sizes = (model.spec.n_layers, model.spec.n_heads)
+    right, wrong = (np.zeros((len(pairs), *sizes)) for pairs in (task.right, task.wrong))
+    for first in range(0, len(task.tokens), batch_size):
+        rows = slice(first, first + batch_size)
+        tokens_BT = task.tokens[rows].to(device)
+        places_BTT = induction_places(task, rows).to(device)
+        run = Record(SITES)
+        found[INTACT].append(_answer(model, task, rows, tokens_BT, run, None))
+        _read_attention(task, task.right, rows, run, right)
+        _read_attention(task, task.wrong, rows, run, wrong)
+        for same in groups.values():
+            changes = intervention(same[0], model.spec, run, places_BTT)
+            found[same[0]].append(_answer(model, task, rows, tokens_BT, None, changes))
+    whole = {
+        condition: Answers(
+            np.concatenate([part.loss for part in parts]),
+            np.concatenate([part.correct for part in parts]),
+        )
+        for condition, parts in found.items()
+    }
+    for same in groups.values():
+        whole |= dict.fromkeys(same, whole[same[0]])
+    return Outcome(whole, _means(task, task.right, right), _means(task, task.wrong, wrong))
+
+
+def _answer(
+    model: Transformer,
+    task: Task,
+    rows: slice,
+    tokens_BT: Tensor,
+    record: Record | None,
+    changes: Intervention | None,
+) -> Answers:
+    """Answers to the questions of some rows; questions stand in the order of rows."""
+    resid_BTD = model.residual(tokens_BT, record, changes)
+    asked = (task.example >= rows.start) & (task.example < rows.stop)
+    row_N = torch.from_numpy(task.example[asked] - rows.start).to(resid_BTD.device)
+    query_N = torch.from_numpy(task.query[asked]).to(resid_BTD.device)
+    target_N = torch.from_numpy(task.target[asked]).to(resid_BTD.device)
+    candidates_NC = torch.from_numpy(task.candidates[asked]).to(resid_BTD.device)
+    resid_ND = resid_BTD[row_N, query_N]
+    losses_N = cross_entropies(resid_ND, model.W_U, target_N)
+    logits_NC = torch.einsum("nd,dnc->nc", resid_ND, model.W_U[:, candidates_NC]).float()
+    of_target_N1 = logits_NC[candidates_NC == target_N[:, None]].view(-1, 1)
+    better_N = (logits_NC > of_target_N1).any(dim=1)
+    equal_N = (logits_NC == of_target_N1).sum(dim=1)
+    correct_N = torch.where(better_N, 0.0, 1.0 / equal_N)
+    return Answers(losses_N.float().cpu().numpy(), correct_N.cpu().numpy())
+
+
+def _read_attention(
+    task: Task, pairs: np.ndarray, rows: slice, run: Record, attention: np.ndarray
+) -> None:
+    """Fill in the attention of pairs of a question and a place: [pairs, layers, heads]."""
+    question, key = pairs.T
+    row = task.example[question]
+    here = np.flatnonzero((row >= rows.start) & (row < rows.stop))
+    places = (row[here] - rows.start, task.query[question[here]], key[here])
+    row_R, query_R, key_R = (torch.from_numpy(place) for place in places)
+    for layer in range(attention.shape[1]):
+        pattern_BHTT = run["pattern", layer]
+        index = (place.to(pattern_BHTT.device) for place in (row_R, query_R, key_R))
+        at_row, at_query, at_key = index
+        attention[here, layer] = pattern_BHTT[at_row, :, at_query, at_key].float().cpu().numpy()
+
+
+def _means(task: Task, pairs: np.ndarray, attention: np.ndarray) -> Attention:
+    """From the attention of each pair to means over the questions of each variant."""
+    question = pairs[:, 0]
+    variant = task.variant[question]
+    count = np.bincount(task.variant, minlength=len(task.variants))
+    found = np.zeros((len(task.variants), *attention.shape[1:]))
+    np.add.at(found, variant, attention)
+    uniform = np.zeros(len(task.variants))
+    np.add.at(uniform, variant, 1.0 / (task.query[question] + 1))
+    return Attention(found / count[:, None, None], uniform / count)

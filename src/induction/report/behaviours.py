@@ -1,0 +1,164 @@
+"""Tables and sentences on argument 4: what the models do in context, and by which heads."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from induction.report.figures.behaviours import judged
+from induction.report.results import Results
+from induction.report.text import markdown_table, names, number, percent
+from induction.study.behaviours import Cost, Doing
+
+
+def doings(results: Results, name: str) -> list[Doing]:
+    """What details.json says of a model's behaviours."""
+    found = []
+    for values in results.details[name]["behaviours"]:
+        costs = {
+            key: value and Cost(**value)
+            for key, value in values.items()
+            if key in ("ablated", "knocked_out", "ablated_more", "knocked_out_more")
+        }
+        found.append(Doing(**{**values, **costs}))
+    return found
+
+
+def table(results: Results) -> str:
+    """Every behaviour: the best model's accuracy against chance, who does it, who needs its
+    induction heads for it."""
+    rows = []
+    for behaviour, variant, _ in judged(results):
+        asked = list(_of(results, behaviour, variant))
+        best_name, best = max(asked, key=lambda one: one[1].accuracy)
+        doing = [(name, d) for name, d in asked if d.does(results.config.verdicts)]
+        needing = [name for name, d in doing if d.needs_induction]
+        interval = f"{percent(best.accuracy_low)} to {percent(best.accuracy_high)}"
+        rows.append(
+            (
+                f"{behaviour}: {variant}",
+                percent(best.chance),
+                f"{percent(best.accuracy)} ({interval}), `{best_name}`",
+                f"{len(doing)} of {len(asked)}",
+                f"{len(needing)} of {len(doing)}" if doing else "–",
+                _cost_range(asked),
+            )
+        )
+    return markdown_table(
+        (
+            "behaviour",
+            "chance",
+            "best accuracy (95 % interval)",
+            "above chance",
+            "by induction heads",
+            "cost of losing their pattern (nats)",
+        ),
+        "lrlrrr",
+        rows,
+    )
+
+
+def heads(results: Results) -> str:
+    """Attention of each model's best induction head to the right places, and its share of what goes
+    to places of right and wrong answers."""
+    shown = [name for name, details in results.details.items() if details["induction_heads"]]
+    by_model = {
+        name: {(d.behaviour, d.variant): d for d in doings(results, name)} for name in shown
+    }
+    rows = []
+    for behaviour, variant, _ in judged(results):
+        found = [by_model[name].get((behaviour, variant)) for name in shown]
+        there = next((d for d in found if d), None)
+        equal = "–" if there is None else _attention(there.uniform, there.right_places)
+        cells = (_attention(d.attention, d.right_share) if d else "–" for d in found)
+        rows.append((f"{behaviour}: {variant}", equal, *cells))
+    return markdown_table(
+        ("behaviour", "equal attention", *(f"`{name}`" for name in shown)),
+        "l" + "r" * (len(shown) + 1),
+        rows,
+    )
+
+
+def _attention(right: float, share: float | None) -> str:
+    return number(right) + ("" if share is None else f" ({percent(share)})")
+
+
+def can_and_cannot(results: Results) -> str:
+    """A plain paragraph on what the models of this study do beyond copying."""
+    total = len(results.behaviours)
+    with_heads = [name for name, d in results.details.items() if d["induction_heads"]]
+    sentences = [
+        f"{len(with_heads)} of {total} models have induction heads.",
+        _kind_sentence(results, "loose", "copy where the prefix is only like the earlier one"),
+        _kind_sentence(results, "abstract", "do something for which no repeated prefix is enough"),
+    ]
+    at_chance = [
+        d
+        for name in with_heads
+        for d in doings(results, name)
+        if d.kind == "abstract" and not d.does(results.config.verdicts)
+    ]
+    if at_chance:
+        dearer = [d for d in at_chance if d.needs_induction]
+        factor = max(d.attention / d.uniform for d in at_chance if d.uniform)
+        further = max((d.right_share or 0) - (d.right_places or 0) for d in at_chance)
+        sentences.append(
+            "Where models with induction heads stay at chance in abstract tasks, the loss of the "
+            f"answers still rises more without these heads than without others in {len(dearer)} "
+            f"of {len(at_chance)} cases, and they look to the right places up to "
+            f"{number(factor, 0)} times as much as equal attention would. But they look to the "
+            "places of wrong answers too: the share of the right ones is at most "
+            f"{number(100 * further, 0)} percentage points above that of equal attention. They "
+            "make it likelier that such an answer follows, and hardly which."
+        )
+    return " ".join(sentences)
+
+
+def not_asked(results: Results) -> str:
+    """What could not be asked, and why, in one sentence; nothing where all could."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, own in results.behaviours.items():
+        rows = own.tasks.filter(pl.col("why_not").is_not_null())
+        for behaviour, variant, why in rows.select("behaviour", "variant", "why_not").iter_rows():
+            reasons.setdefault((f"{behaviour}: {variant}", why), []).append(name)
+    if not reasons:
+        return "Every task fits the vocabulary and the context of every model."
+    total = len(results.behaviours)
+    told = (
+        f"{task} ({why}; {'all models' if len(models) == total else names(models)})"
+        for (task, why), models in reasons.items()
+    )
+    return f"Not asked: {'; '.join(told)}."
+
+
+def _of(results: Results, behaviour: str, variant: str) -> Iterator[tuple[str, Doing]]:
+    for name in results.behaviours:
+        for doing in doings(results, name):
+            if (doing.behaviour, doing.variant) == (behaviour, variant):
+                yield name, doing
+
+
+def _cost_range(asked: list[tuple[str, Doing]]) -> str:
+    costs = [d.knocked_out.mean for _, d in asked if d.knocked_out]
+    if not costs:
+        return "–"
+    low, high = min(costs), max(costs)
+    return number(low) if len(costs) == 1 else f"{number(low)} to {number(high)}"
+
+
+def _kind_sentence(results: Results, kind: str, what: str) -> str:
+    """How many models do something of a kind above chance, and by their induction heads."""
+    done: dict[str, list[Doing]] = {}
+    for name in results.behaviours:
+        for doing in doings(results, name):
+            if doing.kind == kind and doing.does(results.config.verdicts):
+                done.setdefault(name, []).append(doing)
+    if not done:
+        return f"None can be seen to {what}."
+    variants = dict.fromkeys(f"{d.behaviour}: {d.variant}" for own in done.values() for d in own)
+    needed = sum(d.needs_induction for own in done.values() for d in own)
+    total = sum(len(own) for own in done.values())
+    return (
+        f"{len(done)} of {len(results.behaviours)} {what} ({'; '.join(variants)}), and in {needed} "
+        f"of these {total} cases that costs more to lose with the induction heads, and with their "
+        "pattern alone, than with other heads."
+    )

@@ -1,0 +1,213 @@
+"""What models do in context beyond scores of heads, with and without their induction heads."""
+
+import matplotlib.pyplot as plt
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from induction.report.figures import cells
+from induction.report.figures.axes import seen, token_axis
+from induction.report.results import Results
+from induction.report.style import FAINT, looks
+
+_KEY = ("behaviour", "variant")
+_COLUMNS = 4
+# Black: literal; blue and purple: loose; warm and dashed: abstract. More variants than colours
+# begin again.
+_LOOKS = {
+    "literal": (("#000000", "-"), ("#777777", "-")),
+    "loose": (("#0b3c78", "-"), ("#3f8fd0", "-"), ("#7ec4cf", "-"), ("#7b3f98", "-")),
+    "abstract": (
+        *(("#b2182b", (0, (4, 1.5))), ("#e66101", (0, (4, 1.5)))),
+        *(("#b8860b", (0, (4, 1.5))), ("#8c6d5a", (0, (4, 1.5)))),
+    ),
+}
+_MARKS = (
+    ("intact", "intact", "o", "intact"),
+    ("ablated", "induction", "D", "without induction heads"),
+    ("knocked out", "induction", "v", "without their pattern"),
+    ("ablated", "random", "x", "without random others"),
+)
+
+
+def judged(results: Results) -> list[tuple[str, str, str]]:
+    """Behaviour, variant and kind of all that some model was asked and that is no control."""
+    found: dict[tuple[str, str, str], None] = {}
+    for own in results.behaviours.values():
+        asked = own.tasks.filter(pl.col("why_not").is_null() & (pl.col("kind") != "control"))
+        found |= dict.fromkeys(asked.select(*_KEY, "kind").iter_rows())
+    return list(found)
+
+
+def at_the_end(results: Results) -> pl.DataFrame:
+    """A row for each model, judged variant and condition at the last snapshot.
+
+    above_chance: accuracy on a scale where 0 is chance and 1 is perfect, mean over random sets;
+    low and high: its 95 % interval, of the intact model alone. loss: of the answers, in nats.
+    """
+    rows = [_last_rows(results, name) for name in results.behaviours]
+    return pl.concat(rows)
+
+
+def _last_rows(results: Results, name: str) -> pl.DataFrame:
+    own = results.behaviours[name]
+    last = own.behaviours.filter(pl.col("step") == pl.col("step").max())
+    means = last.group_by(*_KEY, "condition", "heads", maintain_order=True).agg(
+        pl.col("accuracy").mean(), pl.col("loss").mean(), pl.col("chance").first()
+    )
+    shown = pl.DataFrame(judged(results), schema=[*_KEY, "kind"], orient="row")
+    of_intact = pl.DataFrame(
+        [
+            {**{key: doing[key] for key in _KEY}, "low": _scaled(doing, "accuracy_low")}
+            | {"high": _scaled(doing, "accuracy_high"), "condition": "intact"}
+            for doing in results.details[name]["behaviours"]
+        ],
+        schema={"behaviour": pl.String, "variant": pl.String, "low": pl.Float64}
+        | {"high": pl.Float64, "condition": pl.String},
+    )
+    return (
+        means.join(shown, on=_KEY, maintain_order="left")
+        .join(of_intact, on=[*_KEY, "condition"], how="left", maintain_order="left")
+        .select(
+            pl.lit(name).alias("model"),
+            *(*_KEY, "condition", "heads", "chance", "accuracy"),
+            ((pl.col("accuracy") - pl.col("chance")) / (1 - pl.col("chance"))).alias(
+                "above_chance"
+            ),
+            *("low", "high", "loss"),
+        )
+    )
+
+
+def _scaled(doing: dict, key: str) -> float:
+    return (doing[key] - doing["chance"]) / (1 - doing["chance"])
+
+
+def over_training(results: Results) -> pl.DataFrame:
+    """A row for each model, judged variant and snapshot of the intact model: accuracy above chance,
+    and attention to the right places of the head that looks there most at the end."""
+    shown = pl.DataFrame(judged(results), schema=[*_KEY, "kind"], orient="row")
+    rows = []
+    for name, own in results.behaviours.items():
+        best = pl.DataFrame(
+            [
+                {key: doing[key] for key in (*_KEY, "head")}
+                for doing in results.details[name]["behaviours"]
+            ],
+            schema=dict.fromkeys((*_KEY, "head"), pl.String),
+        )
+        attention = (
+            own.attention.with_columns(pl.format("{}.{}", "layer", "head").alias("head"))
+            .join(best, on=[*_KEY, "head"])
+            .select(*_KEY, "step", "head", "attention", "uniform")
+        )
+        scale = (pl.col("accuracy") - pl.col("chance")) / (1 - pl.col("chance"))
+        rows.append(
+            own.behaviours.filter(pl.col("condition") == "intact")
+            .join(shown, on=_KEY, maintain_order="left")
+            .join(attention, on=[*_KEY, "step"], maintain_order="left")
+            .with_columns(pl.lit(name).alias("model"), scale.alias("above_chance"))
+            .select("model", "tokens", *_KEY, "above_chance", "loss", *attention.columns[3:])
+        )
+    return pl.concat(rows)
+
+
+def with_and_without(results: Results) -> Figure:
+    """One panel a model: accuracy of every behaviour, intact and without heads, at the end."""
+    names, table = list(results.behaviours), at_the_end(results)
+    order = [f"{behaviour}: {variant}" for behaviour, variant, _ in judged(results)]
+    columns = min(_COLUMNS, len(names))
+    rows = -(-len(names) // columns)
+    figure, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(8.4, 0.7 + (0.4 + 0.17 * len(order)) * rows),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for axes in grid.flat[len(names) :]:
+        axes.set_visible(False)
+    style = looks(results.config.models)
+    for name, axes in zip(names, grid.flat, strict=False):
+        _dots(axes, table.filter(pl.col("model") == name), order, style[name].color)
+        axes.set_title(name, color=style[name].color, fontweight="bold")
+        axes.tick_params(labelsize=7)
+    grid[0, 0].set_yticks(range(len(order)), order)
+    grid[0, 0].invert_yaxis()
+    figure.supxlabel("accuracy: 0 is chance, 1 is perfect", fontsize=9)
+    marks = [
+        Line2D([], [], marker=marker, linestyle="", color="#555555", markersize=4, label=label)
+        for *_, marker, label in _MARKS
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=len(marks), fontsize=8)
+    return figure
+
+
+def _dots(axes: Axes, table: pl.DataFrame, order: list[str], color: tuple) -> None:
+    axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+    for place, (condition, heads, marker, _) in enumerate(_MARKS):
+        rows = table.filter(pl.col("condition") == condition)
+        if condition != "intact":
+            rows = rows.filter(pl.col("heads") == heads)
+        height = [
+            order.index(f"{behaviour}: {variant}") + 0.18 * (place - 1.5)
+            for behaviour, variant in rows.select(*_KEY).iter_rows()
+        ]
+        if condition == "intact":
+            for y, low, high in zip(height, rows["low"], rows["high"], strict=True):
+                axes.plot([low, high], [y, y], color=color, linewidth=1)
+        shade = "#555555" if heads == "random" else color
+        dots = axes.scatter(
+            rows["above_chance"], height, s=11, marker=marker, color=shade, linewidth=0.9
+        )
+        if condition == "knocked out":
+            dots.set_facecolor("none")
+
+
+def rise(results: Results) -> Figure:
+    """A column for each model: ICL score, accuracy, and attention to the right place over
+    training."""
+    names, table = list(results.behaviours), over_training(results)
+    figure, grid = plt.subplots(
+        3, len(names), figsize=(max(1.1 * len(names), 5.0), 4.6), sharey="row", squeeze=False
+    )
+    style, lines = looks(results.config.models), _lines(judged(results))
+    trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
+    for name, column in zip(names, grid.T, strict=True):
+        cells.icl_score(column[0], results, name)
+        column[0].set_title(name, color=style[name].color, fontsize=8, fontweight="bold")
+        own = table.filter((pl.col("model") == name) & (pl.col("tokens") > 0))
+        for (behaviour, variant), (color, dash) in lines.items():
+            rows = own.filter(pl.col("behaviour") == behaviour, pl.col("variant") == variant)
+            for axes, quantity in zip(column[1:], ("above_chance", "attention"), strict=True):
+                axes.plot(rows["tokens"], rows[quantity], color=color, linestyle=dash, lw=1.1)
+        for axes in column:
+            token_axis(axes, "", ticks=(1.0,))
+            axes.set_xlim(min(t[0] for t in trained), max(t[-1] for t in trained))
+            axes.tick_params(labelsize=6, labelbottom=axes is column[-1])
+    labels = (
+        "ICL score\n(nats)",
+        "accuracy\n(0: chance, 1: perfect)",
+        "attention to\nright places",
+    )
+    for axes, label in zip(grid[:, 0], labels, strict=True):
+        axes.set_ylabel(label, fontsize=7)
+    figure.supxlabel("tokens trained", fontsize=8)
+    handles = [
+        Line2D([], [], color=color, linestyle=dash, label=f"{behaviour}: {variant}")
+        for (behaviour, variant), (color, dash) in lines.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=7)
+    return figure
+
+
+def _lines(shown: list[tuple[str, str, str]]) -> dict[tuple[str, str], tuple]:
+    """Colour and line style of each variant."""
+    taken = dict.fromkeys(_LOOKS, 0)
+    found = {}
+    for behaviour, variant, kind in shown:
+        found[behaviour, variant] = _LOOKS[kind][taken[kind] % len(_LOOKS[kind])]
+        taken[kind] += 1
+    return found
