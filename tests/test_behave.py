@@ -44,12 +44,12 @@ def material() -> Material:
     texts = [path.read_text() for path in sorted((ROOT / "src").rglob("*.py"))]
     tokenizer = train_tokenizer(texts, D_TEXT)
     stream = np.array([i for text in texts for i in tokenizer.encode(text).ids])
-    counts = np.bincount(stream, minlength=D_TEXT)
+    ranked = np.argsort(np.bincount(stream, minlength=D_TEXT), kind="stable")
     return Material(
         encode=lambda text: tokenizer.encode(text).ids,
         texts=[tokenizer.decode([token]) for token in range(D_TEXT)],
         start=START,
-        drawable=drawable_tokens(counts, START, (0.0, 1.0)),
+        drawable=drawable_tokens(ranked[ranked != START], (0.0, 1.0)),
         windows=stream[: 40 * 200].reshape(40, 200),
         embedding=np.random.default_rng(0).normal(size=(D_TEXT, 16)),
         pairs=PAIRS,

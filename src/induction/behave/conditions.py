@@ -14,7 +14,7 @@ from torch import Tensor
 from induction.ablate.sets import matched_set
 from induction.behave.task import Task
 from induction.model.hooks import Intervention, Record, Site
-from induction.model.transformer import TransformerSpec
+from induction.model.interface import Shape
 from induction.study.head_kinds import Head
 
 Kind = Literal["intact", "ablated", "knocked out"]
@@ -41,7 +41,7 @@ SITES: tuple[Site, ...] = ("resid_pre", "pattern", "z")
 
 
 def conditions(
-    spec: TransformerSpec, induction: Collection[Head], random_draws: int, seed: int
+    spec: Shape, induction: Collection[Head], random_draws: int, seed: int
 ) -> list[Condition]:
     """The intact model; then, if it has induction heads, without these and without as many others.
 
@@ -61,7 +61,7 @@ def conditions(
 
 
 def intervention(
-    condition: Condition, spec: TransformerSpec, run: Record, blocked_BTT: Tensor
+    condition: Condition, spec: Shape, run: Record, blocked_BTT: Tensor
 ) -> Intervention:
     """The condition, other than INTACT, as changes to a forward pass.
 

@@ -20,8 +20,8 @@ from induction.behave.conditions import (
 )
 from induction.behave.task import Task
 from induction.model.hooks import Intervention, Record
+from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
-from induction.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Attention:
 
 @torch.no_grad()
 def put_to(
-    model: Transformer, task: Task, wanted: Sequence[Condition], batch_size: int = 16
+    model: Measurable, task: Task, wanted: Sequence[Condition], batch_size: int = 16
 ) -> Outcome:
     """Answers under each condition, INTACT among them; the same condition twice is run once."""
-    device = model.W_E.device
+    device = model.device
     found: dict[Condition, list[Answers]] = {INTACT: []}
     groups = distinct([condition for condition in wanted if condition != INTACT])
     found |= {same[0]: [] for same in groups.values()}
@@ -90,7 +90,7 @@ def put_to(
 
 
 def _answer(
-    model: Transformer,
+    model: Measurable,
     task: Task,
     rows: slice,
     tokens_BT: Tensor,

@@ -47,14 +47,10 @@ class Material:
         return np.array(letters, dtype=np.int64)
 
 
-def drawable_tokens(
-    token_counts: np.ndarray, start: int, quantiles: tuple[float, float]
-) -> np.ndarray:
+def drawable_tokens(ranked: np.ndarray, quantiles: tuple[float, float]) -> np.ndarray:
     """Tokens without the rarest and the commonest, as in the probes of `measure`.
 
-    token_counts: [V], how often each stands in the training text.
+    ranked: the rarest first, without the start token.
     """
-    ranked = np.argsort(token_counts, kind="stable")
-    ranked = ranked[ranked != start]
     rare, common = quantiles
     return np.sort(ranked[int(rare * len(ranked)) : int(common * len(ranked))])

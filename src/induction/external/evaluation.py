@@ -142,6 +142,15 @@ def _token_counts(valid: np.ndarray, pieces: list[bytes], tokenizer: Tokenizer) 
     return counts
 
 
+def tokens_in_text(folder: Path, tokenizer: Tokenizer, start_token: int) -> np.ndarray:
+    """The model's tokens that stand in the validation text, the rarest first; not the start."""
+    pieces = token_bytes(load_tokenizer(folder))
+    counts = _token_counts(load_tokens(folder, "valid"), pieces, tokenizer)
+    counts[start_token] = 0
+    there = np.flatnonzero(counts)
+    return there[np.argsort(counts[there], kind="stable")]
+
+
 def _probes(
     counts: np.ndarray, start_token: int, settings: Settings, random: np.random.Generator
 ) -> Probes:

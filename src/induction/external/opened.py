@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from induction.config import Compute, ExternalModel, StudyConfig, external_config
 from induction.errors import StudyError
@@ -25,12 +26,16 @@ from induction.paths import StudyPaths
 @dataclass(frozen=True)
 class Opened:
     """snapshots: a moment for each revision. load: that revision, ready to be measured.
-    announce: says how much the given ones have still to download."""
+    announce: says how much the given ones have still to download. tokenizer: the model's own, with
+    start_token in front of every text. longest: how many tokens the model can read at once."""
 
     snapshots: list[Snapshot]
     load: Callable[[Snapshot], AdaptedModel]
     announce: Callable[[list[Snapshot]], None]
     evaluation: Evaluation
+    tokenizer: Tokenizer
+    start_token: int
+    longest: int
 
 
 def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
@@ -45,13 +50,11 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
     store = make_store(paths, config, name)
     first = store.files_of(next(iter(revisions.values())), SMALL_FILES)
     model_config = load_config(first)
+    tokenizer = load_own_tokenizer(first / "tokenizer.json")
+    start_token, longest = _start_token(model_config, first), model_config.max_position_embeddings
     evaluation = external_evaluation(
-        paths.tokens,
-        load_own_tokenizer(first / "tokenizer.json"),
-        _start_token(model_config, first),
-        model_config.max_position_embeddings,
-        config.model.n_ctx,
-        config.evaluation,
+        *(paths.tokens, tokenizer, start_token, longest),
+        *(config.model.n_ctx, config.evaluation),
     )
 
     def load(snapshot: Snapshot) -> AdaptedModel:
@@ -72,6 +75,9 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
         load=load,
         announce=lambda snapshots: store.announce([revisions[each.step] for each in snapshots]),
         evaluation=evaluation,
+        tokenizer=tokenizer,
+        start_token=start_token,
+        longest=longest,
     )
 
 

@@ -2,9 +2,10 @@
 
 from induction.config import StudyConfig
 from induction.external.opened import open_external
+from induction.model.weights import evenly_picked
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
-from induction.stages.ablate import ablate_all, evenly_picked
+from induction.stages.ablate import ablate_all
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:

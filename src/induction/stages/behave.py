@@ -17,9 +17,9 @@ from induction.data.tokens import START_TOKEN, load_meta, load_tokens, token_cou
 from induction.files import verify_folder
 from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
-from induction.model.transformer import Transformer
+from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
-from induction.over_snapshots import over_snapshots
+from induction.over_snapshots import Load, over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 from induction.study.curves import load_curves
@@ -28,42 +28,57 @@ from induction.study.head_kinds import find_head_kinds
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     model_config(config, name)
-    settings = config.behaviours
     device = set_up_torch(config.compute)
     verify_folder(paths.snapshots(name))
-    snapshots = evenly_picked(list_snapshots(paths.snapshots(name)), settings.snapshots)
+    snapshots = evenly_picked(list_snapshots(paths.snapshots(name)), config.behaviours.snapshots)
+    evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
+    tokenizer = load_tokenizer(paths.tokens)
+    counts = token_counts(load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab)
+    ranked = np.argsort(counts, kind="stable")
+    pairs, why_no_pairs = parallel_text(paths, config.behaviours)
+    material = Material(
+        encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        texts=[tokenizer.decode([token]) for token in range(len(counts))],
+        start=START_TOKEN,
+        drawable=drawable_tokens(
+            ranked[ranked != START_TOKEN], config.evaluation.probe_vocab_quantiles
+        ),
+        windows=evaluation.tokens.numpy(),
+        embedding=load_snapshot(snapshots[-1].path).W_E.numpy(),
+        pairs=pairs,
+        why_no_pairs=why_no_pairs,
+        n_ctx=config.model.n_ctx,
+    )
+    behave_all(
+        *(paths, config, "behave", name, snapshots),
+        lambda snapshot: load_snapshot(snapshot.path).to(device),
+        material,
+    )
+
+
+def behave_all(
+    paths: StudyPaths,
+    config: StudyConfig,
+    stage: str,
+    name: str,
+    snapshots: list[Snapshot],
+    load: Load,
+    material: Material,
+) -> None:
+    """Put the tasks to the snapshots of a model, ours or not, and publish what is found."""
+    settings = config.behaviours
     kinds = find_head_kinds(load_curves(paths, name).last_heads, config.head_kinds)
-    last = load_snapshot(snapshots[-1].path)
-    tasks = make_tasks(_material(paths, config, last.W_E.numpy()), settings)
+    tasks = make_tasks(material, settings)
     asked = [task for task in tasks if isinstance(task, Task)]
 
     def work(
-        snapshot: Snapshot, model: Transformer
+        snapshot: Snapshot, model: Measurable
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         wanted = conditions(model.spec, kinds.induction, settings.random_draws, settings.seed)
         outcomes = [put_to(model, task, wanted) for task in asked]
         return {}, rows(snapshot, tasks, outcomes, last=snapshot == snapshots[-1])
 
-    over_snapshots(paths, "behave", paths.behaviours(name), snapshots, device, work)
-
-
-def _material(paths: StudyPaths, config: StudyConfig, embedding: np.ndarray) -> Material:
-    """What the tasks of a model with the study's own tokenizer are made from."""
-    evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
-    tokenizer = load_tokenizer(paths.tokens)
-    counts = token_counts(load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab)
-    pairs, why_no_pairs = parallel_text(paths, config.behaviours)
-    return Material(
-        encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-        texts=[tokenizer.decode([token]) for token in range(len(counts))],
-        start=START_TOKEN,
-        drawable=drawable_tokens(counts, START_TOKEN, config.evaluation.probe_vocab_quantiles),
-        windows=evaluation.tokens.numpy(),
-        embedding=embedding,
-        pairs=pairs,
-        why_no_pairs=why_no_pairs,
-        n_ctx=config.model.n_ctx,
-    )
+    over_snapshots(paths, stage, paths.behaviours(name), snapshots, load, work)
 
 
 def parallel_text(paths: StudyPaths, settings: Behaviours) -> tuple[list[Pair], str]:
