@@ -37,7 +37,7 @@ def run(choice: str = "muon", steps: int = 30, **changes) -> tuple[Transformer, 
     settings = SETTINGS.model_copy(update={"warmup_steps": 5, **changes})
     optimizers = make_optimizers(model, choice, settings)
     data = batches(TOKENS, WINDOWS, 32, 4)
-    train(model, optimizers, data, range(steps), settings, curve.append)
+    train(model, optimizers, data, range(steps), settings, curve.extend)
     return model, curve
 
 
@@ -49,7 +49,7 @@ def test_training_lowers_the_loss_on_learnable_data(choice):
     curve: list[Step] = []
     data = batches(cycle, np.arange(0, 20_000, 32), 32, 4)
     settings = SETTINGS.model_copy(update={"warmup_steps": 5})
-    train(model, make_optimizers(model, choice, settings), data, range(40), settings, curve.append)
+    train(model, make_optimizers(model, choice, settings), data, range(40), settings, curve.extend)
     assert curve[0].loss == pytest.approx(np.log(64), abs=1e-3)
     assert curve[-1].loss < 1.0
     assert [step.step for step in curve] == list(range(1, 41))

@@ -49,6 +49,9 @@ class Section(BaseModel):
 class Compute(Section):
     device: Literal["cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=1024)]
+    dtype: Literal["float32", "bfloat16"]
+    processes: Annotated[int, Field(ge=1, le=1024)]
+    compile: bool
 
 
 class Corpus(Section):
@@ -273,6 +276,12 @@ def _impossible(config: StudyConfig):
         yield (
             "train.batch_tokens",
             f"{train.batch_tokens} is no multiple of model.n_ctx: {shape.n_ctx}",
+        )
+    elif train.batch_tokens // shape.n_ctx % config.compute.processes:
+        yield (
+            "compute.processes",
+            f"{config.compute.processes} cannot share the {train.batch_tokens // shape.n_ctx} "
+            "windows of train.batch_tokens equally: use a divisor, or another batch",
         )
     for name in ("early", "late"):
         low, high = getattr(ev, name)
