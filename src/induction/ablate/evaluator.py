@@ -22,6 +22,7 @@ from torch import Tensor
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Intervention, Record
 from induction.model.kernels import cross_entropies
+from induction.model.memory import fitting_batch
 from induction.model.transformer import Transformer
 from induction.study.head_kinds import Head
 
@@ -50,14 +51,16 @@ def ablated_losses(
     model: Transformer,
     evaluation: Evaluation,
     ablations: Collection[Ablation],
-    batch_size: int = 16,
+    batch_size: int | None = None,
 ) -> AblatedLosses:
     """Run the evaluation set through the intact model and, from its lowest ablated layer on,
     through each ablation; the same ablation asked for twice is run once.
 
-    Memory grows with batch_size × n_layers × n_heads × n_ctx² for the intact patterns.
+    Memory grows with batch_size × n_layers × n_heads × n_ctx² for the intact patterns, and with
+    examples × n_layers × n_ctx × d_model for the intact head outputs.
     """
-    device = model.W_E.device
+    device, length = model.W_E.device, evaluation.tokens.shape[1]
+    batch_size = batch_size or fitting_batch(model.spec, device, length, 16, patterns=True)
     z = _all_head_outputs(model, evaluation, batch_size)
     distinct = {_cheapest(ablation, model.spec.n_layers) for ablation in ablations}
     intact: list[np.ndarray] = []

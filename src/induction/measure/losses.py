@@ -5,16 +5,18 @@ import torch
 
 from induction.measure.evaluation import Evaluation
 from induction.model.kernels import cross_entropies
+from induction.model.memory import fitting_batch
 from induction.model.transformer import Transformer
 
 
 @torch.no_grad()
-def token_losses(model: Transformer, evaluation: Evaluation, batch_size: int = 16) -> np.ndarray:
+def token_losses(model: Transformer, evaluation: Evaluation, batch_size: int | None = None) -> np.ndarray:
     """Loss of every token in nats, [examples, n_ctx].
 
     Index i of an example is the prediction of its token i + 1 from its tokens 0 … i.
     """
-    device = model.W_E.device
+    device, length = model.W_E.device, evaluation.tokens.shape[1]
+    batch_size = batch_size or fitting_batch(model.spec, device, length, 16, patterns=False)
     rows = []
     for tokens_BT in evaluation.tokens.split(batch_size):
         tokens_BT = tokens_BT.to(device)

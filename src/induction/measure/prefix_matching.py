@@ -8,6 +8,7 @@ from torch import Tensor
 
 from induction.measure.evaluation import Evaluation, Probes
 from induction.model.hooks import Record
+from induction.model.memory import fitting_batch
 from induction.model.transformer import Transformer
 
 OFFSETS = {"prefix_matching": 1, "same_token": 0, "token_before": -1}
@@ -19,7 +20,7 @@ it; the mechanism needs the token after. The other two offsets are the controls.
 
 
 def measure(
-    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+    model: Transformer, evaluation: Evaluation, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """Attention from each repeated token to all its earlier copies, shifted by each offset.
 
@@ -32,7 +33,7 @@ def measure(
 
 
 def measure_sequences(
-    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+    model: Transformer, evaluation: Evaluation, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """prefix_sequences: the prefix-matching scores before the mean over sequences.
 
@@ -45,12 +46,14 @@ def measure_sequences(
 
 @torch.no_grad()
 def _sequence_scores(
-    model: Transformer, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int
+    model: Transformer, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int | None
 ) -> dict[str, np.ndarray]:
     """Scores [n_layers, n_heads, sequences] for each offset."""
     spec, probes = model.spec, evaluation.probes
     shape = (spec.n_layers, spec.n_heads, len(probes.periods))
     scores = {name: np.zeros(shape) for name in offsets}
+    device, length = model.W_E.device, probes.tokens.shape[1]
+    batch_size = batch_size or fitting_batch(spec, device, length, 8, patterns=True)
     for first in range(0, len(probes.periods), batch_size):
         tokens_BT = probes.tokens[first : first + batch_size]
         batch = slice(first, first + len(tokens_BT))

@@ -5,12 +5,13 @@ import torch
 
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Record
+from induction.model.memory import fitting_batch
 from induction.model.transformer import Transformer
 
 
 @torch.no_grad()
 def measure(
-    model: Transformer, evaluation: Evaluation, batch_size: int = 8
+    model: Transformer, evaluation: Evaluation, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """Mean attention i → i − 1 on validation text, over examples and i ≥ 1, per head.
 
@@ -20,6 +21,8 @@ def measure(
     spec = model.spec
     total = np.zeros((spec.n_layers, spec.n_heads))
     examples = evaluation.tokens[: evaluation.pattern_examples, :-1]
+    device, length = model.W_E.device, examples.shape[1]
+    batch_size = batch_size or fitting_batch(spec, device, length, 8, patterns=True)
     for tokens_BT in examples.split(batch_size):
         record = Record(("pattern",))
         model.residual(tokens_BT.to(model.W_E.device), record)

@@ -152,10 +152,10 @@ class _PlainMeanCrossEntropy(torch.autograd.Function):
                 logits_NV = (x[rows] @ W).to(x_ND.dtype)
                 targets_N1 = targets_N[rows, None]
                 log_sums_N1 = logits_NV.logsumexp(dim=1, keepdim=True)
-                total = total + (log_sums_N1 - logits_NV.gather(1, targets_N1)).sum()
+                log_shares_N1 = logits_NV.gather(1, targets_N1) - log_sums_N1
+                total = total - log_shares_N1.sum()
                 gradient_NV = (logits_NV - log_sums_N1).exp()
-                ones_N1 = torch.ones_like(log_sums_N1)
-                gradient_NV = gradient_NV.scatter_add(1, targets_N1, -ones_N1).to(dtype)
+                gradient_NV = gradient_NV.scatter(1, targets_N1, log_shares_N1.exp() - 1).to(dtype)
                 dx_ND[rows] = gradient_NV @ W.t()
                 dW_DV += x[rows].t() @ gradient_NV
         ctx.save_for_backward(dx_ND.div_(len(x)), dW_DV.div_(len(x)))

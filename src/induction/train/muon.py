@@ -11,7 +11,7 @@ from torch import Tensor
 class Muon(torch.optim.Muon):
     """PyTorch's Muon, faster for many small matrices.
 
-    The Newton-Schulz iteration goes over stacks, on a CPU in float32: PyTorch's own takes bfloat16,
+    The Newton-Schulz iteration goes over stacks, on a CPU in full precision: PyTorch's own takes bfloat16,
     as this one does on a GPU, and the two have the same values to bfloat16's precision. Nesterov momentum and the learning rate's
     original adjustment to the shape, PyTorch's defaults, are the only ones.
     """
@@ -53,7 +53,7 @@ def _orthogonalised(
     """Each matrix's singular values brought near 1 by a quintic iteration; [n, rows, columns]."""
     tall = matrices.shape[1] > matrices.shape[2]
     X = matrices.mT if tall else matrices
-    X = X.to(torch.float32 if X.device.type == "cpu" else torch.bfloat16)
+    X = X.to(X.dtype if X.device.type == "cpu" else torch.bfloat16)
     X = X / X.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
     a, b, c = coefficients
     for _ in range(steps):

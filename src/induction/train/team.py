@@ -97,6 +97,8 @@ def launch(processes: int, work: Callable[..., None], *arguments: object) -> Non
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.disable(logging.CRITICAL)  # the line that is raised says it
+    # A team that is stopped leaves semaphores, which Python clears away with a warning.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     with tempfile.TemporaryDirectory(prefix="team-") as logs:
         config = LaunchConfig(
             min_nodes=1,
