@@ -45,7 +45,7 @@ test: $(READY) ## run the tests
 	@python -m pytest
 
 test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens or an S3 server, in an environment of their own
-	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py
+	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py tests/test_hub.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"

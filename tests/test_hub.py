@@ -16,7 +16,7 @@ from induction.data.documents import collect_documents
 from induction.data.hub import fetch_dataset, link_shards, read_line, shard_lines
 from induction.data.tokenizer import train_tokenizer
 from induction.errors import StudyError
-from induction.files import sha256
+from induction.files import seal, sha256
 
 SETTINGS = Dataset(
     source="texts", config=None, revision=None, split="train", text="body", characters=10_000
@@ -153,16 +153,11 @@ def test_a_shard_that_holds_no_texts_is_named(tmp_path):
 
 def test_prepare_reads_shards_as_it_reads_files(tmp_path):
     texts = [function(number) for number in range(50)]
-    files = {f"{number:06d}.txt": text for number, text in enumerate(texts)}
-    plain = make_study(tmp_path / "plain", {}, files)
-    prepare(plain)
     sharded = make_study(tmp_path / "sharded", {}, {"000000.txt": texts[0]})
     link_shards(
         [write_shard(tmp_path / "cache" / "00000.jsonl", texts[1:])],
         sharded.raw / "datasets" / "web",
     )
-    from induction.files import seal
-
     (sharded.raw / "manifest.json").unlink()
     seal(sharded.raw, {})
     prepare(sharded)

@@ -15,7 +15,6 @@ from induction.errors import StudyError
 from induction.files import MANIFEST, sha256
 from induction.paths import StudyPaths
 
-
 # DVC trains again with another number of processes, as the last bits of the weights depend on it.
 # What was begun with one number can still go on with another: the manifest tells the last one.
 _MAY_CHANGE = frozenset({"compute.processes"})

@@ -1,8 +1,8 @@
 """From raw material to the documents of the study: which are kept, in which order, and the split.
 
 A document is one `.py` member of a wheel, one text of a dataset, or one of the user's own files,
-without byte-order mark and with `\\n` as line end. It is dropped, and counted under the first of these reasons that holds,
-when
+without byte-order mark and with `\\n` as line end. It is dropped, and counted under the first of
+these reasons that holds, when
 
 - `too_large`: it is a member of a wheel or a text of a dataset and has more than 2 MB;
 - `not_utf8`: it cannot be decoded;

@@ -98,7 +98,7 @@ def _saved_state(folder: Path) -> dict[str, Any]:
 def _stream(place: str, settings: Dataset, root: Path, position: Any) -> Any:
     """The dataset from that position on, as an iterable that knows its own."""
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise StudyError(
             f"{place}: needs the package datasets: run `pip install -e '.[hub]'`"

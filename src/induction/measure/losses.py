@@ -10,7 +10,9 @@ from induction.model.transformer import Transformer
 
 
 @torch.no_grad()
-def token_losses(model: Transformer, evaluation: Evaluation, batch_size: int | None = None) -> np.ndarray:
+def token_losses(
+    model: Transformer, evaluation: Evaluation, batch_size: int | None = None
+) -> np.ndarray:
     """Loss of every token in nats, [examples, n_ctx].
 
     Index i of an example is the prediction of its token i + 1 from its tokens 0 … i.

@@ -1,10 +1,10 @@
 """The operations that take most of the time: products, causal attention, cross-entropy.
 
-On a CPU products go to oneDNN, which uses the widest instructions of every make of processor (PyTorch's
-`@` does so on Intel's alone), attention to attention_kernel.py, and logits are worked on in pieces
-that stay in the cache. On other devices, in bfloat16 and for numbers other than float32 these
-functions are PyTorch's own, and pieces of logits are large enough for a GPU. Shape suffixes as in
-transformer.py.
+On a CPU products go to oneDNN, which uses the widest instructions of every make of processor
+(PyTorch's `@` does so on Intel's alone), attention to attention_kernel.py, and logits are worked on
+in pieces that stay in the cache. On other devices, in bfloat16 and for numbers other than float32
+these functions are PyTorch's own, and pieces of logits are large enough for a GPU. Shape suffixes
+as in transformer.py.
 """
 
 from typing import Any

@@ -106,9 +106,7 @@ def _train(
             range(len(curve), steps),
             settings,
             after_steps,
-            loss_of=loss_function(
-                model, config.compute.dtype, compiled=config.compute.compile
-            ),
+            loss_of=loss_function(model, config.compute.dtype, compiled=config.compute.compile),
             stops=at_steps,
             team=team,
         )
@@ -126,9 +124,7 @@ def _attempt(
         "config": {f"models.{name}": config.models[name].model_dump(), **sections},
         "environment": environment(paths.lock),
     }
-    return attempt(
-        paths.snapshots(name), paths.scratch, fingerprint(paths, "train", name), about
-    )
+    return attempt(paths.snapshots(name), paths.scratch, fingerprint(paths, "train", name), about)
 
 
 def _spec(config: StudyConfig, name: str, d_vocab: int) -> TransformerSpec:

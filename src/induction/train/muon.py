@@ -11,9 +11,10 @@ from torch import Tensor
 class Muon(torch.optim.Muon):
     """PyTorch's Muon, faster for many small matrices.
 
-    The Newton-Schulz iteration goes over stacks, on a CPU in full precision: PyTorch's own takes bfloat16,
-    as this one does on a GPU, and the two have the same values to bfloat16's precision. Nesterov momentum and the learning rate's
-    original adjustment to the shape, PyTorch's defaults, are the only ones.
+    The Newton-Schulz iteration goes over stacks, on a CPU in full precision: PyTorch's own takes
+    bfloat16, as this one does on a GPU, and both have the same values to bfloat16's precision.
+    Nesterov momentum and the learning rate's original adjustment to the shape, PyTorch's defaults,
+    are the only ones.
     """
 
     @torch.no_grad()

@@ -22,6 +22,7 @@ from torch import Tensor
 from induction.errors import StudyError
 
 _ERROR_NAME = "StudyError: "
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Team:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")  # where messages are put together
+    device: torch.device = _CPU  # where messages are put together
 
     @property
     def first(self) -> bool:
@@ -124,7 +125,9 @@ def launch(processes: int, work: Callable[..., None], *arguments: object) -> Non
 
 def _explain(failures: dict, processes: int) -> str:
     """What ended the team. A process that was killed comes first: the others only missed it."""
-    rank, failure = min(failures.items(), key=lambda item: (item[1].exitcode > 0, item[1].timestamp))
+    rank, failure = min(
+        failures.items(), key=lambda item: (item[1].exitcode > 0, item[1].timestamp)
+    )
     which = f"process {rank + 1} of {processes}"
     if failure.exitcode < 0:
         return f"{which} was killed ({failure.signal_name()}): run it again, it goes on"
