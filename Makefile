@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report compare publish test test-extras chaos bench bench-recipe bench-scale bench-portability check format preset lock clean
+.PHONY: help setup study report compare publish test test-extras chaos bench bench-recipe bench-cost bench-scale bench-portability check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ test: $(READY) ## run the tests
 	@python -m pytest
 
 test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens or an S3 server, in an environment of their own
-	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py
+	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py tests/test_hub.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"
@@ -68,11 +68,14 @@ check: $(READY) ## lint, types, known vulnerabilities, and whether the pipeline 
 chaos: $(READY) ## kill, damage and fill a small study in many ways: it must come out the same
 	@python -m tests.chaos
 
-bench: $(READY) ## our speed beside that of others, in turns (ten minutes; more after make test-extras)
-	@python benchmarks/speed.py
+bench: $(READY) ## our speed beside that of others, in turns (ten minutes; DEVICE=cuda for a GPU's)
+	@python benchmarks/$(if $(filter cuda,$(DEVICE)),gpu_speed,speed).py
 
 bench-recipe: $(READY) ## which training recipe brings the phase change earliest (a quarter of an hour)
 	@python benchmarks/recipe.py
+
+bench-cost: $(READY) ## what the presets and the paper's full series cost, by arithmetic (a second)
+	@python benchmarks/cost.py
 
 bench-scale: $(READY) ## how memory, time and disk grow with the work (about five minutes)
 	@python benchmarks/scale.py

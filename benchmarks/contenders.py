@@ -87,22 +87,24 @@ def ours_training(shape: Shape, optimizer: str = "adamw") -> Work:
 class PlainBlock(nn.Module):
     """As nanoGPT sets it up: one projection for q, k and v, PyTorch's own attention, no biases."""
 
-    def __init__(self, shape: Shape):
+    def __init__(self, spec: TransformerSpec):
         super().__init__()
-        self.ln1, self.qkv = nn.LayerNorm(D_MODEL), nn.Linear(D_MODEL, 3 * D_MODEL, bias=False)
-        self.out = nn.Linear(D_MODEL, D_MODEL, bias=False)
+        d = spec.d_model
+        self.n_heads = spec.n_heads
+        self.ln1, self.qkv = nn.LayerNorm(d), nn.Linear(d, 3 * d, bias=False)
+        self.out = nn.Linear(d, d, bias=False)
         self.mlp = None
-        if not shape.attn_only:
+        if not spec.attn_only:
             self.mlp = nn.Sequential(
-                nn.LayerNorm(D_MODEL),
-                nn.Linear(D_MODEL, D_MLP, bias=False),
+                nn.LayerNorm(d),
+                nn.Linear(d, spec.d_mlp, bias=False),
                 nn.GELU(),
-                nn.Linear(D_MLP, D_MODEL, bias=False),
+                nn.Linear(spec.d_mlp, d, bias=False),
             )
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (
-            part.unflatten(-1, (N_HEADS, -1)).transpose(1, 2)
+            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for part in self.qkv(self.ln1(x)).chunk(3, dim=-1)
         )
         z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -111,19 +113,21 @@ class PlainBlock(nn.Module):
 
 
 class Plain(nn.Module):
-    def __init__(self, shape: Shape):
+    def __init__(self, spec: TransformerSpec):
         super().__init__()
-        self.embed, self.position = nn.Embedding(D_VOCAB, D_MODEL), nn.Embedding(N_CTX, D_MODEL)
-        self.blocks = nn.Sequential(*(PlainBlock(shape) for _ in range(N_LAYERS)))
-        self.ln, self.unembed = nn.LayerNorm(D_MODEL), nn.Linear(D_MODEL, D_VOCAB, bias=False)
+        d = spec.d_model
+        self.embed, self.position = nn.Embedding(spec.d_vocab, d), nn.Embedding(spec.n_ctx, d)
+        self.blocks = nn.Sequential(*(PlainBlock(spec) for _ in range(spec.n_layers)))
+        self.ln, self.unembed = nn.LayerNorm(d), nn.Linear(d, spec.d_vocab, bias=False)
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        x = self.blocks(self.embed(inputs) + self.position(torch.arange(N_CTX)))
+        positions = torch.arange(inputs.shape[1], device=inputs.device)
+        x = self.blocks(self.embed(inputs) + self.position(positions))
         return F.cross_entropy(self.unembed(self.ln(x)).flatten(0, 1), targets)
 
 
 def plain_training(shape: Shape, *, compiled: bool) -> Work:
-    model: nn.Module = Plain(shape)
+    model: nn.Module = Plain(shape.spec)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     run = torch.compile(model) if compiled else model
     inputs, targets = batch()[:, :-1].contiguous(), batch()[:, 1:].flatten()

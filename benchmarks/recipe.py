@@ -67,7 +67,8 @@ def one_run(change: str, seed: int) -> dict[str, Any]:
     at = set(snapshot_steps(steps, settings.batch_tokens, config.snapshots))
     points: list[tuple[int, float, float]] = []
 
-    def after_step(step: Step) -> None:
+    def after_steps(steps: list[Step]) -> None:
+        step = steps[-1]
         if step.step in at:
             found = losses.measure(model, evaluation)
             score = float(found["late"].mean() - found["early"].mean())
@@ -77,7 +78,7 @@ def one_run(change: str, seed: int) -> dict[str, Any]:
     windows = training_windows(tokens, config.model.n_ctx, settings.data_seed)
     data = batches(tokens, windows, config.model.n_ctx, size)
     optimizers = make_optimizers(model, config.models[MODEL].optimizer, settings)
-    train(model, optimizers, data, range(steps), settings, after_step)
+    train(model, optimizers, data, range(steps), settings, after_steps)
     seen, score, loss = (np.array(column) for column in zip(*points, strict=True))
     fall = find_phase_change(seen, score, config.phase_change)
     return {

@@ -18,10 +18,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from flop import training_flop
 from rich.console import Console
 from rich.table import Table
 
 from induction.files import read_json
+from induction.model.transformer import TransformerSpec
 from induction.paths import StudyPaths
 
 ROOT = Path(__file__).parents[1]
@@ -84,12 +86,8 @@ class Contender:
 
 
 def flop_of_a_training_token(attn_only: bool) -> int:
-    """Multiplications and additions of a forward pass of the laptop's two-layer shape, times three
-    for the gradients: products with weights, attention to half of the context, unembedding."""
-    d, n_ctx, vocabulary, layers = 64, 256, 1024, 2
-    weights = 4 * d * d + (0 if attn_only else 8 * d * d)
-    attention = 2 * d * (n_ctx + 1) // 2
-    return 3 * 2 * (layers * (weights + attention) + d * vocabulary)
+    """Multiplications and additions of training the laptop's two-layer shape on a token."""
+    return training_flop(TransformerSpec(2, 64, 4, 256, 256, 1024, attn_only, False, 100.0))
 
 
 def compare(what: str, label: str, ours: str, theirs: str, peer: str, threads: int) -> dict | None:

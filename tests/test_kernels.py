@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from induction.model import kernels
+from induction.model.compute import mixed_precision
 from induction.model.kernels import causal_attention, cross_entropies, linear, mean_cross_entropy
 from induction.train.muon import Muon
 
@@ -129,6 +131,37 @@ def test_other_precisions_take_the_plain_way():
     assert torch.equal(linear(x, W), x @ W)
     assert torch.allclose(cross_entropies(x, W, targets), plain, rtol=1e-12)
     assert torch.allclose(mean_cross_entropy(x, W, targets), plain.mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 13, 1000])
+def test_cross_entropy_elsewhere_goes_piece_by_piece(at_once, monkeypatch):
+    """What a GPU runs, here on a CPU in float64."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(kernels, "_LOGITS", at_once * 40)
+    x, W = random(13, 8).double(), random(8, 40).double()
+    targets = torch.randint(40, (13,))
+    found = gradients(lambda x, W: mean_cross_entropy(x, W, targets), x, W)
+    wanted = gradients(lambda x, W: F.cross_entropy(x @ W, targets), x, W)
+    for ours, truth in zip(found, wanted, strict=True):
+        assert torch.allclose(ours, truth, rtol=1e-12, atol=1e-14)
+
+
+def test_mixed_precision_multiplies_in_bfloat16_and_adds_up_in_float32():
+    torch.manual_seed(0)
+    x, W = random(40, 32), random(32, 50, scale=0.3)
+    targets = torch.randint(50, (40,))
+
+    def mixed(x: Tensor, W: Tensor) -> Tensor:
+        with mixed_precision(x.device, "bfloat16"):
+            assert linear(x, W).dtype == torch.bfloat16
+            return mean_cross_entropy(x, W, targets)
+
+    found = gradients(mixed, x, W)
+    wanted = gradients(lambda x, W: F.cross_entropy(x @ W, targets), x.double(), W.double())
+    for ours, truth in zip(found, wanted, strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours - truth).norm() <= 0.02 * truth.norm()
+        assert not torch.equal(ours, truth.float())
 
 
 def test_the_same_input_gives_the_same_bits():

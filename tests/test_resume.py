@@ -44,7 +44,7 @@ def trained(choice: str, stops: list[int], folder: Path) -> tuple[Transformer, l
     optimizers = make_optimizers(model, choice, SETTINGS)
     for number, stop in enumerate(stops):
         data = batches(TOKENS, WINDOWS, 32, 4, first=len(curve))
-        train(model, optimizers, data, range(len(curve), stop), SETTINGS, curve.append)
+        train(model, optimizers, data, range(len(curve), stop), SETTINGS, curve.extend)
         state = folder / str(number)
         state.mkdir(parents=True)
         save_checkpoint(state, model, optimizers, curve)

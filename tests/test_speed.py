@@ -12,7 +12,7 @@ from induction.files import write_json
 @pytest.mark.parametrize("attn_only", [True, False])
 def test_the_written_count_of_operations_is_the_counted_one(attn_only):
     """PyTorch counts whole attention patterns, the written count causal ones."""
-    model = contenders.Plain(contenders.Shape(attn_only))
+    model = contenders.Plain(contenders.Shape(attn_only).spec)
     tokens = contenders.batch()
     with FlopCounterMode(display=False) as counter:
         model(tokens[:, :-1], tokens[:, 1:].flatten()).backward()
@@ -44,7 +44,7 @@ def test_both_sides_of_a_comparison_do_the_same_work():
     """Our training set-up and the plain one have the same number of weights but for positions."""
     for attn_only in (True, False):
         shape = contenders.Shape(attn_only)
-        plain = contenders.Plain(shape)
+        plain = contenders.Plain(shape.spec)
         ours = contenders.random_model(shape)
         positions = contenders.N_CTX * contenders.D_MODEL
         biases = sum(p.numel() for n, p in plain.named_parameters() if n.endswith("bias"))

@@ -1,5 +1,6 @@
 """Training: it learns, it is repeatable, and it says when it cannot go on."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -10,9 +11,11 @@ from induction.config import Snapshots, load_config
 from induction.errors import StudyError
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.paths import find_study
-from induction.train.loop import Step, batches, train
+from induction.train import loop
+from induction.train.loop import Step, batches, loss_function, train
 from induction.train.optimizer import make_optimizers
 from induction.train.schedule import snapshot_steps, warmed_up
+from induction.train.team import Team
 
 SETTINGS = load_config(find_study().params).train
 SPEC = TransformerSpec(
@@ -37,7 +40,7 @@ def run(choice: str = "muon", steps: int = 30, **changes) -> tuple[Transformer, 
     settings = SETTINGS.model_copy(update={"warmup_steps": 5, **changes})
     optimizers = make_optimizers(model, choice, settings)
     data = batches(TOKENS, WINDOWS, 32, 4)
-    train(model, optimizers, data, range(steps), settings, curve.append)
+    train(model, optimizers, data, range(steps), settings, curve.extend)
     return model, curve
 
 
@@ -49,11 +52,60 @@ def test_training_lowers_the_loss_on_learnable_data(choice):
     curve: list[Step] = []
     data = batches(cycle, np.arange(0, 20_000, 32), 32, 4)
     settings = SETTINGS.model_copy(update={"warmup_steps": 5})
-    train(model, make_optimizers(model, choice, settings), data, range(40), settings, curve.append)
+    train(model, make_optimizers(model, choice, settings), data, range(40), settings, curve.extend)
     assert curve[0].loss == pytest.approx(np.log(64), abs=1e-3)
     assert curve[-1].loss < 1.0
     assert [step.step for step in curve] == list(range(1, 41))
     assert curve[-1].tokens == 40 * 4 * 32
+
+
+def losses(**how) -> np.ndarray:
+    """The curve of a run with such a loss function."""
+    model = Transformer(SPEC)
+    initialise(model, 0, SETTINGS.embedding_std)
+    curve: list[Step] = []
+    settings = SETTINGS.model_copy(update={"warmup_steps": 5})
+    data = batches(TOKENS, WINDOWS, 32, 4)
+    loss_of = loss_function(model, **how)
+    optimizers = make_optimizers(model, "muon", settings)
+    train(model, optimizers, data, range(30), settings, curve.extend, loss_of=loss_of)
+    return np.array([step.loss for step in curve])
+
+
+def test_bfloat16_changes_the_losses_by_its_rounding():
+    plain, mixed = losses(), losses(dtype="bfloat16")
+    assert np.abs(plain - mixed).max() < 0.05
+    assert np.abs(plain - mixed).max() > 0
+
+
+def test_a_compiled_loss_is_the_same(monkeypatch):
+    """Traced whole, as for a GPU; without the C++ compiler behind it, which takes a minute."""
+    compiler = functools.partial(torch.compile, backend="aot_eager", fullgraph=True)
+    monkeypatch.setattr(torch, "compile", compiler)
+    mixed, compiled = losses(dtype="bfloat16"), losses(dtype="bfloat16", compiled=True)
+    assert np.abs(mixed - compiled).max() < 0.02
+
+
+@pytest.mark.parametrize("every", [1, 7, 100])
+def test_losses_that_are_read_late_are_all_there_and_stops_are_kept(every, monkeypatch):
+    _, wanted = run()
+    monkeypatch.setitem(loop._STEPS_PER_READ, "cpu", every)
+    model = Transformer(SPEC)
+    initialise(model, 0, SETTINGS.embedding_std)
+    calls: list[list[Step]] = []
+    settings = SETTINGS.model_copy(update={"warmup_steps": 5})
+    optimizers = make_optimizers(model, "muon", settings)
+    data = batches(TOKENS, WINDOWS, 32, 4)
+    train(model, optimizers, data, range(30), settings, calls.append, stops={3, 12})
+    assert [step for call in calls for step in call] == wanted
+    assert {3, 12, 30} <= {call[-1].step for call in calls}
+    assert max(map(len, calls)) <= every
+
+
+def test_a_team_shares_every_batch():
+    whole = next(batches(TOKENS, WINDOWS, 32, 4, first=2))
+    parts = [next(batches(TOKENS, WINDOWS, 32, 4, 2, Team(rank, 2))) for rank in range(2)]
+    assert torch.equal(torch.cat(parts), whole)
 
 
 def test_the_same_seed_gives_the_same_bits():

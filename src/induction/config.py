@@ -31,14 +31,19 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$
 Title = Annotated[str, StringConstraints(pattern=r"^\w[\w .-]{0,59}$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$")]
 Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
+HubText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 
 _PATTERNS = {
     "behaviours": "expected a language such as fr or pt_BR, and as file none or one of data/own/",
+    "datasets": "use letters, digits, dots and hyphens; no capitals in its name here",
     "external": "use letters, digits, dots, slashes and hyphens; capitals in revisions alone",
     "models": "use lower-case letters, digits and hyphens, at most 40",
     "name": "use letters, digits, spaces, dots and hyphens, at most 60",
     "corpus": "expected a glob such as data/own/**/*.txt, of at most 500 characters",
 }
+
+
+_BRANCHES = frozenset({"main", "master", "HEAD"})
 
 
 class Section(BaseModel):
@@ -50,11 +55,31 @@ class Section(BaseModel):
 class Compute(Section):
     device: Literal["cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=1024)]
+    dtype: Literal["float32", "bfloat16"]
+    processes: Annotated[int, Field(ge=1, le=1024)]
+    compile: bool
+
+
+class Dataset(Section):
+    """Text of a dataset hub, or of a local folder that the package datasets can read.
+
+    source: owner/name on the hub, or the folder, relative to the parameter file. config: one of the
+    dataset's own, if it has several. revision: a commit or tag; null for a folder. text: the
+    column that holds it. characters: the first so many are taken, in whole documents.
+    """
+
+    source: HubText
+    config: HubText | None
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][\w.-]{0,99}$")] | None
+    split: HubText
+    text: HubText
+    characters: Count
 
 
 class Corpus(Section):
     wheels: bool
     files: Annotated[tuple[Glob, ...], Field(max_length=1000)]
+    datasets: Annotated[dict[ModelName, Dataset], Field(max_length=1000)]
     min_characters: Count
     max_line_length: Count
     validation_fraction: Share
@@ -301,6 +326,12 @@ def _impossible(config: StudyConfig):
             "train.batch_tokens",
             f"{train.batch_tokens} is no multiple of model.n_ctx: {shape.n_ctx}",
         )
+    elif train.batch_tokens // shape.n_ctx % config.compute.processes:
+        yield (
+            "compute.processes",
+            f"{config.compute.processes} cannot share the {train.batch_tokens // shape.n_ctx} "
+            "windows of train.batch_tokens equally: use a divisor, or another batch",
+        )
     for name in ("early", "late"):
         low, high = getattr(ev, name)
         if not low <= high < shape.n_ctx:
@@ -346,8 +377,14 @@ def _impossible(config: StudyConfig):
                     f"icl_windows.{side}",
                     f"[{low}, {high}] must be ascending and below model.n_ctx: {shape.n_ctx}",
                 )
-    if not config.corpus.wheels and not config.corpus.files:
+    if not (config.corpus.wheels or config.corpus.files or config.corpus.datasets):
         yield "corpus.files", "give at least one glob, or set corpus.wheels: true"
+    for name, dataset in config.corpus.datasets.items():
+        if dataset.revision in _BRANCHES:
+            yield (
+                f"corpus.datasets.{name}.revision",
+                f"{dataset.revision} is a branch, which moves: name a commit or tag",
+            )
     for name in config.external.keys() & config.models.keys():
         yield f"external.{name}", "models has an entry of this name: choose another"
     for name, model in config.external.items():
@@ -373,7 +410,7 @@ def _explain(error: ErrorDetails) -> str:
     if kind == "missing":
         return f"{path}: this key is missing"
     if kind == "string_pattern_mismatch":
-        return f"{path}: {_PATTERNS[str(location[0])]}"
+        return f"{path}: {_PATTERNS[str(location[1] if 'datasets' in location else location[0])]}"
     message = error["msg"].removeprefix("Input should be ")
     found = json.dumps(error["input"])
     if len(found) > 60:

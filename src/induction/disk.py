@@ -65,8 +65,8 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
     if kind == "fetch":
         return sum(_corpus_bytes(paths, config))
     if kind == "prepare":
-        wheels, texts = _corpus_bytes(paths, config)
-        tokens = wheels * _TOKENS_PER_WHEEL_BYTE + texts * _TOKENS_PER_TEXT_BYTE
+        wheels, texts, datasets = _corpus_bytes(paths, config)
+        tokens = wheels * _TOKENS_PER_WHEEL_BYTE + (texts + datasets) * _TOKENS_PER_TEXT_BYTE
         return int(tokens * _TOKEN_BYTES) + _FOLDER_BYTES
     if kind == "train":
         return _snapshots(config, model) * parameter_count(config, model) * _FLOAT + int(
@@ -138,11 +138,13 @@ def _explored(config: StudyConfig, model: str) -> int:
     return patterns + losses + _FOLDER_BYTES // 4
 
 
-def _corpus_bytes(paths: StudyPaths, config: StudyConfig) -> tuple[int, int]:
-    """Bytes of the wheels and of the user's own files. StudyError as in the stage fetch."""
+def _corpus_bytes(paths: StudyPaths, config: StudyConfig) -> tuple[int, int, int]:
+    """Bytes of the wheels, the user's own files and datasets. StudyError as in the stage fetch."""
     wheels = len(read_requirements(paths.sources)) if config.corpus.wheels else 0
     texts = own_files(config.corpus.files, paths.root)
-    return wheels * _WHEEL_BYTES, sum((paths.root / text).stat().st_size for text in texts)
+    own = sum((paths.root / text).stat().st_size for text in texts)
+    datasets = sum(dataset.characters for dataset in config.corpus.datasets.values())
+    return wheels * _WHEEL_BYTES, own, datasets
 
 
 def _wheels_kept(paths: StudyPaths, config: StudyConfig, stages: Collection[str]) -> int:

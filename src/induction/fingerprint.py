@@ -15,12 +15,17 @@ from induction.errors import StudyError
 from induction.files import MANIFEST, sha256
 from induction.paths import StudyPaths
 
+# DVC trains again with another number of processes, as the last bits of the weights depend on it.
+# What was begun with one number can still go on with another: the manifest tells the last one.
+_MAY_CHANGE = frozenset({"compute.processes"})
+
 
 def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
     """SHA-256 over code, data, parameters and environment of a stage that runs once per model.
 
-    Folders of data count by their manifest, which the stage itself verifies. Raises StudyError
-    when dvc.yaml has no such stage or lists a file that is not there.
+    The number of processes that share the work does not count: unfinished work may go on with
+    another. Folders of data count by their manifest, which the stage itself verifies. Raises
+    StudyError when dvc.yaml has no such stage or lists a file that is not there.
     """
     definition = _load(paths.pipeline)["stages"].get(stage, {}).get("do")
     if definition is None:
@@ -30,7 +35,11 @@ def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
     inputs = {
         "stage": f"{stage}@{model}",
         "deps": {name: _digest(paths.root / name) for name in filled.get("deps", [])},
-        "params": {key: _lookup(parameters, key) for key in filled.get("params", [])},
+        "params": {
+            key: _lookup(parameters, key)
+            for key in filled.get("params", [])
+            if key not in _MAY_CHANGE
+        },
         "environment": environment(paths.lock),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from induction.measure.batches import fitting_batch
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
+from induction.model.memory import fitting_batch
 from induction.study.head_kinds import Head
 
 Kind = Literal["zero", "mean", "resample", "pattern_preserving"]
@@ -51,16 +51,16 @@ def ablated_losses(
     model: Measurable,
     evaluation: Evaluation,
     ablations: Collection[Ablation],
-    batch_size: int = 16,
+    batch_size: int | None = None,
 ) -> AblatedLosses:
     """Run the evaluation set through the intact model and, from its lowest ablated layer on,
     through each ablation; the same ablation asked for twice is run once.
 
-    Memory grows with batch_size × n_layers × n_heads × n_ctx² for the intact patterns; batches are
-    made smaller where these would not fit.
+    Memory grows with batch_size × n_layers × n_heads × n_ctx² for the intact patterns, and with
+    examples × n_layers × n_ctx × d_model for the intact head outputs.
     """
-    device = model.device
-    batch_size = fitting_batch(model.spec, evaluation.tokens.shape[1], batch_size)
+    device, length = model.device, evaluation.tokens.shape[1]
+    batch_size = batch_size or fitting_batch(model.spec, device, length, 16, patterns=True)
     z = _all_head_outputs(model, evaluation, batch_size)
     distinct = {_cheapest(ablation, model.spec.n_layers) for ablation in ablations}
     intact: list[np.ndarray] = []

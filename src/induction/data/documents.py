@@ -1,10 +1,10 @@
 """From raw material to the documents of the study: which are kept, in which order, and the split.
 
-A document is one `.py` member of a wheel, or one of the user's own files, without byte-order mark
-and with `\\n` as line end. It is dropped, and counted under the first of these reasons that holds,
-when
+A document is one `.py` member of a wheel, one text of a dataset, or one of the user's own files,
+without byte-order mark and with `\\n` as line end. It is dropped, and counted under the first of
+these reasons that holds, when
 
-- `too_large`: it is a member of a wheel and has more than 2 MB;
+- `too_large`: it is a member of a wheel or a text of a dataset and has more than 2 MB;
 - `not_utf8`: it cannot be decoded;
 - `too_short`: it has fewer than `corpus.min_characters` characters;
 - `long_line`: one of its lines has more than `corpus.max_line_length` characters, as in tables that
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from induction.data.hub import FOLDER, read_line, shard_lines
 from induction.data.wheels import MAX_MEMBER_BYTES, wheel_members
 from induction.errors import StudyError
 
@@ -33,10 +34,27 @@ _HEADER_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """Where a text of a dataset stands on disk: there may be more of them than fit into memory."""
+
+    shard: Path
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    source: str  # the wheel or own file, as a path below data/raw
-    name: str  # the member of the wheel; empty for an own file
-    text: str
+    source: str  # the wheel, shard or own file, as a path below data/raw
+    name: str  # the member of the wheel or line of the shard; empty for an own file
+    characters: int
+    content: str | Line
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        line = self.content
+        return _plain(read_line(line.shard, line.offset, line.length))
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,7 @@ class Collection:
 
 
 def collect_documents(raw: Path, min_characters: int, max_line_length: int) -> Collection:
-    """Read all own files and wheels below data/raw, and keep what the rules above keep.
+    """Read all own files, datasets and wheels below data/raw, and keep what the rules above keep.
 
     Raises StudyError for a wheel that is no readable zip file, that has members which no wheel
     has (outside of its own folder, links, encrypted, twice), that is larger than 50 MB or holds
@@ -57,9 +75,9 @@ def collect_documents(raw: Path, min_characters: int, max_line_length: int) -> C
     documents: list[Document] = []
     dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
     seen: set[bytes] = set()
-    for source, name, content in _contents(raw):
+    for source, name, content, line in _contents(raw):
         try:
-            text = content.decode("utf-8-sig").replace("\r\n", "\n")
+            text = _plain(content.decode())
         except UnicodeDecodeError:
             text = None
         if name and len(content) > MAX_MEMBER_BYTES:
@@ -76,7 +94,7 @@ def collect_documents(raw: Path, min_characters: int, max_line_length: int) -> C
             reason = "duplicate"
         else:
             seen.add(digest)
-            documents.append(Document(source, name, text))
+            documents.append(Document(source, name, len(text), line or text))
             continue
         dropped[reason] += 1
     return Collection(documents, dropped)
@@ -102,14 +120,24 @@ def split_documents(
     return shuffled[n_valid:], shuffled[:n_valid]
 
 
-def _contents(raw: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Source, member name and content of all candidates, ordered by (source, name)."""
+def _plain(text: str) -> str:
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _contents(raw: Path) -> Iterator[tuple[str, str, bytes, Line | None]]:
+    """Source, name, content and place of all candidates, ordered by (source, name)."""
+    for path in sorted(raw.glob(f"{FOLDER}/*/*.jsonl")):
+        for number, (offset, length) in enumerate(shard_lines(path)):
+            # A lone surrogate, which JSON can write, is no UTF-8 and dropped as such.
+            content = read_line(path, offset, length).encode(errors="surrogatepass")
+            place = Line(path, offset, length)
+            yield path.relative_to(raw).as_posix(), f"{number:08d}", content, place
     for path in sorted(raw.glob("files/*")):
-        yield f"files/{path.name}", "", path.read_bytes()
+        yield f"files/{path.name}", "", path.read_bytes(), None
     total = 0
     for path in sorted(raw.glob("wheels/*.whl")):
         for name, content in wheel_members(path, lambda name: name.endswith(".py")):
             total += len(content)
             if total > _MAX_TOTAL_BYTES:
                 raise StudyError(f"{path}: with it the wheels unpack to over 1 GB: list fewer")
-            yield f"wheels/{path.name}", name, content
+            yield f"wheels/{path.name}", name, content, None

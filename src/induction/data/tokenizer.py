@@ -1,6 +1,7 @@
 """The tokenizer of the study: byte-level BPE, so that every text can be written and read back."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ from induction.errors import StudyError
 START_TEXT = "<|start|>"
 
 _TEXTS_PER_CALL = 64  # bounds the memory of encoding
+_LEARN_FROM = 500_000_000  # characters: bounds the memory of learning; more would change few merges
 
 
 def train_tokenizer(texts: Iterable[str], d_vocab: int) -> Tokenizer:
     """Learn `d_vocab` entries: the start token (id 0), the 256 bytes, and merges.
+
+    From the first 500 million characters, if there are more.
 
     The result depends on the texts and `d_vocab` alone, not on the number of threads.
     Raises StudyError when the texts hold too few repetitions for so many entries.
@@ -29,7 +33,7 @@ def train_tokenizer(texts: Iterable[str], d_vocab: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(_first(texts, _LEARN_FROM), trainer)
     if (size := tokenizer.get_vocab_size()) < d_vocab:
         raise StudyError(
             f"tokenizer.d_vocab: {d_vocab}: the training text is too small for more than {size} "
@@ -58,11 +62,21 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def encode_documents(tokenizer: Tokenizer, texts: list[str]) -> Iterator[np.ndarray]:
+def encode_documents(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[np.ndarray]:
     """Each text as uint16 token ids [n], the start token first."""
-    for first in range(0, len(texts), _TEXTS_PER_CALL):
-        for encoding in tokenizer.encode_batch_fast(texts[first : first + _TEXTS_PER_CALL]):
+    left = iter(texts)
+    while some := list(islice(left, _TEXTS_PER_CALL)):
+        for encoding in tokenizer.encode_batch_fast(some):
             yield np.array([START_TOKEN, *encoding.ids], dtype="<u2")
+
+
+def _first(texts: Iterable[str], characters: int) -> Iterator[str]:
+    """Texts until they are so long together."""
+    for text in texts:
+        yield text
+        characters -= len(text)
+        if characters <= 0:
+            return
 
 
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:

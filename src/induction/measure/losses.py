@@ -6,14 +6,19 @@ import torch
 from induction.measure.evaluation import Evaluation
 from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
+from induction.model.memory import fitting_batch
 
 
 @torch.no_grad()
-def token_losses(model: Measurable, evaluation: Evaluation, batch_size: int = 16) -> np.ndarray:
+def token_losses(
+    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
+) -> np.ndarray:
     """Loss of every token of the study in nats, [examples, n_ctx].
 
     Index i of an example is the prediction of its token i + 1 from its tokens 0 … i.
     """
+    device, length = model.device, evaluation.tokens.shape[1]
+    batch_size = batch_size or fitting_batch(model.spec, device, length, 16, patterns=False)
     rows = []
     for first in range(0, len(evaluation.tokens), batch_size):
         tokens_BT = evaluation.tokens[first : first + batch_size].to(model.device)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from induction.measure.batches import fitting_batch
 from induction.measure.evaluation import Evaluation, Probes
 from induction.model.hooks import Record
 from induction.model.interface import Measurable
+from induction.model.memory import fitting_batch
 
 OFFSETS = {"prefix_matching": 1, "same_token": 0, "token_before": -1}
 """Column → where the attended token stands, counted from the earlier copy of the current one.
@@ -20,7 +20,7 @@ it; the mechanism needs the token after. The other two offsets are the controls.
 
 
 def measure(
-    model: Measurable, evaluation: Evaluation, batch_size: int = 8
+    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """Attention from each repeated token to all its earlier copies, shifted by each offset.
 
@@ -33,7 +33,7 @@ def measure(
 
 
 def measure_sequences(
-    model: Measurable, evaluation: Evaluation, batch_size: int = 8
+    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """prefix_sequences: the prefix-matching scores before the mean over sequences.
 
@@ -46,13 +46,14 @@ def measure_sequences(
 
 @torch.no_grad()
 def _sequence_scores(
-    model: Measurable, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int
+    model: Measurable, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int | None
 ) -> dict[str, np.ndarray]:
     """Scores [n_layers, n_heads, sequences] for each offset."""
     spec, probes = model.spec, evaluation.probes
-    batch_size = fitting_batch(spec, probes.tokens.shape[1], batch_size)
     shape = (spec.n_layers, spec.n_heads, len(probes.periods))
     scores = {name: np.zeros(shape) for name in offsets}
+    device, length = model.device, probes.tokens.shape[1]
+    batch_size = batch_size or fitting_batch(spec, device, length, 8, patterns=True)
     for first in range(0, len(probes.periods), batch_size):
         tokens_BT = probes.tokens[first : first + batch_size]
         batch = slice(first, first + len(tokens_BT))

@@ -3,15 +3,15 @@
 import numpy as np
 import torch
 
-from induction.measure.batches import fitting_batch
 from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Record
 from induction.model.interface import Measurable
+from induction.model.memory import fitting_batch
 
 
 @torch.no_grad()
 def measure(
-    model: Measurable, evaluation: Evaluation, batch_size: int = 8
+    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """Mean attention i → i − 1 on validation text, over examples and i ≥ 1, per head.
 
@@ -21,7 +21,8 @@ def measure(
     spec = model.spec
     total = np.zeros((spec.n_layers, spec.n_heads))
     examples = evaluation.tokens[: evaluation.pattern_examples, :-1]
-    batch_size = fitting_batch(spec, examples.shape[1], batch_size)
+    device, length = model.device, examples.shape[1]
+    batch_size = batch_size or fitting_batch(spec, device, length, 8, patterns=True)
     for tokens_BT in examples.split(batch_size):
         record = Record(("pattern",))
         model.residual(tokens_BT.to(model.device), record)

@@ -1,6 +1,8 @@
-"""Where and with how many threads the models run."""
+"""Where, with how many threads and in which precision the models run."""
 
 import ctypes
+import os
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.utils.deterministic
@@ -8,22 +10,50 @@ import torch.utils.deterministic
 from induction.config import Compute
 from induction.errors import StudyError
 
+_LOCAL_RANK = "LOCAL_RANK"  # torchrun's: which of this machine's processes this is
+
 
 def set_up_torch(compute: Compute) -> torch.device:
-    """Fix threads and determinism, and return the device.
+    """Fix threads and determinism, and return the device: each process of a team has a GPU.
 
     Raises StudyError when the device is not there.
     """
-    if compute.device == "cuda" and not torch.cuda.is_available():
-        raise StudyError(
-            "params.yaml: compute.device: cuda, but torch sees no GPU here: set compute.device: cpu"
-        )
+    device = torch.device(compute.device)
+    if device.type == "cuda":
+        device = _own_gpu()
     torch.set_num_threads(compute.threads)
-    torch.use_deterministic_algorithms(True, warn_only=compute.device == "cuda")
+    # A GPU's fastest products need this memory to be deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     # No code here reads memory before it writes it; to fill it first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     _keep_freed_memory()
-    return torch.device(compute.device)
+    return device
+
+
+def mixed_precision(device: torch.device, dtype: str) -> AbstractContextManager[object]:
+    """A context in which matrix products are of `dtype`, "float32" or "bfloat16".
+
+    Weights, residual stream, norms, softmax and losses stay float32 in both.
+    """
+    if dtype == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, dtype))
+
+
+def _own_gpu() -> torch.device:
+    if not torch.cuda.is_available():
+        raise StudyError(
+            "params.yaml: compute.device: cuda, but torch sees no GPU here: set compute.device: cpu"
+        )
+    number, count = int(os.environ.get(_LOCAL_RANK, "0")), torch.cuda.device_count()
+    if number >= count:
+        raise StudyError(
+            f"params.yaml: compute.processes: more than the {count} GPUs that torch sees here: "
+            "each process needs one"
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def _keep_freed_memory() -> None:

@@ -1,9 +1,10 @@
-"""The operations that take most of the time, on a CPU: products, causal attention, cross-entropy.
+"""The operations that take most of the time: products, causal attention, cross-entropy.
 
-Products go to oneDNN, which uses the widest instructions of every make of processor (PyTorch's
-`@` does so on Intel's alone), attention to attention_kernel.py, and logits are worked on in pieces
-that stay in the cache. On other devices, and for numbers other than float32, these functions are
-the plain ones of PyTorch that they are tested against. Shape suffixes as in transformer.py.
+On a CPU products go to oneDNN, which uses the widest instructions of every make of processor
+(PyTorch's `@` does so on Intel's alone), attention to attention_kernel.py, and logits are worked on
+in pieces that stay in the cache. On other devices, in bfloat16 and for numbers other than float32
+these functions are PyTorch's own, and pieces of logits are large enough for a GPU. Shape suffixes
+as in transformer.py.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ from induction.model.side_by_side import side_by_side
 
 _ONEDNN = torch.backends.mkldnn.is_available()
 _ROWS = 256  # whose logits are made at once: few enough for the cache
+_LOGITS = 1 << 27  # made at once elsewhere: half a gigabyte of float32
 
 
 def linear(x: Tensor, W: Tensor) -> Tensor:
@@ -37,15 +39,16 @@ def mean_cross_entropy(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
     Its gradients are taken on the way, piece by piece, so that no [N, V] array is made.
     """
     if not _on_cpu(x_ND):
-        return F.cross_entropy(x_ND @ W_DV, targets_N)
+        return _PlainMeanCrossEntropy.apply(x_ND, W_DV, targets_N)
     return _MeanCrossEntropy.apply(x_ND, W_DV, targets_N)
 
 
 def cross_entropies(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
     """The cross-entropy of each row's logits x W, [N], in nats. Without gradients."""
     losses_N = x_ND.new_empty(len(x_ND))
-    for first in range(0, len(x_ND), _ROWS):
-        rows = slice(first, first + _ROWS)
+    at_once = _ROWS if _on_cpu(x_ND) else _rows_elsewhere(W_DV)
+    for first in range(0, len(x_ND), at_once):
+        rows = slice(first, first + at_once)
         logits_NV, targets = linear(x_ND[rows], W_DV), targets_N[rows]
         if _on_cpu(x_ND):
             side_by_side(cross_entropy_kernel.losses, logits_NV, targets, losses_N[rows])
@@ -55,7 +58,13 @@ def cross_entropies(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
 
 
 def _on_cpu(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype == torch.float32
+    """Whether the code for CPUs does it, and not PyTorch's own."""
+    plain = x.device.type != "cpu" or x.dtype != torch.float32
+    return not (plain or torch.is_autocast_enabled("cpu"))
+
+
+def _rows_elsewhere(W_DV: Tensor) -> int:
+    return max(1, _LOGITS // W_DV.shape[1])
 
 
 def _product(x_NM: Tensor, W_MV: Tensor) -> Tensor:
@@ -119,6 +128,40 @@ class _MeanCrossEntropy(torch.autograd.Function):
             dW_DV += _product(x_ND[rows].t(), logits_NV)
         ctx.save_for_backward(dx_ND.div_(len(x_ND)), dW_DV.div_(len(x_ND)))
         return losses_N.mean()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        dx_ND, dW_DV = ctx.saved_tensors
+        return dx_ND * gradients[0], dW_DV * gradients[0], None
+
+
+class _PlainMeanCrossEntropy(torch.autograd.Function):
+    """As _MeanCrossEntropy, from PyTorch's operations: products in mixed precision where that is
+    on, softmax and losses in the precision of x."""
+
+    @staticmethod
+    def forward(ctx: Any, x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
+        device, dtype = x_ND.device.type, x_ND.dtype
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+        x, W = x_ND.to(dtype), W_DV.to(dtype)
+        dx_ND, dW_DV = torch.empty_like(x_ND), torch.zeros_like(W_DV)
+        total = x_ND.new_zeros(())
+        at_once = _rows_elsewhere(W_DV)
+        with torch.autocast(device, enabled=False):
+            for first in range(0, len(x), at_once):
+                rows = slice(first, first + at_once)
+                logits_NV = (x[rows] @ W).to(x_ND.dtype)
+                targets_N1 = targets_N[rows, None]
+                log_sums_N1 = logits_NV.logsumexp(dim=1, keepdim=True)
+                log_shares_N1 = logits_NV.gather(1, targets_N1) - log_sums_N1
+                total = total - log_shares_N1.sum()
+                gradient_NV = (logits_NV - log_sums_N1).exp()
+                gradient_NV = gradient_NV.scatter(1, targets_N1, log_shares_N1.exp() - 1).to(dtype)
+                dx_ND[rows] = gradient_NV @ W.t()
+                dW_DV += x[rows].t() @ gradient_NV
+        ctx.save_for_backward(dx_ND.div_(len(x)), dW_DV.div_(len(x)))
+        return total / len(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:

@@ -1,9 +1,10 @@
-"""Stage fetch: the listed wheels and the user's own files, as they are, into data/raw."""
+"""Stage fetch: listed wheels, datasets and the user's own files, as they are, into data/raw."""
 
 import shutil
 
 from induction.config import StudyConfig
 from induction.data.fetch import copy_own_files, copy_wheels, fetch_wheels, read_requirements
+from induction.data.hub import FOLDER, fetch_dataset, link_shards
 from induction.files import published_folder
 from induction.paths import StudyPaths
 from induction.stages import run_stage
@@ -20,6 +21,9 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
                 shutil.rmtree(cut_off)
             wheels = fetch_wheels(read_requirements(paths.sources), cache)
             copy_wheels(wheels, raw / "wheels")
+        for name, settings in config.corpus.datasets.items():
+            shards = fetch_dataset(name, settings, paths.root, paths.scratch / "datasets")
+            link_shards(shards, raw / FOLDER / name)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 
 from induction.config import StudyConfig
 from induction.data.documents import Document, collect_documents, split_documents
+from induction.data.hub import FOLDER
 from induction.data.tokenizer import encode_documents, train_tokenizer
 from induction.data.tokens import START_TOKEN, SourceMeta, TokensMeta
 from induction.files import published_folder, sha256, verify_folder, write_json
@@ -26,24 +27,23 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     dropped = ", ".join(f"{n} {why}" for why, n in collection.dropped.items() if n) or "none"
     print(f"{len(collection.documents):,} documents kept; dropped: {dropped}", flush=True)
     train, valid = split_documents(collection.documents, corpus.validation_fraction, corpus.seed)
-    train_texts = [document.text for document in train]
-    valid_texts = [document.text for document in valid]
 
     with (
         published_folder(paths.tokens, paths.scratch) as folder,
         progress(2 * len(train) + len(valid), "documents") as report,
     ):
         # No thread limit: nothing else can run before there are tokens, and they come out the same.
-        seen = _counted(train_texts, report, 0, "learning the tokenizer")
+        seen = _counted(_texts(train), report, 0, "learning the tokenizer")
         tokenizer = train_tokenizer(seen, config.tokenizer.d_vocab)
         tokenizer.save(str(folder / "tokenizer.json"))
 
-        encoded = encode_documents(tokenizer, [*train_texts, *valid_texts])
+        encoded = encode_documents(tokenizer, _texts([*train, *valid]))
         encoded = _counted(encoded, report, len(train), "encoding")
         train_tokens = _write_stream(folder / "train.bin", encoded, len(train))
         valid_tokens = _write_stream(folder / "valid.bin", encoded, len(valid))
 
-        train_characters, valid_characters = sum(map(len, train_texts)), sum(map(len, valid_texts))
+        train_characters = sum(document.characters for document in train)
+        valid_characters = sum(document.characters for document in valid)
         meta = TokensMeta(
             d_vocab=config.tokenizer.d_vocab,
             start_token=START_TOKEN,
@@ -59,6 +59,12 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
             sources=_sources(paths.raw, collection.documents),
         )
         write_json(folder / "meta.json", meta.model_dump(mode="json"))
+
+
+def _texts(documents: list[Document]) -> Iterator[str]:
+    """One text after the other: those of datasets are read from disk only now."""
+    for document in documents:
+        yield document.text
 
 
 def _counted(items: Iterable[Item], report: Report, done: int, remark: str) -> Iterator[Item]:
@@ -82,8 +88,9 @@ def _sources(raw: Path, documents: list[Document]) -> tuple[SourceMeta, ...]:
     """What was kept of each file of data/raw, those of which nothing was kept too."""
     kept: dict[str, list[int]] = {}
     for document in documents:
-        kept.setdefault(document.source, []).append(len(document.text))
-    paths = [*sorted(raw.glob("files/*")), *sorted(raw.glob("wheels/*.whl"))]
+        kept.setdefault(document.source, []).append(document.characters)
+    patterns = (f"{FOLDER}/*/*.jsonl", "files/*", "wheels/*.whl")
+    paths = [path for pattern in patterns for path in sorted(raw.glob(pattern))]
     names = [path.relative_to(raw).as_posix() for path in paths]
     return tuple(
         SourceMeta(

@@ -1,9 +1,15 @@
-"""Stage train@MODEL: tokens → snapshots of one model, and its training curve."""
+"""Stage train@MODEL: tokens → snapshots of one model, and its training curve.
 
+With compute.processes above 1 the stage starts a team of that many processes; started by torchrun,
+it is one of a team already.
+"""
+
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
+import torch
 
 from induction.config import StudyConfig, model_config
 from induction.data.tokens import load_meta, load_tokens, training_windows
@@ -16,19 +22,31 @@ from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.model.weights import save_snapshot
 from induction.paths import StudyPaths
 from induction.progress import progress
-from induction.resume import attempt
+from induction.resume import Attempt, attempt
 from induction.stages import model_argument, run_stage
-from induction.train.checkpoint import load_checkpoint, save_checkpoint
-from induction.train.loop import Step, batches, train
+from induction.train.checkpoint import load_checkpoint, save_checkpoint, share_state
+from induction.train.loop import Step, batches, loss_function, train
 from induction.train.optimizer import make_optimizers
 from induction.train.schedule import snapshot_steps
+from induction.train.team import Team, in_team, joined_team, launch
 
 _SECTIONS = {"compute", "model", "snapshots", "train"}
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
-    entry, shape, settings = model_config(config, name), config.model, config.train
+    model_config(config, name)
+    if config.compute.processes > 1 and not in_team():
+        launch(config.compute.processes, main, paths, config, name)
+        return
     device = set_up_torch(config.compute)
+    with joined_team(device) as team:
+        _train(paths, config, name, device, team)
+
+
+def _train(
+    paths: StudyPaths, config: StudyConfig, name: str, device: torch.device, team: Team
+) -> None:
+    entry, shape, settings = config.models[name], config.model, config.train
     verify_folder(paths.tokens)
     meta = load_meta(paths.tokens)
     tokens = load_tokens(paths.tokens, "train")
@@ -42,52 +60,86 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
             "training tokens there are: lower it, add text to the corpus, or set "
             "train.repeat_data: true"
         )
-    print(f"{name}: {steps * settings.batch_tokens:,} of {available:,} training tokens")
+    if batch_size % team.size:
+        raise StudyError(
+            f"params.yaml: train.batch_tokens: its {batch_size} windows cannot be shared equally "
+            f"by the {team.size} processes that torchrun started: start a divisor of them"
+        )
+    if team.first:
+        print(f"{name}: {steps * settings.batch_tokens:,} of {available:,} training tokens")
 
-    spec = TransformerSpec(
+    model = Transformer(_spec(config, name, meta.d_vocab))
+    initialise(model, entry.seed, settings.embedding_std)
+    model.to(device)
+    at_steps = set(snapshot_steps(steps, settings.batch_tokens, config.snapshots))
+    optimizers = make_optimizers(model, entry.optimizer, settings)
+    curve: list[Step] = []
+    with ExitStack() as stack:
+        work = stack.enter_context(_attempt(paths, config, name, team)) if team.first else None
+        if team.share(b"finished" if work and work.finished else b""):
+            if team.first:
+                print(f"{name}: an earlier attempt finished it")
+            return
+        total = steps * settings.batch_tokens
+        report = stack.enter_context(progress(total, "tokens")) if team.first else None
+
+        def after_steps(done: list[Step]) -> None:
+            curve.extend(done)
+            last = done[-1]
+            if not work or not report:
+                return
+            if last.step in at_steps:
+                save_snapshot(model, work.output, last.step, last.tokens)
+            work.save_now_and_then(lambda state: save_checkpoint(state, model, optimizers, curve))
+            report(last.tokens, f"loss {last.loss:.2f}")
+
+        if work:
+            if work.restore(lambda state: curve.extend(load_checkpoint(state, model, optimizers))):
+                print(f"{name}: going on after step {len(curve):,}")
+            else:
+                save_snapshot(model, work.output, 0, 0)
+        curve = share_state(team, model, optimizers, curve)
+        train(
+            model,
+            optimizers,
+            batches(tokens, windows, shape.n_ctx, batch_size, first=len(curve), team=team),
+            range(len(curve), steps),
+            settings,
+            after_steps,
+            loss_of=loss_function(model, config.compute.dtype, compiled=config.compute.compile),
+            stops=at_steps,
+            team=team,
+        )
+        if work:
+            _write_curve(curve, work.output / "train.csv")
+
+
+def _attempt(
+    paths: StudyPaths, config: StudyConfig, name: str, team: Team
+) -> AbstractContextManager[Attempt]:
+    """The work on disk, which the first process of a team alone has."""
+    sections = config.model_dump(include=_SECTIONS)
+    sections["compute"]["processes"] = team.size
+    about = {
+        "config": {f"models.{name}": config.models[name].model_dump(), **sections},
+        "environment": environment(paths.lock),
+    }
+    return attempt(paths.snapshots(name), paths.scratch, fingerprint(paths, "train", name), about)
+
+
+def _spec(config: StudyConfig, name: str, d_vocab: int) -> TransformerSpec:
+    entry, shape = config.models[name], config.model
+    return TransformerSpec(
         n_layers=entry.n_layers,
         d_model=shape.d_model,
         n_heads=shape.n_heads,
         d_mlp=shape.d_mlp,
         n_ctx=shape.n_ctx,
-        d_vocab=meta.d_vocab,
+        d_vocab=d_vocab,
         attn_only=entry.attn_only,
         smeared_keys=entry.smeared_keys,
         position_base=shape.position_base,
     )
-    model = Transformer(spec)
-    initialise(model, entry.seed, settings.embedding_std)
-    model.to(device)
-    at_steps = set(snapshot_steps(steps, settings.batch_tokens, config.snapshots))
-    about = {
-        "config": {f"models.{name}": entry.model_dump(), **config.model_dump(include=_SECTIONS)},
-        "environment": environment(paths.lock),
-    }
-    optimizers = make_optimizers(model, entry.optimizer, settings)
-    curve: list[Step] = []
-    key = fingerprint(paths, "train", name)
-    with (
-        attempt(paths.snapshots(name), paths.scratch, key, about) as work,
-        progress(steps * settings.batch_tokens, "tokens") as report,
-    ):
-        if work.finished:
-            print(f"{name}: an earlier attempt finished it")
-            return
-
-        def after_step(step: Step) -> None:
-            curve.append(step)
-            if step.step in at_steps:
-                save_snapshot(model, work.output, step.step, step.tokens)
-            work.save_now_and_then(lambda state: save_checkpoint(state, model, optimizers, curve))
-            report(step.tokens, f"loss {step.loss:.2f}")
-
-        if work.restore(lambda state: curve.extend(load_checkpoint(state, model, optimizers))):
-            print(f"{name}: going on after step {len(curve):,}")
-        else:
-            save_snapshot(model, work.output, 0, 0)
-        data = batches(tokens, windows, shape.n_ctx, batch_size, first=len(curve))
-        train(model, optimizers, data, range(len(curve), steps), settings, after_step)
-        _write_curve(curve, work.output / "train.csv")
 
 
 def _write_curve(curve: list[Step], path: Path) -> None:

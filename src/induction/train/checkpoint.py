@@ -1,13 +1,14 @@
 """The state of training on disk: weights, optimisers and curve, as plain tensors without pickle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load, load_file, save, save_file
+from torch import Tensor, nn
 
 from induction.train.loop import Step
+from induction.train.team import Team
 
 _FILE = "training.safetensors"
 
@@ -19,6 +20,41 @@ def save_checkpoint(
     curve: Sequence[Step],
 ) -> None:
     """Write what training needs to go on after the last step of `curve`, to the bit."""
+    save_file(_packed(model, optimizers, curve), folder / _FILE)
+
+
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> list[Step]:
+    """Put model and optimisers back into the saved state; returns the curve so far."""
+    return _unpack(load_file(folder / _FILE), model, optimizers)
+
+
+def share_state(
+    team: Team,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    curve: Sequence[Step],
+) -> list[Step]:
+    """Put all processes of a team into the state of its first one; returns that one's curve."""
+    if team.size == 1 or not (content := team.share(_as_bytes(team, model, optimizers, curve))):
+        return list(curve)
+    return list(curve) if team.first else _unpack(load(content), model, optimizers)
+
+
+def _as_bytes(
+    team: Team,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    curve: Sequence[Step],
+) -> bytes:
+    """Nothing at the beginning: the initial weights are the same in all processes."""
+    return save(_packed(model, optimizers, curve)) if team.first and curve else b""
+
+
+def _packed(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], curve: Sequence[Step]
+) -> dict[str, Tensor]:
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for index, fields in optimizer.state_dict()["state"].items():
@@ -26,19 +62,19 @@ def save_checkpoint(
                 tensors[f"optimizer.{number}.{index}.{field}"] = torch.as_tensor(value)
     rows = [(step.step, step.tokens, step.loss, step.learning_rate) for step in curve]
     tensors["curve"] = torch.tensor(rows, dtype=torch.float64)
-    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / _FILE)
+    return {name: value.contiguous() for name, value in tensors.items()}
 
 
-def load_checkpoint(
-    folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+def _unpack(
+    tensors: Mapping[str, Tensor],
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
 ) -> list[Step]:
-    """Put model and optimisers back into the saved state; returns the curve so far."""
-    tensors = load_file(folder / _FILE)
     model.load_state_dict(
         {key.removeprefix("model."): v for key, v in tensors.items() if key.startswith("model.")}
     )
     for number, optimizer in enumerate(optimizers):
-        state: dict[int, dict[str, torch.Tensor]] = {}
+        state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             kind, *rest = key.split(".")
             if kind == "optimizer" and rest[0] == str(number):

@@ -11,9 +11,10 @@ from torch import Tensor
 class Muon(torch.optim.Muon):
     """PyTorch's Muon, faster for many small matrices.
 
-    The Newton-Schulz iteration goes over stacks, in float32: where PyTorch's own takes bfloat16,
-    this one has the same values to bfloat16's precision. Nesterov momentum and the learning rate's
-    original adjustment to the shape, PyTorch's defaults, are the only ones.
+    The Newton-Schulz iteration goes over stacks, on a CPU in full precision: PyTorch's own takes
+    bfloat16, as this one does on a GPU, and both have the same values to bfloat16's precision.
+    Nesterov momentum and the learning rate's original adjustment to the shape, PyTorch's defaults,
+    are the only ones.
     """
 
     @torch.no_grad()
@@ -53,9 +54,10 @@ def _orthogonalised(
     """Each matrix's singular values brought near 1 by a quintic iteration; [n, rows, columns]."""
     tall = matrices.shape[1] > matrices.shape[2]
     X = matrices.mT if tall else matrices
+    X = X.to(X.dtype if X.device.type == "cpu" else torch.bfloat16)
     X = X / X.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
     a, b, c = coefficients
     for _ in range(steps):
         gram = X @ X.mT
         X = torch.baddbmm(X, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), X, beta=a)
-    return X.mT if tall else X
+    return (X.mT if tall else X).to(matrices.dtype)
