@@ -28,8 +28,8 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 	@echo "environment ready"
 
-study: $(READY) ## run what is missing or changed, up to the report (JOBS=N at a time)
-	@python -m induction.runner $(if $(JOBS),--jobs $(JOBS))
+study: $(READY) ## run what is missing or changed, up to the report (JOBS=N at a time; EXECUTOR=ray ADDRESS=… on a cluster)
+	@python -m induction.runner $(if $(JOBS),--jobs $(JOBS)) $(if $(EXECUTOR),--executor "$(EXECUTOR)") $(if $(ADDRESS),--address "$(ADDRESS)")
 
 report: $(READY) ## render the report alone, from the results there are
 	@python -m induction.stages.report
