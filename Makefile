@@ -44,8 +44,8 @@ publish: $(READY) ## keep the small results of this run in git: make publish NAM
 test: $(READY) ## run the tests
 	@python -m pytest
 
-test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens or an S3 server, in an environment of their own
-	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py
+test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens, Ray or an S3 server, in an environment of their own
+	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py tests/test_ray.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"

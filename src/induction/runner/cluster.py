@@ -12,9 +12,10 @@ import shutil
 import signal
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,11 @@ class Cluster:
             # Stages join by themselves: an address that is found once stays the same for all.
             self._address = ray.get_runtime_context().gcs_address
             nodes = [_node(found) for found in ray.nodes() if found["Alive"]]
-            for name, asked in groups.items():
-                _require_room(name, asked, nodes)
             used = [node for node in nodes if any(map(node.room, groups.values()))]
-            _require_fit(ray, used, self._token)
+            used = _fit(ray, used, self._token)
+        for name, asked in groups.items():
+            if not any(node.room(asked) for node in used):
+                raise StudyError(_no_room(name, asked, nodes))
         return max(sum(node.room(asked) for node in used) for asked in groups.values())
 
     def start(self, stage: str) -> StageProcess:
@@ -104,14 +106,15 @@ class Cluster:
 
 @contextmanager
 def _joined(address: str) -> Iterator[Any]:
-    """Be part of the cluster for a while. Ray takes over SIGTERM; it is given back."""
+    """Be part of the cluster for a while, without what Ray prints and its handler of SIGTERM."""
     handler = signal.getsignal(signal.SIGTERM)
-    ray = connect(address)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-        signal.signal(signal.SIGTERM, handler)
+    with redirect_stdout(StringIO()):
+        ray = connect(address)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _node(found: dict[str, Any]) -> _Node:
@@ -125,34 +128,43 @@ def _node(found: dict[str, Any]) -> _Node:
     )
 
 
-def _require_room(name: str, asked: Resources, nodes: list[_Node]) -> None:
-    if any(node.room(asked) for node in nodes):
-        return
+def _no_room(name: str, asked: Resources, nodes: list[_Node]) -> str:
     wanted = asked_text(asked.cpus, asked.gpus, asked.memory)
-    largest = {asked_text(node.cpus, node.gpus, int(node.memory)) for node in nodes}
-    raise StudyError(
+    found = sorted({asked_text(node.cpus, node.gpus, int(node.memory)) for node in nodes})
+    return (
         f"params.yaml: resources: {name} asks for {wanted}, and no node of the cluster has that "
-        f"(there are {'; '.join(sorted(largest))}): ask for less, or add a node"
+        f"(there are nodes with {'; '.join(found)}): ask for less, or add a node"
     )
 
 
-def _require_fit(ray: Any, nodes: list[_Node], token: Path) -> None:
-    """Have every node look whether stages can run there; StudyError names one where they cannot."""
+def _fit(ray: Any, nodes: list[_Node], token: Path) -> list[_Node]:
+    """Have every node look whether stages can run there; returns those that are still there.
+
+    Raises StudyError naming a node where they cannot.
+    """
     strategies = import_module("ray.util.scheduling_strategies")
     look = ray.remote(misfit)
-    answers = {}
+    asked = []
     for node in nodes:
         there = strategies.NodeAffinitySchedulingStrategy(node.identity, soft=False)
         options = look.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-        answers[node.name] = options.remote(token)
-    ray.wait(list(answers.values()), num_returns=len(answers), timeout=_SECONDS_TO_ANSWER)
-    for name, answer in answers.items():
+        asked.append((node, options.remote(token)))
+    if asked:
+        answers = [answer for _, answer in asked]
+        ray.wait(answers, num_returns=len(answers), timeout=_SECONDS_TO_ANSWER)
+    errors = ray.exceptions
+    alive = []
+    for node, answer in asked:
         try:
             problem = ray.get(answer, timeout=0)
-        except ray.exceptions.GetTimeoutError:
+        except (errors.NodeDiedError, errors.TaskUnschedulableError, errors.WorkerCrashedError):
+            continue  # it has just died, and the cluster is slow to say so
+        except errors.GetTimeoutError:
             problem = f"has not answered within {_SECONDS_TO_ANSWER:.0f} s"
-        except Exception as error:
+        except errors.RayError as error:
             last = one_line(str(error).strip().rpartition("\n")[2])
             problem = f"cannot run the code of {token.parents[2]}: {last}"
         if problem:
-            raise StudyError(f"node {name}: {problem}")
+            raise StudyError(f"node {node.name}: {problem}")
+        alive.append(node)
+    return alive
