@@ -28,8 +28,8 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 	@echo "environment ready"
 
-study: $(READY) ## run what is missing or changed, up to the report (JOBS=N at a time)
-	@python -m induction.runner $(if $(JOBS),--jobs $(JOBS))
+study: $(READY) ## run what is missing or changed, up to the report (JOBS=N at a time; EXECUTOR=ray ADDRESS=… on a cluster)
+	@python -m induction.runner $(if $(JOBS),--jobs $(JOBS)) $(if $(EXECUTOR),--executor "$(EXECUTOR)") $(if $(ADDRESS),--address "$(ADDRESS)")
 
 report: $(READY) ## render the report alone, from the results there are
 	@python -m induction.stages.report
@@ -44,8 +44,8 @@ publish: $(READY) ## keep the small results of this run in git: make publish NAM
 test: $(READY) ## run the tests
 	@python -m pytest
 
-test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens or an S3 server, in an environment of their own
-	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py tests/test_hub.py
+test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens, Ray or an S3 server, in an environment of their own
+	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py tests/test_hub.py tests/test_ray.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"

@@ -33,6 +33,12 @@ Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-
 Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 HubText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 
+# Names of stages in dvc.yaml without the model, and what stands for all that have no entry.
+RESOURCE_GROUPS = (
+    *("default", "fetch", "prepare", "train", "measure", "ablate", "pca", "summarize", "explore"),
+    *("report", "measure-external", "ablate-external", "revisions", "behave", "behave-external"),
+)
+
 _PATTERNS = {
     "behaviours": "expected a language such as fr or pt_BR, and as file none or one of data/own/",
     "datasets": "use letters, digits, dots and hyphens; no capitals in its name here",
@@ -74,6 +80,23 @@ class Dataset(Section):
     split: HubText
     text: HubText
     characters: Count
+
+
+class Resources(Section):
+    """What a stage asks of the node of a cluster that it runs on; no result depends on it.
+
+    gpus: a whole number, or the share of one GPU that several stages use together. memory_gib: of
+    main memory, in GiB; where it is left out, the cluster's scheduler does not count memory.
+    """
+
+    cpus: Annotated[int, Field(ge=1, le=1024)]
+    gpus: Annotated[float, Field(ge=0, le=1024)]
+    memory_gib: Positive | None = None
+
+    @property
+    def memory(self) -> int | None:
+        """The same in bytes."""
+        return int(self.memory_gib * 2**30) if self.memory_gib else None
 
 
 class Corpus(Section):
@@ -252,6 +275,7 @@ class StudyConfig(Section):
 
     name: Title
     compute: Compute
+    resources: dict[str, Resources]
     corpus: Corpus
     tokenizer: Tokenizer
     model: ModelShape
@@ -274,6 +298,10 @@ class StudyConfig(Section):
     def studied(self) -> dict[str, Model | ExternalModel]:
         """All models that are measured: those trained here, then those of others."""
         return {**self.models, **self.external}
+
+    def resources_of(self, group: str) -> Resources:
+        """What stages of a group (`train`, `report`) ask of a node."""
+        return self.resources.get(group, self.resources["default"])
 
 
 def load_config(path: Path) -> StudyConfig:
@@ -377,6 +405,16 @@ def _impossible(config: StudyConfig):
                     f"icl_windows.{side}",
                     f"[{low}, {high}] must be ascending and below model.n_ctx: {shape.n_ctx}",
                 )
+    for group, asked in config.resources.items():
+        if group not in RESOURCE_GROUPS:
+            yield f"resources.{group}", _unknown(group, RESOURCE_GROUPS)
+        if asked.gpus > 1 and asked.gpus % 1:
+            yield (
+                f"resources.{group}.gpus",
+                f"{asked.gpus}: above 1, expected a whole number of GPUs",
+            )
+    if "default" not in config.resources:
+        yield "resources.default", "this key is missing"
     if not (config.corpus.wheels or config.corpus.files or config.corpus.datasets):
         yield "corpus.files", "give at least one glob, or set corpus.wheels: true"
     for name, dataset in config.corpus.datasets.items():

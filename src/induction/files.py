@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ import psutil
 from induction.errors import StudyError
 
 MANIFEST = "manifest.json"
+PATIENCE_VARIABLE = "INDUCTION_LOCK_SECONDS"
 _UNFINISHED = "unfinished"
 
 
@@ -74,11 +76,12 @@ def read_json(path: Path) -> Any:
 def workplace(target: Path, scratch_root: Path) -> Iterator[Path]:
     """Yield the scratch folder of an output, which no other process uses at the same time.
 
-    It keeps what an earlier process left there. Raises StudyError when another one is at work.
+    It keeps what an earlier process left there. Raises StudyError when another one is at work, on
+    whichever machine: at once, or after the seconds that INDUCTION_LOCK_SECONDS allows it to end.
     """
     home = scratch_root / _UNFINISHED / f"{target.parent.name}-{target.name}"
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home) as free:
+    with _locked(home, float(os.environ.get(PATIENCE_VARIABLE, 0))) as free:
         if not free:
             raise StudyError(
                 f"{target}: another process is making it: wait for it to end, or stop it"
@@ -116,25 +119,45 @@ def empty_folder(folder: Path) -> None:
 
 def delete_unfinished(scratch_root: Path) -> None:
     """Delete what processes left in their workplaces, but for those that are at work."""
-    for home in (scratch_root / _UNFINISHED).glob("*"):
+    for home in (scratch_root / _UNFINISHED).glob("*/"):
         with _locked(home) as free:
             if free:
                 empty_folder(home)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Lock a folder for this process, as long as the block lasts; False if another one has it."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Lock a folder for this process, as long as the block lasts; False if another one has it.
+
+    patience: seconds that the other one is waited for. The lock is on a file beside the folder,
+    since network file systems tell other machines of locks on files open for writing alone.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    end = time.monotonic() + patience
+    while (descriptor := _lock(path)) is None and time.monotonic() < end:
+        time.sleep(0.5)
     try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+def _lock(path: Path) -> int | None:
+    """An open descriptor of a locked file, or None when another process has it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
         except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
+            os.close(descriptor)
+            return None
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # whoever had it has deleted the file meanwhile
 
 
 def seal(folder: Path, about: Mapping[str, Any]) -> None:

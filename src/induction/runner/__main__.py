@@ -1,4 +1,4 @@
-"""`python -m induction.runner [--jobs N]`: run what is stale, show the way, say what came out."""
+"""`python -m induction.runner`: run what is stale, show the way, say what came out."""
 
 import argparse
 import fcntl
@@ -26,8 +26,8 @@ from induction.runner.display import (
     shown_path,
 )
 from induction.runner.estimate import Durations, duration_text
+from induction.runner.executor import NAMES, Executor, make_executor
 from induction.runner.graph import stages_to_run
-from induction.runner.local import StageProcess
 from induction.runner.schedule import Schedule
 
 
@@ -41,14 +41,19 @@ def main() -> int:
         prog="python -m induction.runner", description="Run the stages of the study that are stale."
     )
     parser.add_argument(
-        "--jobs", type=_count, metavar="N", help="stages at a time (default: cores / threads)"
+        "--jobs", type=_count, metavar="N", help="stages at a time (default: as many as fit)"
     )
+    parser.add_argument(
+        "--executor", choices=NAMES, default=NAMES[0], help="run on this machine or on a cluster"
+    )
+    parser.add_argument("--address", help="of the Ray cluster: HOST:PORT (default: auto)")
     arguments = parser.parse_args()
     try:
         paths = find_study()
         config = load_config(paths.params)
+        executor = make_executor(arguments.executor, arguments.address, paths, config)
         with _only_one(paths):
-            return _study(paths, config, arguments.jobs or _default_jobs(config))
+            return _study(paths, config, executor, arguments.jobs)
     except StudyError as error:
         print(f"study: {error}", file=sys.stderr)
         return 1
@@ -65,7 +70,9 @@ def main() -> int:
         return _stopped()
 
 
-def _study(paths: StudyPaths, config: StudyConfig, jobs: int) -> int:
+def _study(
+    paths: StudyPaths, config: StudyConfig, executor: Executor, most_jobs: int | None
+) -> int:
     start = time.monotonic()
     live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     console = Console(highlight=False) if live else Console(color_system=None, force_terminal=False)
@@ -78,16 +85,15 @@ def _study(paths: StudyPaths, config: StudyConfig, jobs: int) -> int:
     for name in damaged:
         print(f"deleted a damaged object of DVC's cache, to be made anew: {name}")
     count = f"{len(needs)} stage{'s' if len(needs) > 1 else ''}"
+    jobs = executor.prepare(needs)
+    jobs = most_jobs or jobs
     room = require_room(paths, config, needs, jobs)
     print(f"{count} to run, {jobs} at a time, {room}; logs in {shown_path(paths.logs)}", flush=True)
-
-    def launch(stage: str) -> StageProcess:
-        return StageProcess(stage, paths, config.compute.threads)
 
     schedule = Schedule(needs, jobs, Durations(paths, needs))
     display = (LiveDisplay if live else PlainDisplay)(console, list(needs))
     with _counted_signals() as signals, display:
-        schedule.run(launch, display, lambda: len(signals))
+        schedule.run(executor.start, display, lambda: len(signals))
     if signals:
         return _stopped()
     whole = time.monotonic() - start
@@ -118,15 +124,6 @@ def _reports(paths: StudyPaths, lead: str) -> str:
     files = [paths.report_output / name for name in ("index.html", "report.pdf")]
     there = [shown_path(file) for file in files if file.is_file()]
     return lead + " and ".join(there) if there else ""
-
-
-def _default_jobs(config: StudyConfig) -> int:
-    """As many stages as fill the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, cores // config.compute.threads)
 
 
 def _count(text: str) -> int:

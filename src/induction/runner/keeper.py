@@ -13,6 +13,8 @@ import threading
 
 
 def main() -> int:
+    # What a shell starts in the background ignores interrupts, and so would the command.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
     threading.Thread(target=_kill_all_at_end_of_input, daemon=True).start()
     status = command.wait()

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from induction.config import StudyConfig
 from induction.paths import StudyPaths
 from induction.progress import ENVIRONMENT_VARIABLE
 
@@ -38,13 +39,39 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
+class Local:
+    """The back end that runs stages on this machine."""
+
+    def __init__(self, paths: StudyPaths, config: StudyConfig) -> None:
+        self._paths = paths
+        self._threads = config.compute.threads
+
+    def prepare(self, stages: Collection[str]) -> int:
+        """As many stages as fill the cores that this process may use."""
+        if hasattr(os, "sched_getaffinity"):
+            cores = len(os.sched_getaffinity(0))
+        else:
+            cores = os.cpu_count() or 1
+        return max(1, cores // self._threads)
+
+    def start(self, stage: str) -> "StageProcess":
+        return StageProcess(stage, self._paths, self._threads)
+
+
 class StageProcess:
     """One `dvc repro --single-item STAGE`, in a session of its own so that Ctrl-C comes to us.
 
-    Around it is a keeper, which ends the session when this process is gone.
+    Around it is a keeper, which ends the session when this process is gone. `variables` go into its
+    environment.
     """
 
-    def __init__(self, stage: str, paths: StudyPaths, threads: int) -> None:
+    def __init__(
+        self,
+        stage: str,
+        paths: StudyPaths,
+        threads: int,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.stage = stage
         self.log = paths.logs / f"{stage}.log"
         self.started = time.monotonic()
@@ -57,7 +84,7 @@ class StageProcess:
             self._process = subprocess.Popen(
                 [*_KEEPER, *_DVC, "--wait-for-lock", "repro", "--single-item", stage],
                 cwd=paths.root,
-                env=_environment(threads, self._channel),
+                env={**_environment(threads, self._channel), **(variables or {})},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,170 @@
+"""Stages on the nodes of a Ray cluster that share a file system with this machine.
+
+DVC runs here: its locks, its record and its cache are on one machine. Only the commands of its
+stages go elsewhere: DVC finds `python` in a folder that stands first in PATH, and that `python` is
+`induction.runner.submit`.
+"""
+
+import os
+import secrets
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from induction.config import Resources, StudyConfig
+from induction.environment import packages
+from induction.errors import StudyError, one_line
+from induction.files import write_json, write_text
+from induction.paths import StudyPaths
+from induction.runner.estimate import group
+from induction.runner.local import StageProcess
+from induction.runner.node import misfit, versions
+from induction.runner.submit import VARIABLE, Order, asked_text, connect
+
+_SECONDS_TO_ANSWER = 60.0
+
+
+@dataclass(frozen=True)
+class _Node:
+    identity: str
+    name: str
+    cpus: float
+    gpus: float
+    memory: float  # bytes
+
+    def room(self, asked: Resources) -> int:
+        """How many stages that ask for this it can hold."""
+        shares = [self.cpus / asked.cpus]
+        if asked.gpus:
+            shares.append(self.gpus / asked.gpus)
+        if asked.memory:
+            shares.append(self.memory / asked.memory)
+        return int(min(shares))
+
+
+class Cluster:
+    """The back end that sends stages to a Ray cluster."""
+
+    def __init__(self, address: str, paths: StudyPaths, config: StudyConfig) -> None:
+        self._address = address
+        self._paths = paths
+        self._config = config
+        self._home = paths.scratch / "cluster"
+        self._token = self._home / f"{secrets.token_hex(8)}.json"
+
+    def prepare(self, stages: Collection[str]) -> int:
+        """Check the cluster and its nodes; returns how many of these stages fit into it at once.
+
+        Raises StudyError when there is no such cluster, when no node has what a stage asks for, or
+        when a node sees another folder or has other versions than this machine.
+        """
+        self._set_up()
+        groups = {group(stage): self._config.resources_of(group(stage)) for stage in stages}
+        if self._config.compute.device == "cuda" and not any(one.gpus for one in groups.values()):
+            raise StudyError(
+                "params.yaml: resources: no stage asks for a GPU, but compute.device is cuda: set "
+                "gpus: 1 for the stages that compute"
+            )
+        with _joined(self._address) as ray:
+            # Stages join by themselves: an address that is found once stays the same for all.
+            self._address = ray.get_runtime_context().gcs_address
+            nodes = [_node(found) for found in ray.nodes() if found["Alive"]]
+            used = [node for node in nodes if any(map(node.room, groups.values()))]
+            used = _fit(ray, used, self._token)
+        for name, asked in groups.items():
+            if not any(node.room(asked) for node in used):
+                raise StudyError(_no_room(name, asked, nodes))
+        return max(sum(node.room(asked) for node in used) for asked in groups.values())
+
+    def start(self, stage: str) -> StageProcess:
+        asked = self._config.resources_of(group(stage))
+        order = Order(self._address, str(self._token), asked.cpus, asked.gpus, asked.memory)
+        search = [str(self._home), os.environ.get("PATH", os.defpath)]
+        variables = {VARIABLE: order.text(), "PATH": os.pathsep.join(search)}
+        return StageProcess(stage, self._paths, self._config.compute.threads, variables)
+
+    def _set_up(self) -> None:
+        """Write the `python` that submits, and the token that every node must see."""
+        shutil.rmtree(self._home, ignore_errors=True)
+        write_text(
+            self._home / "python",
+            f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m induction.runner.submit "$@"\n',
+        )
+        (self._home / "python").chmod(0o755)
+        lock = self._paths.lock
+        pinned = packages(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
+        write_json(self._token, versions(pinned))
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[Any]:
+    """Be part of the cluster for a while, without what Ray prints and its handler of SIGTERM."""
+    handler = signal.getsignal(signal.SIGTERM)
+    with redirect_stdout(StringIO()):
+        ray = connect(address)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _node(found: dict[str, Any]) -> _Node:
+    amounts = found["Resources"]
+    return _Node(
+        found["NodeID"],
+        found["NodeName"],
+        amounts.get("CPU", 0.0),
+        amounts.get("GPU", 0.0),
+        amounts.get("memory", 0.0),
+    )
+
+
+def _no_room(name: str, asked: Resources, nodes: list[_Node]) -> str:
+    wanted = asked_text(asked.cpus, asked.gpus, asked.memory)
+    found = sorted({asked_text(node.cpus, node.gpus, int(node.memory)) for node in nodes})
+    return (
+        f"params.yaml: resources: {name} asks for {wanted}, and no node of the cluster has that "
+        f"(there are nodes with {'; '.join(found)}): ask for less, or add a node"
+    )
+
+
+def _fit(ray: Any, nodes: list[_Node], token: Path) -> list[_Node]:
+    """Have every node look whether stages can run there; returns those that are still there.
+
+    Raises StudyError naming a node where they cannot.
+    """
+    strategies = import_module("ray.util.scheduling_strategies")
+    look = ray.remote(misfit)
+    asked = []
+    for node in nodes:
+        there = strategies.NodeAffinitySchedulingStrategy(node.identity, soft=False)
+        options = look.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+        asked.append((node, options.remote(token)))
+    if asked:
+        answers = [answer for _, answer in asked]
+        ray.wait(answers, num_returns=len(answers), timeout=_SECONDS_TO_ANSWER)
+    errors = ray.exceptions
+    alive = []
+    for node, answer in asked:
+        try:
+            problem = ray.get(answer, timeout=0)
+        except (errors.NodeDiedError, errors.TaskUnschedulableError, errors.WorkerCrashedError):
+            continue  # it has just died, and the cluster is slow to say so
+        except errors.GetTimeoutError:
+            problem = f"has not answered within {_SECONDS_TO_ANSWER:.0f} s"
+        except errors.RayError as error:
+            last = one_line(str(error).strip().rpartition("\n")[2])
+            problem = f"cannot run the code of {token.parents[2]}: {last}"
+        if problem:
+            raise StudyError(f"node {node.name}: {problem}")
+        alive.append(node)
+    return alive

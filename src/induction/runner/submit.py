@@ -1,0 +1,209 @@
+"""Stands in for `python` in DVC's commands: runs the command on a node of a Ray cluster.
+
+`python -m induction.runner.submit ARGUMENTS` does what `python ARGUMENTS` does, with its output and
+its exit status. The environment variable INDUCTION_ORDER says where and with what (see `Order`). A
+command whose node goes away runs again on another one; a stage then goes on from what lies in the
+scratch folder.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import induction
+from induction.errors import StudyError, one_line
+from induction.files import PATIENCE_VARIABLE
+from induction.progress import progress
+from induction.runner import node
+
+VARIABLE = "INDUCTION_ORDER"
+_TRIES = 5
+_SECONDS_TO_ANSWER = 5.0
+_SECONDS_BETWEEN_LOOKS = 0.2
+# Network file systems free the locks of a machine that is gone after a minute or two.
+_SECONDS_FOR_A_LOCK = 180
+# Of the environment, what makes results or fetches data. The rest belongs to a machine.
+_PASSED_ON = re.compile(
+    r"(DVC|INDUCTION|PIP|HF|CUBLAS|NUMBA|TORCH)_.*|PYTHON(?!HOME).*|QUARTO|LANG|LC_.*"
+    r"|.*_(NUM|MAX|MAXIMUM)_THREADS|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a command asks for: CPUs, GPUs and bytes of memory of a node; see `node.misfit`."""
+
+    address: str
+    token: str
+    cpus: int
+    gpus: float
+    memory: int | None
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class _Gone(Exception):
+    """The node, or Ray's process on it, went away before the command ended."""
+
+
+def connect(address: str) -> Any:
+    """Join the cluster at an address (HOST:PORT or `auto`) and return the package `ray`.
+
+    Raises StudyError when there is no such package, address or cluster, or another version of Ray
+    or Python there. Ray takes over SIGTERM.
+    """
+    if not re.fullmatch(r"auto|[^\s/:]+:\d{1,5}", address):
+        raise StudyError(f"address {address}: expected auto, or HOST:PORT of the cluster's head")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent anywhere
+    try:
+        ray = import_module("ray")
+    except ModuleNotFoundError as error:
+        raise StudyError(
+            f"{error.name}: not installed: EXECUTOR=ray needs it, here and on every node: "
+            "`source .venv/bin/activate && pip install -e '.[ray]'`"
+        ) from None
+    host, _, port = address.partition(":")
+    try:
+        if port:
+            socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError, OverflowError) as error:
+        raise StudyError(
+            f"address {address}: no Ray cluster that this machine is part of: "
+            f"{one_line(str(error))}: `ray start` makes one, see README"
+        ) from None
+    # Nodes get the code of that module, since their Python need not find it.
+    ray.cloudpickle.register_pickle_by_value(node)
+    return ray
+
+
+def main() -> int:
+    """Run the command of sys.argv; returns its exit status, 1 if it cannot run, 130 if stopped."""
+    stage = os.environ.get("DVC_STAGE", "command")
+    try:
+        order = Order(**json.loads(os.environ[VARIABLE]))
+        ray = connect(order.address)
+        with _noted_signals() as signals:
+            return _run(ray, order, stage, signals)
+    except StudyError as error:
+        print(f"{stage}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(ray: Any, order: Order, stage: str, signals: list[int]) -> int:
+    for _ in range(_TRIES):
+        actor = (
+            ray.remote(node.StageOnNode)
+            .options(num_cpus=order.cpus, num_gpus=order.gpus, memory=order.memory)
+            .remote()
+        )
+        try:
+            return _follow(ray, actor, order, stage, signals)
+        except _Gone as gone:
+            print(f"{stage}: its node is gone ({gone}): trying another", flush=True)
+        finally:
+            ray.kill(actor)
+    raise StudyError(f"{_TRIES} nodes went away under it")
+
+
+def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) -> int:
+    """Pass on what a command says and what signals ask, until it ends; returns its exit status."""
+    with progress(1, "nodes") as report:
+        report(0, f"waiting for {asked_text(order.cpus, order.gpus, order.memory)}")
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name != VARIABLE and _PASSED_ON.fullmatch(name)
+    }
+    code = [str(Path(induction.__file__).parents[1]), variables.get("PYTHONPATH", "")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, code))
+    variables.setdefault(PATIENCE_VARIABLE, str(_SECONDS_FOR_A_LOCK))
+    beginning = actor.start.remote(Path(order.token), sys.argv[1:], Path.cwd(), variables)
+    while not signals and not _done(ray, beginning):
+        pass
+    if not _done(ray, beginning):
+        return 130
+    identity, problem = _answer(ray, beginning)
+    name = node_name(ray, identity)
+    if problem:
+        raise StudyError(f"node {name}: {problem}")
+    print(f"{stage}: on node {name}", flush=True)
+    interrupted, status = False, None
+    while status is None:
+        if signals and not interrupted:
+            interrupted = True
+            actor.interrupt.remote()
+        look = actor.look.remote()
+        while not _done(ray, look):
+            if len(signals) > 1:
+                return 130
+        output, status = _answer(ray, look)
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+    return status
+
+
+def asked_text(cpus: float, gpus: float, memory: int | None = None) -> str:
+    """Resources for people: `2 CPUs, 1 GPU and 8 GiB of memory`."""
+    parts = [f"{cpus:g} CPU{'s' * (cpus != 1)}", f"{gpus:g} GPU{'s' * (gpus > 1)}"]
+    if not gpus:
+        del parts[1]
+    if memory:
+        parts.append(f"{memory / 2**30:.3g} GiB of memory")
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
+
+
+def node_name(ray: Any, identity: str) -> str:
+    """The name that a node was given when it was started, which is its address by default."""
+    names = {found["NodeID"]: found["NodeName"] for found in ray.nodes()}
+    return names.get(identity, identity)
+
+
+def _done(ray: Any, reference: Any) -> bool:
+    return bool(ray.wait([reference], timeout=_SECONDS_BETWEEN_LOOKS)[0])
+
+
+def _answer(ray: Any, reference: Any) -> Any:
+    errors = ray.exceptions
+    try:
+        return ray.get(reference)
+    except (errors.RayActorError, errors.NodeDiedError) as error:
+        if getattr(error, "actor_init_failed", False):
+            raise StudyError(str(error)) from None
+        raise _Gone(type(error).__name__) from None
+
+
+@contextmanager
+def _noted_signals() -> Iterator[list[int]]:
+    """Note signals that ask to stop; the first is passed on, the second ends the wait."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            with suppress(TypeError):  # a handler that was not set by Python
+                signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
