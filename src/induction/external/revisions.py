@@ -44,7 +44,7 @@ class Revision:
 
 
 class _Pinned(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: dict[str, str | int]
     revisions: Annotated[list[Revision], Field(min_length=1)]
