@@ -1,4 +1,4 @@
-"""The study's windows of text for a model with tokens of its own, and losses back on the study's."""
+"""The study's windows of text in tokens of a model's own, and its losses on the study's tokens."""
 
 from itertools import pairwise
 
