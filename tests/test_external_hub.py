@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import httpx2
 import pytest
+import torch
 from huggingface_hub import errors
 from made_external import make_tokens, random_external, save_external, texts
+from safetensors.torch import load_file, save_file
 
 from induction.config import ExternalModel, load_config
 from induction.errors import StudyError
@@ -240,6 +242,29 @@ def test_weights_in_several_files_are_all_pinned(published, tmp_path):
         *("config.json", "tokenizer.json", "model.safetensors.index.json"),
         "model-00001-of-00001.safetensors",
     }
+
+
+def test_two_revisions_with_the_same_weights_are_refused(published, tmp_path):
+    shutil.copytree(published / "step10", tmp_path / "mine" / "step10")
+    shutil.copytree(published / "step10", tmp_path / "mine" / "step20")
+    with pytest.raises(StudyError, match=r"step10 and step20 have the same weights: one is misl"):
+        find_revisions(tmp_path, entry("mine"))
+
+
+@pytest.mark.parametrize("family", ["gpt_neox", "gpt2"])
+def test_masks_saved_beside_the_weights_by_older_versions_are_no_matter(family, tmp_path):
+    model = random_external(family)
+    model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    layer = next(name for name in weights if ".0.att" in name).rsplit(".", 2)[0]
+    weights[f"{layer}.bias"] = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    weights[f"{layer}.masked_bias"] = torch.tensor(-1e9)
+    weights[f"{layer}.rotary_emb.inv_freq"] = torch.ones(4)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    tokens = torch.arange(1, 20)[None]
+    ours = load_model(tmp_path, entry("mine"), torch.device("cpu"))
+    found = ours.residual(tokens) @ ours.W_U
+    torch.testing.assert_close(found, model(tokens).logits, atol=1e-4, rtol=1e-4)
 
 
 def broken(published, tmp_path, change) -> Path:
