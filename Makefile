@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report compare publish test test-extras chaos bench bench-recipe bench-cost bench-scale bench-portability check format preset lock clean
+.PHONY: help setup study report compare publish test test-extras chaos bench bench-recipe bench-cost bench-scale bench-portability bench-external check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ test: $(READY) ## run the tests
 	@python -m pytest
 
 test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens, Ray or an S3 server, in an environment of their own
-	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_remote.py tests/test_hub.py tests/test_ray.py
+	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_external_lens.py tests/test_remote.py tests/test_hub.py tests/test_ray.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"
@@ -82,6 +82,9 @@ bench-scale: $(READY) ## how memory, time and disk grow with the work (about fiv
 
 bench-portability: $(READY) ## how far headline numbers move on another kind of processor (ten minutes)
 	@python benchmarks/portability.py
+
+bench-external: $(READY) ## whether models in the formats of others show their phase change (half an hour)
+	@python benchmarks/external.py
 
 format: $(READY) ## rewrite the code in the house style
 	@ruff check --fix --quiet

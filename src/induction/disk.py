@@ -1,7 +1,8 @@
 """How much disk a run will take, and whether it is there: asked before the run starts.
 
 Snapshots are counted to the byte, since they are most of it; the rest is estimated from the sizes
-of the laptop study.
+of the laptop study. Weights of external models are not among it: their stages ask for room
+themselves, once they know the sizes.
 """
 
 import os
@@ -28,6 +29,7 @@ _TOKEN_BYTES = 2
 _HEAD_ROW_BYTES, _PAIR_ROW_BYTES = 60, 30
 _CURVE_ROW_BYTES = 35
 _MEAN_ROW_BYTES, _ANSWER_ROW_BYTES = 8, 4  # of behaviours
+_HEADS_OF_OTHERS = 16  # in a layer; known only once a model is there
 _FOLDER_BYTES = 20_000  # manifests, headers of small tables
 _REPORT_BYTES = 6_000_000  # with the scripts of its charts
 _SMALL_STAGE_BYTES = 500_000
@@ -72,12 +74,12 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
         return _snapshots(config, model) * parameter_count(config, model) * _FLOAT + int(
             _steps(config, model) * _CURVE_ROW_BYTES + _FOLDER_BYTES
         )
-    if kind == "measure":
+    if kind in ("measure", "measure-external"):
         return _measurements(config, model)
-    if kind == "ablate":
+    if kind in ("ablate", "ablate-external"):
         rows = config.ablation.snapshots * _heads(config, model) * 4
         return rows * _HEAD_ROW_BYTES + _FOLDER_BYTES // 4
-    if kind == "behave":
+    if kind in ("behave", "behave-external"):
         return _behaviours(config, model)
     if kind == "explore":
         return sum(_explored(config, name) for name in config.models)
@@ -101,11 +103,15 @@ def _steps(config: StudyConfig, model: str) -> int:
 
 
 def _snapshots(config: StudyConfig, model: str) -> int:
+    if model in config.external:
+        return len(config.external[model].revisions)
     steps = _steps(config, model)
     return len(snapshot_steps(steps, config.train.batch_tokens, config.snapshots))
 
 
 def _heads(config: StudyConfig, model: str) -> int:
+    if model in config.external:
+        return config.external[model].n_layers * _HEADS_OF_OTHERS
     return config.models[model].n_layers * config.model.n_heads
 
 

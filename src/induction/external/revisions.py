@@ -44,7 +44,7 @@ class Revision:
 
 
 class _Pinned(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: dict[str, str | int]
     revisions: Annotated[list[Revision], Field(min_length=1)]
@@ -53,8 +53,8 @@ class _Pinned(BaseModel):
 def find_revisions(root: Path, entry: ExternalModel) -> list[Revision]:
     """Ask the hub or the folder for all revisions, in order of training; nothing is downloaded.
 
-    Raises StudyError for what is not there, cannot be reached, or has no weights of a kind that is
-    read.
+    Raises StudyError for what is not there, cannot be reached, has no weights of a kind that is
+    read, or the same weights as another.
     """
     folder = root / entry.source
     found = []
@@ -70,7 +70,28 @@ def find_revisions(root: Path, entry: ExternalModel) -> list[Revision]:
         wanted = needed_files(f"{entry.source}, revision {name}", files)
         pinned = {file: PinnedFile(*files[file]) for file in wanted}
         found.append(Revision(name, step, commit, pinned))
+    _refuse_copies(entry.source, found)
     return found
+
+
+def _refuse_copies(source: str, revisions: list[Revision]) -> None:
+    """StudyError when two revisions have the same weights: one of them is not what it is called.
+
+    That happens: some of the Pythia suite's early branches hold the weights of the last one.
+    """
+    first_of: dict[tuple[str, ...], str] = {}
+    for revision in revisions:
+        digests = tuple(
+            file.sha256
+            for name, file in revision.files.items()
+            if name.endswith(".safetensors") and file.sha256
+        )
+        if digests and digests in first_of:
+            raise StudyError(
+                f"{source}: revisions {first_of[digests]} and {revision.name} have the same "
+                "weights: one is mislabelled: leave it out"
+            )
+        first_of[digests] = revision.name
 
 
 def needed_files(where: str, names: Collection[str]) -> list[str]:

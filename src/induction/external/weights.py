@@ -14,6 +14,9 @@ from induction.external.adapter import AdaptedModel
 from induction.external.attention import NAME
 from induction.external.configuration import load_config
 
+# Masks and frequencies that older versions of the library saved beside the weights.
+_CONSTANTS = ("attn.bias", "attention.bias", "masked_bias", "rotary_emb.inv_freq")
+
 
 def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> AdaptedModel:
     """A revision from safetensors alone, on the device, in evaluation mode.
@@ -39,7 +42,7 @@ def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> Adap
     except (SafetensorError, ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise StudyError(f"{folder}: not the weights of this model: {error}") from None
     for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        if found := about.get(problem):
+        if found := [key for key in about.get(problem, ()) if not str(key).endswith(_CONSTANTS)]:
             kind = problem.removesuffix("_keys")
             raise StudyError(
                 f"{folder}: not the weights of this model: {kind}: {min(map(str, found))}"

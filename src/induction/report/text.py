@@ -28,6 +28,17 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}\u00a0%".replace("-", "−")
 
 
+def others_sentence(results: Results) -> str:
+    """What sets models of others apart, followed by a space; nothing where there are none."""
+    others = list(results.config.external)
+    if not others:
+        return ""
+    return (
+        f"{names(others)}, trained by others on other text, {'read' if others[1:] else 'reads'} "
+        "the same windows in tokens of their own; losses are given back on the study's tokens. "
+    )
+
+
 def names(models: Sequence[str]) -> str:
     """`a`, `b` and `c`."""
     quoted = [f"`{name}`" for name in models]

@@ -64,8 +64,9 @@ def _head_rows(snapshot: Snapshot, scores: dict[str, np.ndarray]) -> pl.DataFram
 
 def _at(snapshot: Snapshot, rows: pl.DataFrame) -> pl.DataFrame:
     """Put the moment of training in front of a table's columns."""
-    moment = (pl.lit(snapshot.step).alias("step"), pl.lit(snapshot.tokens).alias("tokens"))
-    return rows.select(*moment, pl.all())
+    moment = {"step": snapshot.step, "tokens": snapshot.tokens}
+    columns = [pl.lit(value, pl.Int64).alias(name) for name, value in moment.items()]
+    return rows.select(*columns, pl.all())
 
 
 if __name__ == "__main__":

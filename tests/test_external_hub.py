@@ -1,0 +1,333 @@
+"""Where external models come from: folders and a model hub, pinned, and what can go wrong there."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+import torch
+from huggingface_hub import errors
+from made_external import make_tokens, random_external, save_external, texts
+from safetensors.torch import load_file, save_file
+
+from induction.config import ExternalModel, load_config
+from induction.errors import StudyError
+from induction.external import hub, store
+from induction.external.configuration import load_config as load_configuration
+from induction.external.revisions import find_revisions, load_revisions, save_revisions
+from induction.external.store import Store
+from induction.external.weights import load_model
+from induction.files import sha256
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    """Two revisions of a model, as a hub or a folder holds them."""
+    root = tmp_path_factory.mktemp("published")
+    tokenizer = make_tokens(root / "tokens", texts(), root / "scratch")
+    for seed, name in enumerate(("step10", "step20")):
+        save_external(random_external("llama", seed), root / "models" / name, tokenizer)
+    return root / "models"
+
+
+def entry(source: str, **changes) -> ExternalModel:
+    values = {
+        "source": source,
+        "revisions": {"step20": 20, "step10": 10},
+        "batch_tokens": 100,
+        "n_layers": 3,
+        "device": "cpu",
+        "dtype": "float32",
+    }
+    return ExternalModel(**{**values, **changes})
+
+
+class FakeHub:
+    """A hub that serves `published`: commits are c-REVISION; a file once fetched is cached."""
+
+    def __init__(self, published: Path, cache: Path):
+        self.published, self.cache, self.fetched = published, cache, []
+        self.error: Exception | None = None
+
+    def model_info(self, repository, revision, files_metadata):
+        if self.error:
+            raise self.error
+        files = [p for p in (self.published / revision).iterdir() if p.is_file()]
+        siblings = [
+            SimpleNamespace(
+                rfilename=path.name,
+                size=path.stat().st_size,
+                lfs=SimpleNamespace(sha256=sha256(path)) if path.suffix == ".safetensors" else None,
+            )
+            for path in files
+        ]
+        return SimpleNamespace(sha=f"c-{revision}", siblings=siblings)
+
+    def hf_hub_download(self, repository, name, revision, cache_dir):
+        target = Path(cache_dir) / revision / name
+        if not target.is_file():
+            if self.error:
+                raise self.error
+            self.fetched.append(f"{revision}/{name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.published / revision.removeprefix("c-") / name, target)
+        return str(target)
+
+    def is_here(self, repository, name, cache_dir, revision):
+        path = Path(cache_dir) / revision / name
+        return str(path) if path.is_file() else None
+
+    def delete_revisions(self, commit):
+        return SimpleNamespace(execute=lambda: shutil.rmtree(self.cache / commit))
+
+
+@pytest.fixture
+def fake(published, tmp_path, monkeypatch) -> FakeHub:
+    found = FakeHub(published, tmp_path / "hub")
+    monkeypatch.setattr(hub, "HfApi", lambda: found)
+    monkeypatch.setattr(hub, "hf_hub_download", found.hf_hub_download)
+    monkeypatch.setattr(hub, "try_to_load_from_cache", found.is_here)
+    monkeypatch.setattr(hub, "scan_cache_dir", lambda _: found)
+    return found
+
+
+def hub_store(tmp_path) -> Store:
+    return Store("theirs", entry("someone/model"), tmp_path / "someone/model", tmp_path / "hub")
+
+
+def test_revisions_are_pinned_in_order_of_training_and_read_back(fake, tmp_path):
+    found = find_revisions(tmp_path, entry("someone/model"))
+    assert [(r.name, r.step, r.commit) for r in found] == [
+        ("step10", 10, "c-step10"),
+        ("step20", 20, "c-step20"),
+    ]
+    assert set(found[0].files) == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert fake.fetched == []
+    save_revisions(tmp_path / "pinned", {"family": "llama", "n_layers": 3}, found)
+    assert load_revisions(tmp_path / "pinned") == found
+
+
+def test_a_hub_gives_what_is_not_here_yet_once(fake, tmp_path, capsys):
+    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    place.announce(revisions)
+    assert "2 revisions of someone/model, 0 MB; to download: 0 MB" in capsys.readouterr().out
+    folder = place.files_of(revisions[0])
+    assert "step10: downloading" in capsys.readouterr().out
+    assert len(fake.fetched) == 3
+    (folder / "tokenizer.json").unlink()  # as where a download was cut off
+    place.files_of(revisions[0])
+    assert fake.fetched[3:] == ["c-step10/tokenizer.json"]
+    fake.error = errors.OfflineModeIsEnabled()
+    assert place.files_of(revisions[0]) == folder  # all is here: no hub is asked
+    model = load_model(folder, place.entry, "cpu")
+    assert model.spec.n_layers == 3
+
+
+def test_weights_are_kept_or_deleted_as_asked(fake, tmp_path, monkeypatch):
+    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    folder = place.files_of(revisions[0])
+    place.read(revisions[0])
+    assert folder.is_dir()
+    monkeypatch.setenv(store.DELETE_VARIABLE, "1")
+    place.read(revisions[0])
+    assert not folder.exists()
+
+
+def test_too_little_room_for_a_download_is_told_before_it(fake, tmp_path, monkeypatch):
+    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(StudyError, match=r"external\.theirs: 0 MB to download, 0 MB free .*DELETE"):
+        place.announce(revisions)
+    assert fake.fetched == []
+
+
+def _answer(status: int):
+    return httpx2.Response(status, request=httpx2.Request("GET", "http://hub.invalid/"))
+
+
+TROUBLE = {
+    "offline": (errors.OfflineModeIsEnabled(), "the model hub cannot be reached: go online"),
+    "no route": (httpx2.ConnectError("no route"), "the model hub cannot be reached: go online"),
+    "nothing kept": (errors.LocalEntryNotFoundError("x"), "the model hub cannot be reached"),
+    "gated": (
+        errors.GatedRepoError("x", response=_answer(403)),
+        "someone/model: gated: accept its conditions on its page, then log in: `hf auth login`",
+    ),
+    "unknown repository": (
+        errors.RepositoryNotFoundError("x", response=_answer(404)),
+        "someone/model: no such repository, or a private one",
+    ),
+    "unknown revision": (
+        errors.RevisionNotFoundError("x", response=_answer(404)),
+        "someone/model, revision step10: no such revision",
+    ),
+    "a broken hub": (
+        errors.HfHubHTTPError("x", response=_answer(503)),
+        "someone/model, revision step10: the hub answers with status 503: try later",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TROUBLE)
+def test_trouble_with_a_hub_is_one_clear_line(what, fake, tmp_path):
+    fake.error, expected = TROUBLE[what]
+    with pytest.raises(StudyError) as found:
+        find_revisions(tmp_path, entry("someone/model"))
+    assert expected in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_a_connection_lost_on_the_way_goes_on_where_it_was(fake, tmp_path):
+    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    place.files_of(revisions[0])
+    fake.error = httpx2.ReadError("cut off")
+    with pytest.raises(StudyError, match="cannot be reached"):
+        place.files_of(revisions[1])
+    fake.error = None
+    place.files_of(revisions[1])
+    assert len(fake.fetched) == 6
+
+
+def test_a_folder_is_pinned_by_the_hashes_of_its_files(published, tmp_path):
+    shutil.copytree(published, tmp_path / "mine")
+    revisions = find_revisions(tmp_path, entry("mine"))
+    weights = tmp_path / "mine" / "step10" / "model.safetensors"
+    assert revisions[0].files["model.safetensors"].sha256 == sha256(weights)
+    place = Store("theirs", entry("mine"), tmp_path / "mine", tmp_path / "hub")
+    assert place.files_of(revisions[0]) == weights.parent
+    shutil.copyfile(tmp_path / "mine" / "step20" / "model.safetensors", weights)
+    with pytest.raises(StudyError, match=r"not the file that was pinned.*--force revisions@theirs"):
+        place.files_of(revisions[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("mine", "no such folder, and no repository of a model hub"),
+        ("./mine", "no such folder, and no repository of a model hub"),
+        ("/some/where", "no such folder, and no repository of a model hub"),
+    ],
+)
+def test_a_source_that_is_neither_is_named(source, expected, tmp_path):
+    with pytest.raises(StudyError, match=expected):
+        find_revisions(tmp_path, entry(source))
+
+
+def test_a_missing_revision_lists_those_that_are_there(published, tmp_path):
+    shutil.copytree(published, tmp_path / "mine")
+    with pytest.raises(StudyError, match=r"step30: no such revision: .* holds step10, step20"):
+        find_revisions(tmp_path, entry("mine", revisions={"step30": 30}))
+
+
+def test_weights_that_can_run_code_are_not_read(published, tmp_path):
+    shutil.copytree(published, tmp_path / "mine")
+    weights = tmp_path / "mine" / "step10" / "model.safetensors"
+    weights.rename(weights.with_name("pytorch_model.bin"))
+    with pytest.raises(StudyError, match=r"has no model\.safetensors: weights of other kinds"):
+        find_revisions(tmp_path, entry("mine"))
+
+
+def test_weights_in_several_files_are_all_pinned(published, tmp_path):
+    folder = tmp_path / "mine" / "step10"
+    shutil.copytree(published / "step10", folder)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text("{}")
+    (folder / "training_args.safetensors").write_text("")
+    found = find_revisions(tmp_path, entry("mine", revisions={"step10": 10}))
+    assert set(found[0].files) == {
+        *("config.json", "tokenizer.json", "model.safetensors.index.json"),
+        "model-00001-of-00001.safetensors",
+    }
+
+
+def test_two_revisions_with_the_same_weights_are_refused(published, tmp_path):
+    shutil.copytree(published / "step10", tmp_path / "mine" / "step10")
+    shutil.copytree(published / "step10", tmp_path / "mine" / "step20")
+    with pytest.raises(StudyError, match=r"step10 and step20 have the same weights: one is misl"):
+        find_revisions(tmp_path, entry("mine"))
+
+
+@pytest.mark.parametrize("family", ["gpt_neox", "gpt2"])
+def test_masks_saved_beside_the_weights_by_older_versions_are_no_matter(family, tmp_path):
+    model = random_external(family)
+    model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    layer = next(name for name in weights if ".0.att" in name).rsplit(".", 2)[0]
+    weights[f"{layer}.bias"] = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    weights[f"{layer}.masked_bias"] = torch.tensor(-1e9)
+    weights[f"{layer}.rotary_emb.inv_freq"] = torch.ones(4)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    tokens = torch.arange(1, 20)[None]
+    ours = load_model(tmp_path, entry("mine"), torch.device("cpu"))
+    found = ours.residual(tokens) @ ours.W_U
+    torch.testing.assert_close(found, model(tokens).logits, atol=1e-4, rtol=1e-4)
+
+
+def broken(published, tmp_path, change) -> Path:
+    folder = tmp_path / "broken"
+    shutil.copytree(published / "step10", folder)
+    config = json.loads((folder / "config.json").read_text())
+    change(folder, config)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+BROKEN = {
+    "another shape": (
+        lambda f, c: c.update(hidden_size=64),
+        "not the weights of this model",
+    ),
+    "a layer too many": (
+        lambda f, c: c.update(num_hidden_layers=4),
+        "not the weights of this model: missing: model.layers.3",
+    ),
+    "a layer too few": (
+        lambda f, c: c.update(num_hidden_layers=2),
+        "not the weights of this model: unexpected: model.layers.2",
+    ),
+    "half a file": (
+        lambda f, c: (f / "model.safetensors").write_bytes(
+            (f / "model.safetensors").read_bytes()[:5000]
+        ),
+        "not the weights of this model",
+    ),
+    "an unknown family": (
+        lambda f, c: c.update(model_type="bloom"),
+        "a model of the family bloom: known: gpt_neox, gpt2, llama, mistral, qwen2, qwen3",
+    ),
+    "code of its own": (
+        lambda f, c: c.update(model_type="mine", auto_map={"AutoConfig": "code.Config"}),
+        "a model of the family mine: known",
+    ),
+    "no number of heads": (
+        lambda f, c: c.update(num_attention_heads="many"),
+        "not a configuration of a model",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_revision_is_one_line(what, published, tmp_path):
+    change, expected = BROKEN[what]
+    folder = broken(published, tmp_path, change)
+    with pytest.raises(StudyError) as found:
+        load_model(folder, entry("mine"), "cpu")
+    assert expected in str(found.value)
+    assert str(folder) in str(found.value)
+    load_configuration(published / "step10")
+
+
+def test_two_revisions_of_one_step_are_refused(tmp_path):
+    text = (ROOT / "params.yaml").read_text()
+    table = (
+        "external:\n  theirs:\n    source: a/b\n    revisions: {one: 5, two: 5}\n"
+        "    batch_tokens: 10\n    n_layers: 2\n    device: cpu\n    dtype: float32\n"
+    )
+    path = tmp_path / "params.yaml"
+    path.write_text(text[: text.index("external: {}")] + table)
+    with pytest.raises(StudyError, match=r"external\.theirs\.revisions: step 5 stands twice"):
+        load_config(path)

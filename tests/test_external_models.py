@@ -1,0 +1,240 @@
+"""Models of others behind the study's interface, against `transformers` itself."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from made_external import CONFIGS, D_VOCAB, random_external
+from test_measure import SETTINGS
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from induction.ablate.evaluator import Ablation, ablated_losses
+from induction.errors import StudyError
+from induction.external import attention
+from induction.external.adapter import AdaptedModel
+from induction.external.families import FAMILIES, family_of
+from induction.measure import (
+    composition,
+    copying,
+    losses,
+    prefix_matching,
+    previous_token,
+    weight_circuits,
+)
+from induction.measure.evaluation import Evaluation, make_evaluation
+from induction.model.hooks import Intervention, Record
+
+TOKENS = torch.randint(1, D_VOCAB, (3, 40), generator=torch.Generator().manual_seed(1))
+CLOSE = {"atol": 1e-5, "rtol": 1e-4}
+
+
+@pytest.fixture(params=sorted(CONFIGS))
+def pair(request):
+    """The same weights: as `transformers` runs them, and adapted."""
+    theirs = random_external(request.param)
+    return theirs, AdaptedModel(copy.deepcopy(theirs))
+
+
+def logits(model: AdaptedModel, record=None, intervene=None) -> torch.Tensor:
+    return model.residual(TOKENS, record, intervene) @ model.W_U
+
+
+def evaluation(n_ctx: int = 64, settings=SETTINGS) -> Evaluation:
+    random = np.random.default_rng(0)
+    stream = [np.append(0, random.integers(1, D_VOCAB, 150)) for _ in range(30)]
+    counts = np.arange(D_VOCAB) + 1
+    return make_evaluation(np.concatenate(stream).astype(np.uint16), counts, 0, n_ctx, settings)
+
+
+def test_every_known_family_is_tried_here():
+    assert set(CONFIGS) == set(FAMILIES)
+
+
+def test_logits_patterns_and_stream_are_those_of_transformers(pair):
+    theirs, ours = pair
+    out = theirs(TOKENS, output_attentions=True, output_hidden_states=True)
+    record = Record(("pattern", "z", "resid_pre"))
+    torch.testing.assert_close(logits(ours, record), out.logits, **CLOSE)
+    torch.testing.assert_close(logits(ours), out.logits, **CLOSE)
+    assert out.logits.std() > 0.5
+    for layer in range(ours.spec.n_layers):
+        torch.testing.assert_close(record["pattern", layer], out.attentions[layer], **CLOSE)
+        torch.testing.assert_close(record["resid_pre", layer], out.hidden_states[layer], **CLOSE)
+        sizes = (*TOKENS.shape[:1], ours.spec.n_heads, TOKENS.shape[1], ours.spec.d_head)
+        assert record["z", layer].shape == sizes
+
+
+def layers_of(model):
+    base = model.base_model
+    return base.layers if hasattr(base, "layers") else base.h
+
+
+def output_projection(layer) -> tuple[str, bool]:
+    """The name of a layer's output projection; whether a row of its weight is an input."""
+    ends = {"attention.dense": False, "attn.c_proj": True, "self_attn.o_proj": False}
+    [found] = [name for name, _ in layer.named_modules() if name in ends]
+    return found, ends[found]
+
+
+def without_head(theirs, ours: AdaptedModel, layer: int, head: int):
+    """A copy in which nothing of a head gets through its output projection."""
+    changed = copy.deepcopy(theirs)
+    place = layers_of(changed)[layer]
+    name, turned = output_projection(place)
+    weight = place.get_submodule(name).weight
+    channels = slice(head * ours.spec.d_head, (head + 1) * ours.spec.d_head)
+    (weight if turned else weight.T)[channels] = 0
+    return changed
+
+
+@pytest.mark.parametrize(("layer", "head"), [(0, 1), (1, 3), (2, 0)])
+def test_a_head_scaled_to_zero_is_one_without_its_rows_of_the_output_projection(pair, layer, head):
+    theirs, ours = pair
+    scale = torch.ones(ours.spec.n_heads)
+    scale[head] = 0
+    found = logits(ours, None, Intervention(head_scale={layer: scale}))
+    expected = without_head(theirs, ours, layer, head)(TOKENS).logits
+    torch.testing.assert_close(found, expected, **CLOSE)
+    assert (found - theirs(TOKENS).logits).abs().max() > 1e-2
+
+
+def test_starting_from_a_later_layer_gives_the_same_logits_and_runs_no_other(pair):
+    _, ours = pair
+    record, later = Record(("resid_pre",)), Record(("resid_pre", "z"))
+    expected = logits(ours, record)
+    start = Intervention(start=(2, record["resid_pre", 2]))
+    torch.testing.assert_close(logits(ours, later, start), expected, **CLOSE)
+    assert {layer for _, layer in later.values} == {2}
+    torch.testing.assert_close(logits(ours), expected, **CLOSE)  # all layers are back
+
+
+def test_given_patterns_and_outputs_are_used_and_blocked_places_are_not_attended_to(pair):
+    _, ours = pair
+    record = Record(("pattern", "z"))
+    expected = logits(ours, record)
+    same = Intervention(patterns={1: record["pattern", 1]}, z={0: record["z", 0]})
+    torch.testing.assert_close(logits(ours, None, same), expected, **CLOSE)
+    first = torch.zeros_like(record["pattern", 1])
+    first[..., 0] = 1
+    run = Record(("pattern", "z"))
+    logits(ours, run, Intervention(patterns={1: first}))
+    torch.testing.assert_close(run["pattern", 1], first)
+    assert (run["z", 1] - run["z", 1][:, :, :1]).abs().max() < 1e-5
+    back_one = torch.ones(40, 40, dtype=torch.bool).tril(-1).triu(-1)
+    logits(ours, run, Intervention(blocked={1: back_one}))
+    assert run["pattern", 1].diagonal(offset=-1, dim1=-2, dim2=-1).abs().max() == 0
+    torch.testing.assert_close(run["pattern", 1].sum(-1), torch.ones(3, 4, 40))
+
+
+def test_matrices_of_heads_give_what_heads_read_and_write(pair, monkeypatch):
+    """Without biases, and at the first position, where no rotation is."""
+    theirs, _ = pair
+    for name, weight in theirs.named_parameters():
+        if name.endswith("bias") and any(part in name for part in ("attn", "attention.")):
+            weight.zero_()
+    ours, seen, wrote = AdaptedModel(copy.deepcopy(theirs)), [], []
+    for layer in layers_of(ours._model):
+        projection = layer.get_submodule(output_projection(layer)[0])
+        projection.register_forward_hook(lambda _, __, out: wrote.append(out))
+
+    def note(q, k, *_):
+        seen.append((q, k))
+        return pattern(q, k, *_)
+
+    pattern = attention._pattern
+    monkeypatch.setattr(attention, "_pattern", note)
+    record = Record(("pattern", "z", "resid_pre"))
+    ours.residual(TOKENS, record)
+    for layer in range(3):
+        x = ours.norm(layer)(record["resid_pre", layer])[:, None]
+        W_Q, W_K, W_V, W_O = ours.head_matrices(layer)
+        torch.testing.assert_close(
+            record["pattern", layer] @ (x @ W_V), record["z", layer], **CLOSE
+        )
+        for W, got in zip((W_Q, W_K), seen[layer], strict=True):
+            expected, first = (x @ W)[:, :, 0], got[:, :, 0]
+            if theirs.config.model_type == "qwen3":  # the scale of its norm is left out
+                expected, first = (v / v.norm(dim=-1, keepdim=True) for v in (expected, first))
+            torch.testing.assert_close(expected, first, **CLOSE)
+        written = (record["z", layer].transpose(1, 2)[..., None, :] @ W_O).squeeze(-2).sum(dim=2)
+        torch.testing.assert_close(written, wrote[layer], **CLOSE)
+
+
+def test_norms_and_embeddings_are_the_models_own(pair):
+    theirs, ours = pair
+    torch.testing.assert_close(ours.W_E, theirs.get_input_embeddings().weight)
+    torch.testing.assert_close(ours.W_U, theirs.get_output_embeddings().weight.T)
+    base, x = theirs.base_model, torch.randn(2, 5, 32)
+    norms = [getattr(layer, "ln_1", None) or layer.input_layernorm for layer in layers_of(theirs)]
+    last = next(getattr(base, n) for n in ("final_layer_norm", "ln_f", "norm") if hasattr(base, n))
+    for layer, norm in enumerate([*norms, last]):
+        torch.testing.assert_close(ours.norm(layer)(x), norm(x), **CLOSE)
+
+
+def test_every_measurement_runs_on_every_family(pair):
+    _, ours = pair
+    data = evaluation()
+    found = losses.measure(ours, data)
+    assert np.isfinite(found["per_token"]).all()
+    scores = previous_token.measure(ours, data)
+    scores |= prefix_matching.measure(ours, data) | copying.measure(ours, data)
+    scores |= weight_circuits.measure(ours, scores["previous_token"])
+    assert all(score.shape == (3, 4) for score in scores.values())
+    assert np.isfinite(scores["copying"]).all()
+    assert len(composition.measure(ours)) == 3 * 16
+
+
+def test_an_ablation_has_the_effect_of_the_changed_weights(pair):
+    theirs, ours = pair
+    data = evaluation().first(4)
+    ablation = Ablation(frozenset({(1, 2)}), "zero")
+    found = ablated_losses(ours, data, [ablation])
+    changed = AdaptedModel(without_head(theirs, ours, 1, 2))
+    np.testing.assert_allclose(
+        found.ablated[ablation], losses.token_losses(changed, data), atol=1e-4
+    )
+    np.testing.assert_allclose(found.intact, losses.token_losses(ours, data), atol=1e-4)
+
+
+def test_a_planted_previous_token_head_is_found_and_nothing_else():
+    """GPT-2, whose positions are in the stream: one head's queries and keys read them alone."""
+    positions, heads = 64, 2
+    config = GPT2Config(
+        vocab_size=32, n_embd=128, n_layer=1, n_head=heads, n_positions=positions, bos_token_id=0
+    )
+    model = GPT2LMHeadModel(config).eval().requires_grad_(False)
+    for name, weight in model.named_parameters():
+        weight.fill_(float(name.endswith(("ln_1.weight", "ln_2.weight", "ln_f.weight"))))
+    base = model.transformer
+    base.wpe.weight[:, :positions] = torch.eye(positions)
+    base.wte.weight[:, positions : positions + 32] = torch.eye(32)
+    sharp, shift = 6.0, torch.eye(positions).roll(1, dims=1)
+    shift[-1, 0] = 0.0
+    base.h[0].attn.c_attn.weight[:positions, :positions] = sharp * torch.eye(positions)
+    base.h[0].attn.c_attn.weight[:positions, 128 : 128 + positions] = sharp * shift
+    stream = np.tile(np.append(0, np.arange(1, 32)), 20).astype(np.uint16)
+    stream[stream == 0] = 5
+    stream[0] = 0
+    small = SETTINGS.model_copy(update={"examples": 4, "pattern_examples": 4})
+    data = make_evaluation(stream, np.arange(32) + 1, 0, 48, small)
+    score = previous_token.measure(AdaptedModel(model), data)["previous_token"]
+    uniform = np.mean([1 / (i + 1) for i in range(1, 48)])
+    assert score[0, 0] > 0.95
+    assert score[0, 1] == pytest.approx(uniform, abs=1e-5)
+
+
+def test_half_precision_comes_out_in_float32():
+    theirs = random_external("llama").to(torch.bfloat16)
+    ours = AdaptedModel(theirs)
+    record = Record(("pattern",))
+    assert ours.residual(TOKENS, record).dtype == torch.float32
+    assert record["pattern", 0].dtype == torch.float32
+    table = losses.token_losses(ours, evaluation())
+    whole = losses.token_losses(AdaptedModel(random_external("llama")), evaluation())
+    assert np.abs(table - whole).mean() < 0.1
+
+
+def test_an_unknown_family_is_one_line_that_lists_the_known():
+    with pytest.raises(StudyError, match=r"family bloom: known: gpt_neox, gpt2, llama, mistral"):
+        family_of("bloom")

@@ -1,0 +1,71 @@
+"""An external model added to a study that has run: only its stages run, and it is in the report."""
+
+import json
+import shutil
+import sys
+
+import page_checks
+import pdf_checks
+import pytest
+from made_external import random_external, save_external
+from smoke_study import Study
+from tokenizers import Tokenizer
+
+from induction.config import load_config
+
+NAME = "theirs"
+ENTRY = """external:
+  theirs:
+    source: others
+    revisions:
+      step0: 0
+      step40: 40
+      step80: 80
+    batch_tokens: 512
+    n_layers: 3
+    device: cpu
+    dtype: float32
+"""
+
+
+@pytest.fixture(scope="module")
+def extended(study, tmp_path_factory) -> Study:
+    """A copy of the study with three revisions of a model, run again."""
+    root = tmp_path_factory.mktemp("extended") / "clone"
+    shutil.copytree(study.root, root, symlinks=True)
+    tokenizer = Tokenizer.from_file(str(root / "data" / "tokens" / "tokenizer.json"))
+    for seed, name in enumerate(("step0", "step40", "step80")):
+        save_external(random_external("gpt_neox", seed), root / "others" / name, tokenizer)
+    params = root / "params.yaml"
+    text = params.read_text()
+    assert "external: {}" in text
+    params.write_text(text[: text.index("external: {}")] + ENTRY)
+    copy = Study(root)
+    copy.first_output = copy.run(sys.executable, "-m", "induction.runner", "--jobs", "2")
+    return copy
+
+
+def test_only_what_takes_it_in_runs(extended):
+    for stage in ("revisions", "measure-external", "ablate-external"):
+        assert f"{stage}@{NAME}" in extended.first_output
+    assert "train@" not in extended.first_output
+    assert "all done" in extended.first_output
+
+
+def test_results_and_report_hold_it_beside_our_own(extended):
+    config = load_config(extended.root / "params.yaml")
+    metrics = json.loads((extended.root / "data/results/metrics.json").read_text())["models"]
+    assert set(metrics) == {*config.models, NAME}
+    assert metrics[NAME]["loss_per_character"] > 0
+    page = (extended.root / "reports/_output/index.html").read_text()
+    assert f"<code>{NAME}</code>, trained by others on other text" in page
+    assert f"external.{NAME}" in page
+    figures = extended.root / "reports/_output/figures"
+    for name in ("fig-all", "fig-icl", "fig-pca", "fig-analysis", "fig-circuits"):
+        assert NAME in (figures / f"{name}.csv").read_text()
+    page_checks.check_page(extended.root / "reports/_output/index.html")
+    pdf_checks.check_pdf(extended.root / "reports/_output/report.pdf")
+
+
+def test_a_second_run_has_nothing_to_do(extended):
+    assert "nothing to do" in extended.run(sys.executable, "-m", "induction.runner")

@@ -1,0 +1,149 @@
+"""The stages of an external model in a throw-away checkout: same files, resumed, same bits."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from made_external import make_tokens, random_external, save_external, texts
+from transformers import AutoModelForCausalLM
+
+from induction.config import ExternalModel, load_config
+from induction.errors import StudyError
+from induction.external.evaluation import external_evaluation, load_own_tokenizer
+from induction.files import read_json
+from induction.over_snapshots import Rows
+from induction.paths import StudyPaths
+from induction.resume import SECONDS_VARIABLE
+from induction.stages import ablate_external, measure_external, revisions
+from induction.study.curves import load_curves, read_table
+
+ROOT = Path(__file__).parents[1]
+NAME = "theirs"
+STEPS = {"step0": 0, "step10": 10, "main": 143_000}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[StudyPaths, object]:
+    """A checkout with tokens, a grouped-query model of three revisions, and its configuration."""
+    root = tmp_path_factory.mktemp("study")
+    tokenizer = make_tokens(root / "data" / "tokens", texts(), root / ".scratch")
+    for seed, name in enumerate(STEPS):
+        save_external(random_external("qwen2", seed), root / "others" / name, tokenizer)
+    entry = ExternalModel(
+        source="others",
+        revisions=STEPS,
+        batch_tokens=2**21,
+        n_layers=3,
+        device="cpu",
+        dtype="float32",
+    )
+    config = load_config(ROOT / "params" / "smoke.yaml")
+    settings = config.evaluation.model_copy(update={"examples": 6, "pattern_examples": 4})
+    ablation = config.ablation.model_copy(update={"examples": 4, "snapshots": 2})
+    config = config.model_copy(
+        update={"external": {NAME: entry}, "evaluation": settings, "ablation": ablation}
+    )
+    (root / "params.yaml").write_text(json.dumps(config.model_dump(mode="json")))
+    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
+    shutil.copyfile(ROOT / "requirements.lock", root / "requirements.lock")
+    (root / "src").symlink_to(ROOT / "src")
+    paths = StudyPaths(root)
+    for stage in (revisions, measure_external, ablate_external):
+        stage.main(paths, config, NAME)
+    return paths, config
+
+
+def test_the_files_are_those_of_our_own_models(study):
+    paths, _ = study
+    curves = load_curves(paths, NAME)
+    assert curves.step.tolist() == [0, 10, 143_000]
+    assert curves.tokens[-1] == 143_000 * 2**21
+    assert curves.heads.height == 3 * 3 * 4
+    assert curves.heads["tokens"].max() == 143_000 * 2**21
+    assert curves.per_character is not None
+    assert (curves.per_character > 0).all()
+    pairs = read_table(paths.measurements(NAME) / "circuits.parquet")
+    assert pairs.height == 3 * 3 * 16
+    ablated = read_table(paths.ablations(NAME) / "heads.parquet")
+    assert ablated.height == 2 * 3 * 4 * 4
+    assert ablated.select(pl.col("icl_attribution").is_finite().all()).item()
+    assert (paths.ablations(NAME) / "sets.parquet").is_file()
+
+
+def test_a_killed_measurement_goes_on_with_the_next_revision(study, monkeypatch):
+    paths, config = study
+    before = read_json(paths.measurements(NAME) / "manifest.json")
+    shutil.rmtree(paths.measurements(NAME))
+    monkeypatch.setenv(SECONDS_VARIABLE, "0")
+    append, loaded = Rows.append, []
+
+    def stop(rows, *found):
+        append(rows, *found)
+        loaded.append(rows.count)
+        if rows.count == 2 and len(loaded) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Rows, "append", stop)
+    with pytest.raises(KeyboardInterrupt):
+        measure_external.main(paths, config, NAME)
+    measure_external.main(paths, config, NAME)
+    assert loaded == [1, 2, 2, 3]  # the second was measured, but not saved any more
+    assert read_json(paths.measurements(NAME) / "manifest.json") == before
+
+
+def test_the_bits_are_the_same_again(study):
+    paths, config = study
+    for stage, folder in (
+        (measure_external, paths.measurements(NAME)),
+        (ablate_external, paths.ablations(NAME)),
+    ):
+        before = read_json(folder / "manifest.json")
+        stage.main(paths, config, NAME)
+        assert read_json(folder / "manifest.json") == before
+
+
+def test_losses_are_those_of_the_model_on_the_text_of_the_windows(study):
+    """Whole windows: the loss of the text in nats, as `transformers` computes it."""
+    paths, config = study
+    folder = paths.root / "others" / "step10"
+    data = external_evaluation(
+        paths.tokens,
+        load_own_tokenizer(folder / "tokenizer.json"),
+        0,
+        128,
+        config.model.n_ctx,
+        config.evaluation,
+    )
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    with np.load(paths.measurements(NAME) / "losses.npz") as arrays:
+        found = arrays["per_index"][1].sum()
+    totals = []
+    for example, row in enumerate(data.tokens):
+        ends, edges = data.grid.ends[example], data.grid.edges[example]
+        read = row[: 1 + len(ends)][None]
+        with torch.no_grad():
+            logits = model(read[:, :-1]).logits[0]
+        losses = -logits.log_softmax(-1)[torch.arange(len(ends)), read[0, 1:]].numpy()
+        inside = (ends > edges[0]) & (ends <= edges[-1])
+        totals.append(losses[inside].sum())
+    assert found == pytest.approx(np.mean(totals), rel=0.05)
+
+
+def test_a_wrong_depth_and_an_unknown_name_are_one_line(study):
+    paths, config = study
+    wrong = config.external[NAME].model_copy(update={"n_layers": 5})
+    with pytest.raises(StudyError, match=r"external\.theirs\.n_layers: 5, but the model has 3"):
+        revisions.main(paths, config.model_copy(update={"external": {NAME: wrong}}), NAME)
+    with pytest.raises(StudyError, match=r"external\.thiers: unknown key: did you mean theirs"):
+        measure_external.main(paths, config, "thiers")
+
+
+def test_no_gpu_is_one_line(study):
+    paths, config = study
+    wrong = config.external[NAME].model_copy(update={"device": "cuda"})
+    with pytest.raises(StudyError, match=r"external\.theirs\.device: cuda, but torch sees no GPU"):
+        measure_external.main(paths, config.model_copy(update={"external": {NAME: wrong}}), NAME)
