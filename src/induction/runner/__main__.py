@@ -119,7 +119,9 @@ def _reports(paths: StudyPaths, lead: str) -> str:
 
 
 def _default_jobs(config: StudyConfig) -> int:
-    """As many stages as fill the cores that this process may use."""
+    """As many stages as fill the cores that this process may use; on GPUs one after the other."""
+    if config.compute.device == "cuda":
+        return 1
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
