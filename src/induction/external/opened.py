@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from induction.config import Compute, ExternalModel, StudyConfig, external_config
+from induction.config import ExternalModel, StudyConfig, external_config
 from induction.errors import StudyError
 from induction.external.adapter import AdaptedModel
 from induction.external.configuration import load_config, spec_of
@@ -96,4 +96,4 @@ def _device(config: StudyConfig, name: str, entry: ExternalModel) -> torch.devic
         raise StudyError(
             f"params.yaml: external.{name}.device: cuda, but torch sees no GPU here: set it to cpu"
         )
-    return set_up_torch(Compute(device=entry.device, threads=config.compute.threads))
+    return set_up_torch(config.compute.model_copy(update={"device": entry.device}))

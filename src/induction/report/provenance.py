@@ -80,6 +80,14 @@ def banner(results: Results) -> str:
     )
 
 
+def _device(results: Results) -> str:
+    compute = results.config.compute
+    text = f"{compute.device}, {compute.threads} thread(s)"
+    if compute.processes > 1:
+        text += f", {compute.processes} processes to train a model"
+    return text if compute.dtype == "float32" else f"{text}, {compute.dtype} products in training"
+
+
 def table(results: Results) -> str:
     """Commit, parameters, data, environment then and now, renderer."""
     head, changed = commit(results)
@@ -89,7 +97,7 @@ def table(results: Results) -> str:
         ("parameters", f"`params.yaml`, named `{results.config.name}`: @sec-parameters"),
         ("text", f"{len(results.corpus.sources)} sources, SHA-256 each in `data/tokens/meta.json`"),
         *_token_digests(results),
-        ("device", f"{results.config.compute.device}, {results.config.compute.threads} thread(s)"),
+        ("device", _device(results)),
         ("measured with", _describe(made)),
         ("rendered with", os.environ.get("INDUCTION_RENDERER", "Quarto")),
     ]

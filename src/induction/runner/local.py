@@ -45,9 +45,12 @@ class Local:
     def __init__(self, paths: StudyPaths, config: StudyConfig) -> None:
         self._paths = paths
         self._threads = config.compute.threads
+        self._on_gpu = config.compute.device == "cuda"
 
     def prepare(self, stages: Collection[str]) -> int:
-        """As many stages as fill the cores that this process may use."""
+        """As many stages as fill the cores that this process may use; on a GPU one by one."""
+        if self._on_gpu:
+            return 1
         if hasattr(os, "sched_getaffinity"):
             cores = len(os.sched_getaffinity(0))
         else:
