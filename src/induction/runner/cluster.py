@@ -9,13 +9,10 @@ import os
 import secrets
 import shlex
 import shutil
-import signal
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ from induction.paths import StudyPaths
 from induction.runner.estimate import group
 from induction.runner.local import StageProcess
 from induction.runner.node import misfit, versions
-from induction.runner.submit import VARIABLE, Order, asked_text, connect
+from induction.runner.submit import VARIABLE, Order, asked_text, joined
 
 _SECONDS_TO_ANSWER = 60.0
 
@@ -73,7 +70,7 @@ class Cluster:
                 "params.yaml: resources: no stage asks for a GPU, but compute.device is cuda: set "
                 "gpus: 1 for the stages that compute"
             )
-        with _joined(self._address) as ray:
+        with joined(self._address) as ray:
             # Stages join by themselves: an address that is found once stays the same for all.
             self._address = ray.get_runtime_context().gcs_address
             nodes = [_node(found) for found in ray.nodes() if found["Alive"]]
@@ -102,19 +99,6 @@ class Cluster:
         lock = self._paths.lock
         pinned = packages(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
         write_json(self._token, versions(pinned))
-
-
-@contextmanager
-def _joined(address: str) -> Iterator[Any]:
-    """Be part of the cluster for a while, without what Ray prints and its handler of SIGTERM."""
-    handler = signal.getsignal(signal.SIGTERM)
-    with redirect_stdout(StringIO()):
-        ray = connect(address)
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-            signal.signal(signal.SIGTERM, handler)
 
 
 def _node(found: dict[str, Any]) -> _Node:
