@@ -44,7 +44,7 @@ class Local:
 
     def __init__(self, paths: StudyPaths, config: StudyConfig) -> None:
         self._paths = paths
-        self._threads = config.compute.threads
+        self._compute = config.compute
 
     def prepare(self, stages: Collection[str]) -> int:
         """As many stages as fill the cores that this process may use."""
@@ -52,10 +52,10 @@ class Local:
             cores = len(os.sched_getaffinity(0))
         else:
             cores = os.cpu_count() or 1
-        return max(1, cores // self._threads)
+        return max(1, cores // self._compute.threads)
 
     def start(self, stage: str) -> "StageProcess":
-        return StageProcess(stage, self._paths, self._threads)
+        return StageProcess(stage, self._paths, self._compute.threads)
 
 
 class StageProcess:
