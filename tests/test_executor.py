@@ -191,7 +191,9 @@ def test_cuda_without_a_gpu_asked_for_is_refused(paths: StudyPaths, ray: MadeRay
     given = config().model_dump()
     given["compute"]["device"] = "cuda"
     settings = StudyConfig.model_validate_json(json.dumps(given))
-    assert "no stage asks for a GPU" in refusal(paths, settings, "train@attn-2l")
+    line = refusal(paths, settings, "train@attn-2l", "pca")
+    assert line.startswith("params.yaml: resources: train asks for no GPU, but compute.device is")
+    assert Cluster("auto", paths, settings).prepare(["pca"]) == 6
 
 
 def test_a_node_that_cannot_run_stages_is_named(paths: StudyPaths, ray: MadeRay):

@@ -26,6 +26,7 @@ from induction.runner.local import StageProcess
 from induction.runner.node import misfit, versions
 from induction.runner.submit import VARIABLE, Order, asked_text, joined
 
+_ON_DEVICE = {"train", "measure", "ablate", "explore"}  # that compute.device of params.yaml
 _SECONDS_TO_ANSWER = 60.0
 
 
@@ -65,11 +66,12 @@ class Cluster:
         """
         self._set_up()
         groups = {group(stage): self._config.resources_of(group(stage)) for stage in stages}
-        if self._config.compute.device == "cuda" and not any(one.gpus for one in groups.values()):
-            raise StudyError(
-                "params.yaml: resources: no stage asks for a GPU, but compute.device is cuda: set "
-                "gpus: 1 for the stages that compute"
-            )
+        for name in sorted(groups.keys() & _ON_DEVICE):
+            if self._config.compute.device == "cuda" and not groups[name].gpus:
+                raise StudyError(
+                    f"params.yaml: resources: {name} asks for no GPU, but compute.device is cuda: "
+                    "ask for one, or set compute.device: cpu"
+                )
         with joined(self._address) as ray:
             # Stages join by themselves: an address that is found once stays the same for all.
             self._address = ray.get_runtime_context().gcs_address
