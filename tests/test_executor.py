@@ -191,7 +191,9 @@ def test_cuda_without_a_gpu_asked_for_is_refused(paths: StudyPaths, ray: MadeRay
     given = config().model_dump()
     given["compute"]["device"] = "cuda"
     settings = StudyConfig.model_validate_json(json.dumps(given))
-    assert "no stage asks for a GPU" in refusal(paths, settings, "train@attn-2l")
+    line = refusal(paths, settings, "train@attn-2l", "pca")
+    assert line.startswith("params.yaml: resources: train asks for no GPU, but compute.device is")
+    assert Cluster("auto", paths, settings).prepare(["pca"]) == 6
 
 
 def test_a_node_that_cannot_run_stages_is_named(paths: StudyPaths, ray: MadeRay):
@@ -272,12 +274,19 @@ def test_a_command_on_a_node_gives_its_words_and_status(
     )
     assert end("import sys; sys.exit('no luck')") == ("no luck\n", 1)
     assert end("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")[1] == 128 + 9
-    wait = "import time\nprint('here')\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('end')"
+    wait = (
+        "import sys, time\n"
+        "try: sys.stdout.write('here\\n'), time.sleep(60)\n"
+        "except KeyboardInterrupt: print('end')"
+    )
     assert end(wait, interrupt=True) == ("here\nend\n", 0)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a shell
+    # As in the background of a shell, and as in Ray's workers.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         assert end(wait, interrupt=True) == ("here\nend\n", 0)
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGINT, before)
     token.unlink()
     _, problem = StageOnNode().start(token, ["-c", ""], paths.root, {})

@@ -304,9 +304,9 @@ def test_the_smoke_study_loses_a_node_and_gives_the_same_bits(
                         return True
             return False
 
-        wait_for(trains_there, 120)
+        wait_for(trains_there, 300)
         nodes.kill(second.pop())
-        assert process.wait(timeout=400) == 0, (tmp_path / "log").read_text()
+        assert process.wait(timeout=1500) == 0, (tmp_path / "log").read_text()
     text = log(root, lost[0])
     assert "its node is gone" in text
     assert "going on after step" in text

@@ -9,13 +9,10 @@ import os
 import secrets
 import shlex
 import shutil
-import signal
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +24,9 @@ from induction.paths import StudyPaths
 from induction.runner.estimate import group
 from induction.runner.local import StageProcess
 from induction.runner.node import misfit, versions
-from induction.runner.submit import VARIABLE, Order, asked_text, connect
+from induction.runner.submit import VARIABLE, Order, asked_text, joined
 
+_ON_DEVICE = {"train", "measure", "ablate", "explore"}  # that compute.device of params.yaml
 _SECONDS_TO_ANSWER = 60.0
 
 
@@ -68,12 +66,13 @@ class Cluster:
         """
         self._set_up()
         groups = {group(stage): self._config.resources_of(group(stage)) for stage in stages}
-        if self._config.compute.device == "cuda" and not any(one.gpus for one in groups.values()):
-            raise StudyError(
-                "params.yaml: resources: no stage asks for a GPU, but compute.device is cuda: set "
-                "gpus: 1 for the stages that compute"
-            )
-        with _joined(self._address) as ray:
+        for name in sorted(groups.keys() & _ON_DEVICE):
+            if self._config.compute.device == "cuda" and not groups[name].gpus:
+                raise StudyError(
+                    f"params.yaml: resources: {name} asks for no GPU, but compute.device is cuda: "
+                    "ask for one, or set compute.device: cpu"
+                )
+        with joined(self._address) as ray:
             # Stages join by themselves: an address that is found once stays the same for all.
             self._address = ray.get_runtime_context().gcs_address
             nodes = [_node(found) for found in ray.nodes() if found["Alive"]]
@@ -102,19 +101,6 @@ class Cluster:
         lock = self._paths.lock
         pinned = packages(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
         write_json(self._token, versions(pinned))
-
-
-@contextmanager
-def _joined(address: str) -> Iterator[Any]:
-    """Be part of the cluster for a while, without what Ray prints and its handler of SIGTERM."""
-    handler = signal.getsignal(signal.SIGTERM)
-    with redirect_stdout(StringIO()):
-        ray = connect(address)
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-            signal.signal(signal.SIGTERM, handler)
 
 
 def _node(found: dict[str, Any]) -> _Node:

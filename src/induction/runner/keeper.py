@@ -13,8 +13,10 @@ import threading
 
 
 def main() -> int:
-    # What a shell starts in the background ignores interrupts, and so would the command.
+    # A command ignores interrupts when what starts it does: a shell does for what it starts in the
+    # background, and Ray's workers block them.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
     threading.Thread(target=_kill_all_at_end_of_input, daemon=True).start()
     status = command.wait()

@@ -44,21 +44,20 @@ class Local:
 
     def __init__(self, paths: StudyPaths, config: StudyConfig) -> None:
         self._paths = paths
-        self._threads = config.compute.threads
-        self._on_gpu = config.compute.device == "cuda"
+        self._compute = config.compute
 
     def prepare(self, stages: Collection[str]) -> int:
         """As many stages as fill the cores that this process may use; on a GPU one by one."""
-        if self._on_gpu:
+        if self._compute.device == "cuda":
             return 1
         if hasattr(os, "sched_getaffinity"):
             cores = len(os.sched_getaffinity(0))
         else:
             cores = os.cpu_count() or 1
-        return max(1, cores // self._threads)
+        return max(1, cores // self._compute.threads)
 
     def start(self, stage: str) -> "StageProcess":
-        return StageProcess(stage, self._paths, self._threads)
+        return StageProcess(stage, self._paths, self._compute.threads)
 
 
 class StageProcess:

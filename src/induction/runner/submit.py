@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -59,15 +59,18 @@ class _Gone(Exception):
     """The node, or Ray's process on it, went away before the command ended."""
 
 
-def connect(address: str) -> Any:
-    """Join the cluster at an address (HOST:PORT or `auto`) and return the package `ray`.
+@contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """Be part of the cluster at an address (HOST:PORT or `auto`); yields the package `ray`.
 
-    Raises StudyError when there is no such package, address or cluster, or another version of Ray
-    or Python there. Ray takes over SIGTERM.
+    Without what Ray prints, and without its handler of SIGTERM afterwards. Raises StudyError when
+    there is no such package, address or cluster, or another version of Ray or Python there.
     """
     if not re.fullmatch(r"auto|[^\s/:]+:\d{1,5}", address):
         raise StudyError(f"address {address}: expected auto, or HOST:PORT of the cluster's head")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent anywhere
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 40 s, to reach it; not of 20
     try:
         ray = import_module("ray")
     except ModuleNotFoundError as error:
@@ -75,19 +78,25 @@ def connect(address: str) -> Any:
             f"{error.name}: not installed: EXECUTOR=ray needs it, here and on every node: "
             "`source .venv/bin/activate && pip install -e '.[ray]'`"
         ) from None
+    handler = signal.getsignal(signal.SIGTERM)
     host, _, port = address.partition(":")
-    try:
-        if port:
-            socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError, OverflowError) as error:
-        raise StudyError(
-            f"address {address}: no Ray cluster that this machine is part of: "
-            f"{one_line(str(error))}: `ray start` makes one, see README"
-        ) from None
-    # Nodes get the code of that module, since their Python need not find it.
-    ray.cloudpickle.register_pickle_by_value(node)
-    return ray
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        try:
+            if port:
+                socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (OSError, RuntimeError, ValueError, OverflowError) as error:
+            raise StudyError(
+                f"address {address}: no Ray cluster that this machine is part of: "
+                f"{one_line(str(error))}: `ray start` makes one, see README"
+            ) from None
+        # Nodes get the code of that module, since their Python need not find it.
+        ray.cloudpickle.register_pickle_by_value(node)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+            signal.signal(signal.SIGTERM, handler)
 
 
 def main() -> int:
@@ -95,8 +104,7 @@ def main() -> int:
     stage = os.environ.get("DVC_STAGE", "command")
     try:
         order = Order(**json.loads(os.environ[VARIABLE]))
-        ray = connect(order.address)
-        with _noted_signals() as signals:
+        with joined(order.address) as ray, _noted_signals() as signals:
             return _run(ray, order, stage, signals)
     except StudyError as error:
         print(f"{stage}: {error}", file=sys.stderr)
@@ -115,7 +123,7 @@ def _run(ray: Any, order: Order, stage: str, signals: list[int]) -> int:
         try:
             return _follow(ray, actor, order, stage, signals)
         except _Gone as gone:
-            print(f"{stage}: its node is gone ({gone}): trying another", flush=True)
+            _say(f"{stage}: its node is gone ({gone}): trying another\n".encode())
         finally:
             ray.kill(actor)
     raise StudyError(f"{_TRIES} nodes went away under it")
@@ -142,7 +150,7 @@ def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) 
     name = node_name(ray, identity)
     if problem:
         raise StudyError(f"node {name}: {problem}")
-    print(f"{stage}: on node {name}", flush=True)
+    _say(f"{stage}: on node {name}\n".encode())
     interrupted, status = False, None
     while status is None:
         if signals and not interrupted:
@@ -153,9 +161,15 @@ def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) 
             if len(signals) > 1:
                 return 130
         output, status = _answer(ray, look)
-        sys.stdout.buffer.write(output)
-        sys.stdout.buffer.flush()
+        _say(output)
     return status
+
+
+def _say(output: bytes) -> None:
+    """Write to the standard output that this process was started with."""
+    assert sys.__stdout__
+    sys.__stdout__.buffer.write(output)
+    sys.__stdout__.buffer.flush()
 
 
 def asked_text(cpus: float, gpus: float, memory: int | None = None) -> str:
