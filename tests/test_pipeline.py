@@ -14,8 +14,16 @@ STAGES = sorted(PIPELINE["stages"])
 
 # They carry results and messages but make no number; dvc.yaml says why stages leave them out.
 CARRIERS = {
-    *("config", "environment", "errors", "files", "fingerprint", "over_snapshots", "paths"),
-    *("progress", "resume", "stages.__init__"),
+    *(
+        "config.__init__",
+        "environment",
+        "errors",
+        "files",
+        "fingerprint",
+        "over_snapshots",
+        "paths",
+    ),
+    *("paths", "progress", "resume", "stages.__init__"),
 }
 
 

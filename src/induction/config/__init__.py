@@ -1,0 +1,47 @@
+"""A frozen, typed mirror of `params.yaml`, and the only reader of it.
+
+It holds no defaults and no derived numbers: every value that a result depends on stands in
+`params.yaml`, where DVC sees it. That is why stages depend on parameters and not on this package.
+"""
+
+from induction.config.loading import external_config, load_config, model_config
+from induction.config.sections import (
+    RESOURCE_GROUPS,
+    Behaviours,
+    Compute,
+    Dataset,
+    Evaluation,
+    Explorer,
+    ExternalModel,
+    HeadKinds,
+    Model,
+    ModelName,
+    PhaseChange,
+    Resources,
+    Snapshots,
+    StudyConfig,
+    Train,
+    Verdicts,
+)
+
+__all__ = [
+    "RESOURCE_GROUPS",
+    "Behaviours",
+    "Compute",
+    "Dataset",
+    "Evaluation",
+    "Explorer",
+    "ExternalModel",
+    "HeadKinds",
+    "Model",
+    "ModelName",
+    "PhaseChange",
+    "Resources",
+    "Snapshots",
+    "StudyConfig",
+    "Train",
+    "Verdicts",
+    "external_config",
+    "load_config",
+    "model_config",
+]

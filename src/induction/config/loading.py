@@ -1,0 +1,46 @@
+"""The only reader of params.yaml."""
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from induction.config.combinations import impossible
+from induction.config.complaints import explain, unknown
+from induction.config.sections import ExternalModel, Model, StudyConfig
+from induction.errors import StudyError
+from induction.plain_yaml import read_yaml
+
+
+def load_config(path: Path) -> StudyConfig:
+    """Read and check a parameter file.
+
+    Raises StudyError, in one line, with the path of the first key that is unknown, missing, of a
+    wrong type, out of range, or that cannot be combined with another.
+    """
+    values = read_yaml(path)
+    try:
+        config = StudyConfig.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        # A misspelt key is both unknown and missing: the first says more.
+        errors = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        raise StudyError(f"{path.name}: {explain(errors[0])}") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise StudyError(f"{path.name}: {error}") from None
+    for key, problem in impossible(config):
+        raise StudyError(f"{path.name}: {key}: {problem}")
+    return config
+
+
+def model_config(config: StudyConfig, name: str) -> Model:
+    """The entry of one model; StudyError names the nearest one when there is none."""
+    if name not in config.models:
+        raise StudyError(f"params.yaml: models.{name}: {unknown(name, config.models)}")
+    return config.models[name]
+
+
+def external_config(config: StudyConfig, name: str) -> ExternalModel:
+    """The entry of one external model; StudyError names the nearest one when there is none."""
+    if name not in config.external:
+        raise StudyError(f"params.yaml: external.{name}: {unknown(name, config.external)}")
+    return config.external[name]
