@@ -217,7 +217,7 @@ def test_a_name_that_is_a_path_deletes_nothing_through_dvc(name, tmp_path):
         run = dvc_repro(root, *arguments)
         assert run.returncode
         assert "is specified in" in run.stderr
-    assert (root / "src" / "induction" / "config.py").is_file()
+    assert (root / "src" / "induction" / "config" / "__init__.py").is_file()
     assert (root / "data" / "tokens" / "manifest.json").is_file()
     assert (tmp_path / "victim" / "file").is_file()
 
