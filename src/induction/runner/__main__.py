@@ -126,7 +126,7 @@ def _default_jobs(config: StudyConfig) -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, cores // config.compute.threads)
+    return max(1, cores // (config.compute.threads * config.compute.processes))
 
 
 def _count(text: str) -> int:
