@@ -54,7 +54,7 @@ class Local:
             cores = len(os.sched_getaffinity(0))
         else:
             cores = os.cpu_count() or 1
-        return max(1, cores // self._compute.threads)
+        return max(1, cores // (self._compute.threads * self._compute.processes))
 
     def start(self, stage: str) -> "StageProcess":
         return StageProcess(stage, self._paths, self._compute.threads)
