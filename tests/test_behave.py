@@ -22,6 +22,7 @@ from induction.config import Behaviours, load_config
 from induction.data.tokenizer import train_tokenizer
 from induction.errors import StudyError
 from induction.files import published_folder
+from induction.model.hooks import Intervention
 from induction.model.weights import Snapshot
 from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours as Tables
@@ -386,8 +387,6 @@ def test_a_model_that_knows_nothing_is_at_chance_to_the_last_digit(material):
 
 def test_conditions_from_the_intact_run_are_those_from_the_tokens(material):
     """The shortcuts, against a plain pass with the same heads scaled or blocked."""
-    from induction.model.hooks import Intervention
-
     model = random_model(d_vocab=D_TEXT, n_ctx=400, n_layers=3)
     task = BEHAVIOURS["fuzzy copying"](material, SETTINGS, np.random.default_rng(0))[1]
     assert isinstance(task, Task)
@@ -395,8 +394,7 @@ def test_conditions_from_the_intact_run_are_those_from_the_tokens(material):
     blocked = induction_places(task, slice(0, len(task.tokens)))
     mask = torch.tensor([[True, False, False, False], [False, False, False, True]])[..., None, None]
     plain = {
-        "ablated": Intervention(head_scale={1: (~mask[0, :, 0, 0]).float()})
-        and Intervention(
+        "ablated": Intervention(
             head_scale={1: (~mask[0, :, 0, 0]).float(), 2: (~mask[1, :, 0, 0]).float()}
         ),
         "knocked out": Intervention(

@@ -13,7 +13,7 @@ The right place is B behind A, wrong ones are the other Bs; the candidates are t
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def _by_space(material: Material) -> dict[int, list[int]]:
     return _groups(material, lambda text: text.removeprefix(" "))
 
 
-def _groups(material: Material, key) -> dict[int, list[int]]:
+def _groups(material: Material, key: Callable[[str], str]) -> dict[int, list[int]]:
     """Words that have the same key as others, with these."""
     same: dict[str, list[int]] = defaultdict(list)
     for token in material.words:
