@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ class Nodes:
         )
 
     def kill(self, node: Any) -> None:
+        """End all that runs on a node at once, as when its power fails."""
+        raylets = [info.process.pid for info in node.all_processes["raylet"]]
+        there = [child for pid in raylets for child in psutil.Process(pid).children(recursive=True)]
+        for process in there:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._cluster.remove_node(node, allow_graceful=False)
 
     def shut_down(self) -> None:
@@ -299,16 +306,18 @@ def test_the_smoke_study_loses_a_node_and_gives_the_same_bits(
                     channel = root / ".scratch/progress" / f"{path.stem}.json"
                     message = json.loads(channel.read_text()) if channel.exists() else {}
                     share = message.get("done", 0) / message.get("total", 1)
-                    if message.get("unit") == "tokens" and 0 < share < 0.5:
+                    if message.get("unit") == "tokens" and 0.2 < share < 0.7:
                         lost[:] = [path.stem]
                         return True
             return False
 
         wait_for(trains_there, 300)
         nodes.kill(second.pop())
+        second.append(nodes.add("third"))
         assert process.wait(timeout=1500) == 0, (tmp_path / "log").read_text()
     text = log(root, lost[0])
     assert "its node is gone" in text
     assert "going on after step" in text
+    assert any("on node third" in path.read_text() for path in (root / ".scratch/logs").iterdir())
     assert results(root) == results(local)
     assert recorded(root) == recorded(local)

@@ -69,7 +69,6 @@ def joined(address: str) -> Iterator[Any]:
     if not re.fullmatch(r"auto|[^\s/:]+:\d{1,5}", address):
         raise StudyError(f"address {address}: expected auto, or HOST:PORT of the cluster's head")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent anywhere
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 40 s, to reach it; not of 20
     try:
         ray = import_module("ray")
