@@ -31,24 +31,25 @@ ROOT = Path(__file__).parents[1]
 # Context and width of the laptop study; half of GPT-NeoX's channels are not rotated, and of
 # Llama's most turn too slowly to matter, so that heads can match tokens at any distance.
 MODELS = {
-    "gpt-neox": (small_gpt_neox, {}, 6_000_000),
+    "gpt-neox": (small_gpt_neox, {}, 6_000_000, 30),
     "llama": (
         small_llama,
         {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
-        8_000_000,
+        6_000_000,
+        18,
     ),
 }
-COUNT = 30
 
 
 def main() -> None:
     study = find_study(ROOT)
     target = ROOT / "benchmarks" / "external.json"
-    results = json.loads(target.read_text()) if target.is_file() else {}
     torch.set_num_threads(1)
     for name in sys.argv[1:] or MODELS:
         with tempfile.TemporaryDirectory(prefix="induction-external-") as scratch:
-            results[name] = _one(study, name, Path(scratch))
+            found = _one(study, name, Path(scratch))
+        results = json.loads(target.read_text()) if target.is_file() else {}
+        results[name] = found
         target.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
         print(json.dumps({name: results[name]}, indent=2))
 
@@ -56,9 +57,9 @@ def main() -> None:
 def _one(study: StudyPaths, name: str, root: Path) -> dict:
     """Train, measure and ablate one model; what was found of it."""
     config = load_config(study.params)
-    make, changes, tokens = MODELS[name]
+    make, changes, tokens, count = MODELS[name]
     n_ctx, batch_tokens = config.model.n_ctx, config.train.batch_tokens
-    schedule = config.snapshots.model_copy(update={"count": COUNT})
+    schedule = config.snapshots.model_copy(update={"count": count})
     torch.manual_seed(0)
     start = time.perf_counter()
     saved = train_revisions(

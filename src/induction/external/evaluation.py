@@ -74,7 +74,7 @@ def external_evaluation(
             f"of this model, which reads at most {longest}: shorten model.n_ctx"
         )
     counts = _token_counts(valid, pieces, tokenizer)
-    counts[start_token] = 0
+    counts[start_token : start_token + 1] = 0
     scored = valid[starts[:, None] + np.arange(1, n_ctx + 1)]
     return Evaluation(
         tokens=torch.from_numpy(tokens),
@@ -134,7 +134,7 @@ def _filled(texts: list[np.ndarray], start_token: int) -> np.ndarray:
 
 def _token_counts(valid: np.ndarray, pieces: list[bytes], tokenizer: Tokenizer) -> np.ndarray:
     """How often each of the model's tokens stands in the validation text."""
-    counts = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
+    counts = np.zeros(1 + max(tokenizer.get_vocab().values()), dtype=np.int64)
     for document in np.split(valid, document_starts(valid)):
         text = _joined(document[document != START_TOKEN], pieces).decode("utf-8")
         ids = tokenizer.encode(text, add_special_tokens=False).ids

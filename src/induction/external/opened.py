@@ -56,6 +56,10 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
         *(paths.tokens, tokenizer, start_token, longest),
         *(config.model.n_ctx, config.evaluation),
     )
+    if (largest := int(evaluation.tokens.max())) >= model_config.vocab_size:
+        raise StudyError(
+            f"{first / 'tokenizer.json'}: token {largest} in a model of {model_config.vocab_size}"
+        )
 
     def load(snapshot: Snapshot) -> AdaptedModel:
         revision = revisions[snapshot.step]
