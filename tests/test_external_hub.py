@@ -123,7 +123,7 @@ def test_a_hub_gives_what_is_not_here_yet_once(fake, tmp_path, capsys):
     assert fake.fetched[3:] == ["c-step10/tokenizer.json"]
     fake.error = errors.OfflineModeIsEnabled()
     assert place.files_of(revisions[0]) == folder  # all is here: no hub is asked
-    model = load_model(folder, place.entry, "cpu")
+    model = load_model(folder, place.entry, torch.device("cpu"))
     assert model.spec.n_layers == 3
 
 
@@ -315,7 +315,7 @@ def test_a_broken_revision_is_one_line(what, published, tmp_path):
     change, expected = BROKEN[what]
     folder = broken(published, tmp_path, change)
     with pytest.raises(StudyError) as found:
-        load_model(folder, entry("mine"), "cpu")
+        load_model(folder, entry("mine"), torch.device("cpu"))
     assert expected in str(found.value)
     assert str(folder) in str(found.value)
     load_configuration(published / "step10")
