@@ -1,6 +1,7 @@
 """Where external models come from: folders and a model hub, pinned, and what can go wrong there."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -328,6 +329,6 @@ def test_two_revisions_of_one_step_are_refused(tmp_path):
         "    batch_tokens: 10\n    n_layers: 2\n    device: cpu\n    dtype: float32\n"
     )
     path = tmp_path / "params.yaml"
-    path.write_text(text[: text.index("external: {}")] + table)
+    path.write_text(re.sub(r"external: \{\}.*\n", table, text))
     with pytest.raises(StudyError, match=r"external\.theirs\.revisions: step 5 stands twice"):
         load_config(path)
