@@ -63,11 +63,11 @@ def train(
     matrices, rest = [], []
     for name, weight in model.named_parameters():
         (matrices if ".layers." in name and weight.ndim == 2 else rest).append(weight)
-    base = (1.6e-2, 2e-2)
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, lr=base[0], betas=(0.9, 0.95), weight_decay=0.0),
-        Muon(matrices, lr=base[1], momentum=0.95, weight_decay=0.0),
+        torch.optim.AdamW(rest, lr=1.6e-2, betas=(0.9, 0.95), weight_decay=0.0),
+        Muon(matrices, lr=2e-2, momentum=0.95, weight_decay=0.0),
     ]
+    base = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     yield 0, float("nan")
     for step in range(steps):
         tokens_BT = next(data)

@@ -32,7 +32,7 @@ _ALIKE: dict[str, Any] = {
 }
 _GROUPED: dict[str, Any] = {**_ALIKE, "num_key_value_heads": 2}
 CONFIGS: dict[str, Any] = {
-    "gpt_neox": lambda: GPTNeoXConfig(**_ALIKE, rotary_pct=0.5),
+    "gpt_neox": lambda: GPTNeoXConfig(**{**_ALIKE, "rotary_pct": 0.5}),
     "gpt2": lambda: GPT2Config(**_OWN, n_embd=32, n_layer=3, n_head=4, n_positions=128),
     "llama": lambda: LlamaConfig(**_GROUPED),
     "mistral": lambda: MistralConfig(**_GROUPED, sliding_window=8),

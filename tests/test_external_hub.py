@@ -1,6 +1,7 @@
 """Where external models come from: folders and a model hub, pinned, and what can go wrong there."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,7 +124,7 @@ def test_a_hub_gives_what_is_not_here_yet_once(fake, tmp_path, capsys):
     assert fake.fetched[3:] == ["c-step10/tokenizer.json"]
     fake.error = errors.OfflineModeIsEnabled()
     assert place.files_of(revisions[0]) == folder  # all is here: no hub is asked
-    model = load_model(folder, place.entry, "cpu")
+    model = load_model(folder, place.entry, torch.device("cpu"))
     assert model.spec.n_layers == 3
 
 
@@ -315,7 +316,7 @@ def test_a_broken_revision_is_one_line(what, published, tmp_path):
     change, expected = BROKEN[what]
     folder = broken(published, tmp_path, change)
     with pytest.raises(StudyError) as found:
-        load_model(folder, entry("mine"), "cpu")
+        load_model(folder, entry("mine"), torch.device("cpu"))
     assert expected in str(found.value)
     assert str(folder) in str(found.value)
     load_configuration(published / "step10")
@@ -328,6 +329,6 @@ def test_two_revisions_of_one_step_are_refused(tmp_path):
         "    batch_tokens: 10\n    n_layers: 2\n    device: cpu\n    dtype: float32\n"
     )
     path = tmp_path / "params.yaml"
-    path.write_text(text[: text.index("external: {}")] + table)
+    path.write_text(re.sub(r"external: \{\}.*\n", table, text))
     with pytest.raises(StudyError, match=r"external\.theirs\.revisions: step 5 stands twice"):
         load_config(path)

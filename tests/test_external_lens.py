@@ -4,6 +4,7 @@ Runs where TransformerLens is installed: `make test-extras`.
 """
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ from induction.external.adapter import AdaptedModel  # noqa: E402
 from induction.model.hooks import Intervention, Record  # noqa: E402
 
 TOKENS = torch.randint(1, D_VOCAB, (3, 40), generator=torch.Generator().manual_seed(1))
-CLOSE = {"atol": 1e-4, "rtol": 1e-3}
+CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-3}
 ROTARY = {"positional_embedding_type": "rotary", "rotary_adjacent_pairs": False}
 GATED = {
     **ROTARY,

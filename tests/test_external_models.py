@@ -1,6 +1,7 @@
 """Models of others behind the study's interface, against `transformers` itself."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from induction.measure.evaluation import Evaluation, make_evaluation
 from induction.model.hooks import Intervention, Record
 
 TOKENS = torch.randint(1, D_VOCAB, (3, 40), generator=torch.Generator().manual_seed(1))
-CLOSE = {"atol": 1e-5, "rtol": 1e-4}
+CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-4}
 
 
 @pytest.fixture(params=sorted(CONFIGS))
@@ -65,19 +66,19 @@ def test_logits_patterns_and_stream_are_those_of_transformers(pair):
         assert record["z", layer].shape == sizes
 
 
-def layers_of(model):
+def layers_of(model: Any) -> Any:
     base = model.base_model
     return base.layers if hasattr(base, "layers") else base.h
 
 
-def output_projection(layer) -> tuple[str, bool]:
+def output_projection(layer: Any) -> tuple[str, bool]:
     """The name of a layer's output projection; whether a row of its weight is an input."""
     ends = {"attention.dense": False, "attn.c_proj": True, "self_attn.o_proj": False}
     [found] = [name for name, _ in layer.named_modules() if name in ends]
     return found, ends[found]
 
 
-def without_head(theirs, ours: AdaptedModel, layer: int, head: int):
+def without_head(theirs: Any, ours: AdaptedModel, layer: int, head: int):
     """A copy in which nothing of a head gets through its output projection."""
     changed = copy.deepcopy(theirs)
     place = layers_of(changed)[layer]
@@ -203,7 +204,7 @@ def test_a_planted_previous_token_head_is_found_and_nothing_else():
     config = GPT2Config(
         vocab_size=32, n_embd=128, n_layer=1, n_head=heads, n_positions=positions, bos_token_id=0
     )
-    model = GPT2LMHeadModel(config).eval().requires_grad_(False)
+    model: Any = GPT2LMHeadModel(config).eval().requires_grad_(False)
     for name, weight in model.named_parameters():
         weight.fill_(float(name.endswith(("ln_1.weight", "ln_2.weight", "ln_f.weight"))))
     base = model.transformer

@@ -1,6 +1,7 @@
 """An external model added to a study that has run: only its stages run, and it is in the report."""
 
 import json
+import re
 import shutil
 import sys
 
@@ -39,7 +40,7 @@ def extended(study, tmp_path_factory) -> Study:
     params = root / "params.yaml"
     text = params.read_text()
     assert "external: {}" in text
-    params.write_text(text[: text.index("external: {}")] + ENTRY)
+    params.write_text(re.sub(r"external: \{\}.*\n", ENTRY, text))
     copy = Study(root)
     copy.first_output = copy.run(sys.executable, "-m", "induction.runner", "--jobs", "2")
     return copy

@@ -123,6 +123,7 @@ def test_losses_are_those_of_the_model_on_the_text_of_the_windows(study):
         found = arrays["per_index"][1].sum()
     totals = []
     for example, row in enumerate(data.tokens):
+        assert data.grid is not None
         ends, edges = data.grid.ends[example], data.grid.edges[example]
         read = row[: 1 + len(ends)][None]
         with torch.no_grad():

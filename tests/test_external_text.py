@@ -15,7 +15,7 @@ from induction.errors import StudyError
 from induction.external.adapter import AdaptedModel
 from induction.external.evaluation import external_evaluation, load_own_tokenizer
 from induction.measure import losses
-from induction.measure.evaluation import load_evaluation
+from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.measure.grid import Grid
 
 N_CTX = 48
@@ -78,6 +78,11 @@ def tokenizer(request, tmp_path) -> Tokenizer:
     return load_own_tokenizer(tmp_path / "tokenizer.json")
 
 
+def grid_of(evaluation: Evaluation) -> Grid:
+    assert evaluation.grid is not None
+    return evaluation.grid
+
+
 def read(folder, tokenizer, longest=10_000, n_ctx=N_CTX, settings=SETTINGS):
     return external_evaluation(folder, tokenizer, 0, longest, n_ctx, settings)
 
@@ -92,7 +97,7 @@ def test_the_windows_are_the_studys_and_begin_and_end_at_whole_characters(folder
     stream = b"".join(pieces[token] for token in load_tokens(folder, "valid"))
     for example, row in enumerate(ours.tokens.numpy()):
         window = b"".join(pieces[token] for token in row)
-        start, ends = theirs.grid.starts[example], theirs.grid.ends[example]
+        start, ends = grid_of(theirs).starts[example], grid_of(theirs).ends[example]
         assert -3 <= start <= 0
         assert len(window) <= ends[-1] <= len(window) + 3
         cut += start < 0 or ends[-1] > len(window)
@@ -101,7 +106,7 @@ def test_the_windows_are_the_studys_and_begin_and_end_at_whole_characters(folder
         assert _solid(window.decode(errors="ignore")) in _solid(read_text)
         assert window in stream
         sizes = [len(pieces[token]) for token in row]
-        np.testing.assert_array_equal(theirs.grid.edges[example], np.cumsum(sizes))
+        np.testing.assert_array_equal(grid_of(theirs).edges[example], np.cumsum(sizes))
         assert (np.diff(ends) >= 0).all()
     assert cut > 3  # some windows do cut characters
 
@@ -118,10 +123,10 @@ def test_the_sum_of_losses_over_a_text_stays_and_goes_to_the_bytes_that_they_are
     table = random.random((24, evaluation.tokens.shape[1] - 1)).astype(np.float32)
     found = evaluation.at_tokens(table)
     assert found.shape == (24, N_CTX)
+    grid = grid_of(evaluation)
     for row, got, start, ends, edges in zip(
-        table, found, evaluation.grid.starts, evaluation.grid.ends, evaluation.grid.edges,
-        strict=True,
-    ):  # fmt: skip
+        table, found, grid.starts, grid.ends, grid.edges, strict=True
+    ):
         of_byte, last = np.zeros(ends[-1] - start), start
         for end in np.unique(ends[ends > start]):
             # Tokens that are parts of one character count where it ends.
@@ -159,7 +164,7 @@ def test_text_after_the_window_changes_no_loss(folder, tokenizer):
     model = AdaptedModel(random_external("gpt_neox"))
     tokens = evaluation.tokens % D_VOCAB
     before = losses.token_losses(model, _with(evaluation, tokens))
-    for row, ends in zip(tokens, evaluation.grid.ends, strict=True):
+    for row, ends in zip(tokens, grid_of(evaluation).ends, strict=True):
         row[1 + len(ends) :] = 7
     after = losses.token_losses(model, _with(evaluation, tokens))
     np.testing.assert_allclose(before, after, atol=1e-4)
@@ -179,7 +184,7 @@ def test_models_of_different_vocabularies_that_know_nothing_agree_per_character(
         evaluation = read(folder, load_own_tokenizer(path))
         table = np.zeros((24, evaluation.tokens.shape[1] - 1), np.float32)
         for row, start, ends in zip(
-            table, evaluation.grid.starts, evaluation.grid.ends, strict=True
+            table, grid_of(evaluation).starts, grid_of(evaluation).ends, strict=True
         ):
             row[: len(ends)] = np.diff(np.append(start, ends)) * np.log(256)
         on_grid = evaluation.at_tokens(table)
