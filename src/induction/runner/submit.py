@@ -130,8 +130,7 @@ def _run(ray: Any, order: Order, stage: str, signals: list[int]) -> int:
 
 def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) -> int:
     """Pass on what a command says and what signals ask, until it ends; returns its exit status."""
-    with progress(1, "nodes") as report:
-        report(0, f"waiting for {asked_text(order.cpus, order.gpus, order.memory)}")
+    _remark(f"waiting for {asked_text(order.cpus, order.gpus, order.memory)}")
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -150,6 +149,7 @@ def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) 
     if problem:
         raise StudyError(f"node {name}: {problem}")
     _say(f"{stage}: on node {name}\n".encode())
+    _remark(f"on node {name}")
     interrupted, status = False, None
     while status is None:
         if signals and not interrupted:
@@ -162,6 +162,12 @@ def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) 
         output, status = _answer(ray, look)
         _say(output)
     return status
+
+
+def _remark(text: str) -> None:
+    """What the display shows of a stage until that says itself how far it is."""
+    with progress(1, "nodes") as report:
+        report(0, text)
 
 
 def _say(output: bytes) -> None:
