@@ -34,9 +34,9 @@ MODELS = {
     "gpt-neox": (small_gpt_neox, {}, 6_000_000, 30),
     "llama": (
         small_llama,
-        {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
-        6_000_000,
-        18,
+        {"head_dim": 32, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
+        10_000_000,
+        20,
     ),
 }
 

@@ -193,7 +193,7 @@ def nothing_to_do() -> list[dict[str, Any]]:
 
 def whole_study() -> list[dict[str, Any]]:
     """The last whole run of `make study` here, and what of it the runner and DVC took: of each
-    stage, all that is not the stage's own work (starting Python, hashing, DVC's records)."""
+    stage, all that is not its command (starting DVC, hashing, DVC's records)."""
     paths = StudyPaths(ROOT)
     notes = [read_json(path) for path in paths.timings.glob("*.json")]
     own = {note["stage"]: note["seconds"] for note in notes}  # the report leaves no note
