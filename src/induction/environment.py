@@ -3,13 +3,13 @@
 import platform
 from pathlib import Path
 
-import torch
-
 from induction.files import sha256
 
 
 def environment(lock: Path) -> dict[str, str]:
     """Versions and machine type that a bit-identical re-run needs; no host or user names."""
+    import torch  # here alone: it takes a second, and the report is drawn without it
+
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),

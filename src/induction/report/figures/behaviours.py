@@ -129,7 +129,7 @@ def with_and_without(results: Results) -> Figure:
     )
     for axes in grid.flat[len(names) :]:
         axes.set_visible(False)
-    style = looks(results.config.models)
+    style = looks(results.config.studied)
     for name, axes in zip(names, grid.flat, strict=False):
         _dots(axes, table.filter(pl.col("model") == name), order, style[name].color)
         axes.set_title(name, color=style[name].color, fontweight="bold")
@@ -173,7 +173,7 @@ def rise(results: Results) -> Figure:
     figure, grid = plt.subplots(
         3, len(names), figsize=(max(1.1 * len(names), 5.0), 4.6), sharey="row", squeeze=False
     )
-    style, lines = looks(results.config.models), _lines(judged(results))
+    style, lines = looks(results.config.studied), _lines(judged(results))
     trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
     for name, column in zip(names, grid.T, strict=True):
         cells.icl_score(column[0], results, name)
@@ -185,6 +185,7 @@ def rise(results: Results) -> Figure:
                 axes.plot(rows["tokens"], rows[quantity], color=color, linestyle=dash, lw=1.1)
         for axes in column:
             token_axis(axes, "", ticks=(1.0,))
+            axes.minorticks_off()
             axes.set_xlim(min(t[0] for t in trained), max(t[-1] for t in trained))
             axes.tick_params(labelsize=6, labelbottom=axes is column[-1])
     labels = (

@@ -19,6 +19,10 @@ from induction.report.render.source import Source, long_date
 HTML, PDF = "index.html", "report.pdf"
 PANDOC_SECONDS = 180  # a filter that loops fills the memory in a few minutes
 
+_LARGE = 50_000  # characters of raw HTML
+_RAW_HTML = re.compile(r"^(`{3,})\{=html\}\n(.*?)\n\1$", re.MULTILINE | re.DOTALL)
+_MARK = '<i class="set-aside-{}"></i>'
+
 _HERE = Path(__file__).parent
 _FILTERS = ("blocks.lua", "crossref.lua", "finish.lua")  # in this order, and before citeproc
 # What pandoc gets to see of the settings. The others steer Quarto, and some (such as `toc: true`)
@@ -53,14 +57,39 @@ def render_with_pandoc(source: Source, scratch: Path, environment: Mapping[str, 
     """
     outputs = run_cells(source, environment)
     figures = scratch / "figures"
+    large: list[str] = []
     for target in ("html", "typst"):
         text = to_markdown(source, outputs, target, figures)
+        if target == "html":
+            text = _set_aside(text, large)
         (scratch / f"{target}.md").write_text(text, encoding="utf-8")
     with ThreadPoolExecutor(1) as pool:
         page = pool.submit(_pandoc, source, "html", scratch)
         _pandoc(source, "typst", scratch)
         _typst(source, scratch / "report.typ", scratch / PDF, int(environment["SOURCE_DATE_EPOCH"]))
         page.result()
+    _put_back(scratch / HTML, large)
+
+
+def _set_aside(text: str, large: list[str]) -> str:
+    """Large raw HTML goes into the list, and a mark into its place: pandoc would take seconds to
+    look for images in data and scripts."""
+
+    def mark(found: re.Match[str]) -> str:
+        if len(found[2]) < _LARGE:
+            return found[0]
+        large.append(found[2])
+        return f"{found[1]}{{=html}}\n{_MARK.format(len(large) - 1)}\n{found[1]}"
+
+    return _RAW_HTML.sub(mark, text)
+
+
+def _put_back(page: Path, large: list[str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    for number, content in enumerate(large):
+        before, _, after = text.partition(_MARK.format(number))
+        text = before + content + after
+    page.write_text(text, encoding="utf-8")
 
 
 def _pandoc(source: Source, target: str, scratch: Path) -> None:
