@@ -33,7 +33,7 @@ def tokens_meta(paths: StudyPaths) -> Path:
 
 
 def small_files(paths: StudyPaths, models: Iterable[str], stages: Iterable[str]) -> list[Path]:
-    """Everything of a run but its per-token losses, weights and text: some 300 kB."""
+    """Everything of a run but its per-token losses, weights and text: some 500 kB."""
     return [
         paths.params,
         stages_lock(paths),
