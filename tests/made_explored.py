@@ -57,7 +57,7 @@ def made_results(root: Path) -> Results:
     )
 
 
-_UNUSED = ("corpus", "ablations", "windows", "verdicts", "seconds", "environment")
+_UNUSED = ("corpus", "ablations", "behaviours", "windows", "verdicts", "seconds", "environment")
 
 
 def _on_passages(name: str) -> OnPassages:
