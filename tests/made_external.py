@@ -41,10 +41,12 @@ CONFIGS: dict[str, Any] = {
 }
 
 
-def random_external(family: str, seed: int = 0) -> Any:
+def random_external(family: str, seed: int = 0, d_vocab: int = D_VOCAB) -> Any:
     """A model of a family with random weights and biases everywhere, attending eagerly."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[family](), attn_implementation="eager")
+    config = CONFIGS[family]()
+    config.vocab_size = d_vocab
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in model.parameters():

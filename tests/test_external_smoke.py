@@ -36,7 +36,8 @@ def extended(study, tmp_path_factory) -> Study:
     shutil.copytree(study.root, root, symlinks=True)
     tokenizer = Tokenizer.from_file(str(root / "data" / "tokens" / "tokenizer.json"))
     for seed, name in enumerate(("step0", "step40", "step80")):
-        save_external(random_external("gpt_neox", seed), root / "others" / name, tokenizer)
+        model = random_external("gpt_neox", seed, tokenizer.get_vocab_size())
+        save_external(model, root / "others" / name, tokenizer)
     params = root / "params.yaml"
     text = params.read_text()
     assert "external: {}" in text
@@ -47,7 +48,7 @@ def extended(study, tmp_path_factory) -> Study:
 
 
 def test_only_what_takes_it_in_runs(extended):
-    for stage in ("revisions", "measure-external", "ablate-external"):
+    for stage in ("revisions", "measure-external", "ablate-external", "behave-external"):
         assert f"{stage}@{NAME}" in extended.first_output
     assert "train@" not in extended.first_output
     assert "all done" in extended.first_output

@@ -22,7 +22,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         verify_folder(paths.ablations(name))
         pairs[name] = read_table(paths.measurements(name) / "circuits.parquet")
         sets[name] = read_table(paths.ablations(name) / "sets.parquet")
-    behaviours = {name: load_behaviours(paths, name) for name in config.models}
+    behaviours = {name: load_behaviours(paths, name) for name in config.studied}
     summaries = summarize(curves, pairs, sets, behaviours, config)
     verdicts = judge(summaries, config.verdicts)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())
