@@ -34,7 +34,10 @@ MODELS = {
     "gpt-neox": (small_gpt_neox, {}, 6_000_000, 30),
     "llama": (
         small_llama,
-        {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 32, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
+        {
+            **{"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 32},
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
+        },
         10_000_000,
         20,
     ),
