@@ -9,7 +9,13 @@ from torch import Tensor
 
 from induction.model import kernels
 from induction.model.compute import mixed_precision
-from induction.model.kernels import causal_attention, cross_entropies, linear, mean_cross_entropy
+from induction.model.kernels import (
+    causal_attention,
+    causal_patterns,
+    cross_entropies,
+    linear,
+    mean_cross_entropy,
+)
 from induction.train.muon import Muon
 
 CLOSE = 2e-5  # of the largest number
@@ -35,10 +41,14 @@ def assert_alike(fast, plain, *inputs: Tensor, tolerance: float = CLOSE) -> None
         assert (ours - truth).abs().max() <= tolerance * max(1.0, float(truth.abs().max()))
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def plain_patterns(q: Tensor, k: Tensor) -> Tensor:
     scores = q @ k.mT / q.shape[-1] ** 0.5
     future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-    return scores.masked_fill(future, -torch.inf).softmax(-1) @ v
+    return scores.masked_fill(future, -torch.inf).softmax(-1)
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return plain_patterns(q, k) @ v
 
 
 @settings(max_examples=40, deadline=None)
@@ -55,7 +65,30 @@ def test_attention_is_the_plain_one(examples, heads, positions, channels, scale)
         random(examples, positions, heads, channels, scale=size).transpose(1, 2)
         for size in (scale, 1.0, 1.0)
     )
-    assert_alike(causal_attention, plain_attention, q, k, v, tolerance=CLOSE * max(1.0, scale))
+    tolerance = CLOSE * max(1.0, scale)
+    assert_alike(causal_attention, plain_attention, q, k, v, tolerance=tolerance)
+    patterns, truth = causal_patterns(q, k), plain_patterns(q.double(), k.double())
+    assert patterns.dtype == torch.float32
+    assert (patterns - truth).abs().max() <= tolerance
+    assert not patterns.triu(1).any()
+
+
+@pytest.mark.parametrize("level", [-400.0, -80.0, -60.0, 60.0, 69.0, 80.0, 88.5, 400.0])
+def test_scores_that_float32_cannot_take_the_exponential_of(level):
+    """All of a query's scores stand near `level`, but for a few queries in between."""
+    torch.manual_seed(0)
+    q, k, v = (random(1, 2, 40, 16) for _ in range(3))
+    q[..., 0], k[..., 0] = level, 4.0
+    q[:, :, ::5, 0] = 0.0
+    assert_alike(causal_attention, plain_attention, q, k, v, tolerance=1e-3)
+    truth = plain_patterns(q.double(), k.double())
+    assert (causal_patterns(q, k) - truth).abs().max() <= 1e-3
+
+
+def test_patterns_can_be_trained_through():
+    torch.manual_seed(0)
+    q, k, _ = random(3, 1, 2, 9, 8).unbind()
+    assert_alike(causal_patterns, plain_patterns, q, k)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
@@ -66,7 +99,8 @@ def test_several_threads_give_the_same_bits(threads):
 
     def everything() -> list[Tensor]:
         of_loss = gradients(lambda x, W: mean_cross_entropy(x, W, targets), x, W)
-        return [*gradients(causal_attention, q, k, v), *of_loss, cross_entropies(x, W, targets)]
+        of_attention = [*gradients(causal_attention, q, k, v), causal_patterns(q, k)]
+        return [*of_attention, *of_loss, cross_entropies(x, W, targets)]
 
     alone, before = everything(), torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -90,10 +124,11 @@ def test_attention_takes_any_layout():
 def test_attention_looks_at_no_later_key():
     torch.manual_seed(0)
     q, k, v = random(3, 1, 2, 24, 8).unbind()
-    before = causal_attention(q, k, v)
+    before, pattern = causal_attention(q, k, v), causal_patterns(q, k)
     k[:, :, 13:] = v[:, :, 13:] = 1e4
     after = causal_attention(q, k, v)
     assert torch.equal(before[:, :, :13], after[:, :, :13])
+    assert torch.equal(pattern[:, :, :13], causal_patterns(q, k)[:, :, :13])
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 300, 64, 192), (2048, 64, 64)])
@@ -126,6 +161,7 @@ def test_other_precisions_take_the_plain_way():
     torch.manual_seed(0)
     q, k, v = random(3, 1, 1, 9, 8).double().unbind()
     assert torch.allclose(causal_attention(q, k, v), plain_attention(q, k, v), rtol=1e-12)
+    assert torch.allclose(causal_patterns(q, k), plain_patterns(q, k), rtol=1e-12)
     x, W, targets = q[0, 0], k[0, 0].mT, torch.arange(9)
     plain = F.cross_entropy(x @ W, targets, reduction="none")
     assert torch.equal(linear(x, W), x @ W)

@@ -79,9 +79,9 @@ def test_the_onset_of_a_rise_is_where_half_of_its_fastest_begins():
 @pytest.mark.parametrize("model", [induction_model(), random_model()], ids=["built", "random"])
 def test_the_scores_of_single_sequences_have_the_score_as_their_mean(model):
     evaluation = evaluate()
-    scores = prefix_matching.measure_sequences(model, evaluation, batch_size=5)["prefix_sequences"]
+    found = prefix_matching.measure(model, evaluation, batch_size=5)
+    scores = found["prefix_sequences"]
     assert scores.shape == (model.spec.n_layers, model.spec.n_heads, 12)
-    whole = prefix_matching.measure(model, evaluation)["prefix_matching"]
-    np.testing.assert_allclose(scores.mean(axis=-1), whole, atol=1e-6)
+    np.testing.assert_allclose(scores.mean(axis=-1), found["prefix_matching"], atol=1e-6)
     assert (scores >= 0).all()
     assert (scores <= 1 + 1e-6).all()

@@ -9,15 +9,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
+from pydantic import BaseModel, ValidationError
 
 from induction.errors import StudyError
 
 MANIFEST = "manifest.json"
 PATIENCE_VARIABLE = "INDUCTION_LOCK_SECONDS"
 _UNFINISHED = "unfinished"
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 def sha256(path: Path) -> str:
@@ -70,6 +73,22 @@ def read_json(path: Path) -> Any:
         raise StudyError(f"{path}: missing: `make study` makes it") from None
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{path}: damaged: {error}: delete it and run `make study`") from None
+
+
+def read_record(path: Path, kind: type[Record]) -> Record:
+    """Read JSON as a record of checked fields.
+
+    StudyError names the file when it is missing, and the field when one is missing or wrong.
+    """
+    values = read_json(path)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise StudyError(
+            f"{path}: {key}: {first['msg']}: delete {path.parent} and run `make study`"
+        ) from None
 
 
 @contextmanager

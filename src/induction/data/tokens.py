@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from induction.errors import StudyError
-from induction.files import read_json
+from induction.files import read_record
 
 START_TOKEN = 0
 """Id of the token that stands before every document."""
@@ -49,16 +49,7 @@ class TokensMeta(_Frozen):
 
 def load_meta(folder: Path) -> TokensMeta:
     """Read meta.json of a folder of tokens. Raises StudyError when it is missing or damaged."""
-    path = folder / "meta.json"
-    values = read_json(path)
-    try:
-        return TokensMeta.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise StudyError(
-            f"{path}: {key}: {first['msg']}: delete {folder} and run `make study`"
-        ) from None
+    return read_record(folder / "meta.json", TokensMeta)
 
 
 def load_tokens(folder: Path, split: Split) -> np.memmap:

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from induction.config import ExternalModel
 from induction.errors import StudyError
 from induction.external.folder import list_folder
 from induction.external.hub import list_hub
-from induction.files import read_json, write_json
+from induction.files import read_record, write_json
 
 NAME = "revisions.json"
 SMALL_FILES = ("config.json", "tokenizer.json")
@@ -126,12 +126,4 @@ def save_revisions(folder: Path, model: Mapping[str, str | int], revisions: list
 
 def load_revisions(folder: Path) -> list[Revision]:
     """What `save_revisions` wrote; StudyError names the file when it is missing or damaged."""
-    path = folder / NAME
-    try:
-        return _Pinned.model_validate(read_json(path)).revisions
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise StudyError(
-            f"{path}: {key}: {first['msg']}: delete {folder} and run `make study`"
-        ) from None
+    return read_record(folder / NAME, _Pinned).revisions

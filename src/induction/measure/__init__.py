@@ -21,7 +21,7 @@ from induction.model.interface import Measurable
 
 Measurement = Callable[[Measurable, Evaluation], Mapping[str, np.ndarray]]
 
-ARRAYS: tuple[Measurement, ...] = (losses.measure, prefix_matching.measure_sequences)
+ARRAYS: tuple[Measurement, ...] = (losses.measure,)
 """Each gives named arrays; losses.npz holds them stacked over snapshots."""
 
 HEADS: tuple[Measurement, ...] = (
@@ -29,7 +29,8 @@ HEADS: tuple[Measurement, ...] = (
     prefix_matching.measure,
     copying.measure,
 )
-"""Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each."""
+"""Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each. Those with
+further axes, [n_layers, n_heads, …], stand in losses.npz."""
 
 CIRCUITS: Callable[[Measurable, np.ndarray], Mapping[str, np.ndarray]] = weight_circuits.measure
 """Gives more such scores, from the weights and the previous-token scores alone."""

@@ -1,7 +1,5 @@
 """Prefix-matching score: how much a head attends to what followed the current token before."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,33 +23,23 @@ def measure(
     """Attention from each repeated token to all its earlier copies, shifted by each offset.
 
     Summed over the earlier copies, then the mean over all tokens of the second and later repeats
-    and over sequences (paper, "Head activation evaluators"). Returns one [n_layers, n_heads]
-    array between 0 and 1 for each column of OFFSETS.
+    and over sequences (paper, "Head activation evaluators"). One [n_layers, n_heads] array between
+    0 and 1 for each column of OFFSETS; and prefix_sequences, [n_layers, n_heads, sequences], the
+    prefix-matching scores before the mean over sequences, for intervals by a bootstrap.
     """
-    scores = _sequence_scores(model, evaluation, OFFSETS, batch_size)
-    return {name: value.mean(axis=-1) for name, value in scores.items()}
-
-
-def measure_sequences(
-    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
-) -> dict[str, np.ndarray]:
-    """prefix_sequences: the prefix-matching scores before the mean over sequences.
-
-    [n_layers, n_heads, sequences], for intervals by a bootstrap over sequences.
-    """
-    offsets = {"prefix_matching": OFFSETS["prefix_matching"]}
-    scores = _sequence_scores(model, evaluation, offsets, batch_size)
-    return {"prefix_sequences": scores["prefix_matching"].astype(np.float32)}
+    scores = _sequence_scores(model, evaluation, batch_size)
+    means = {name: value.mean(axis=-1) for name, value in scores.items()}
+    return means | {"prefix_sequences": scores["prefix_matching"].astype(np.float32)}
 
 
 @torch.no_grad()
 def _sequence_scores(
-    model: Measurable, evaluation: Evaluation, offsets: Mapping[str, int], batch_size: int | None
+    model: Measurable, evaluation: Evaluation, batch_size: int | None
 ) -> dict[str, np.ndarray]:
-    """Scores [n_layers, n_heads, sequences] for each offset."""
+    """Scores [n_layers, n_heads, sequences] for each column of OFFSETS."""
     spec, probes = model.spec, evaluation.probes
     shape = (spec.n_layers, spec.n_heads, len(probes.periods))
-    scores = {name: np.zeros(shape) for name in offsets}
+    scores = {name: np.zeros(shape) for name in OFFSETS}
     device, length = model.device, probes.tokens.shape[1]
     batch_size = batch_size or fitting_batch(spec, device, length, 8, patterns=True)
     for first in range(0, len(probes.periods), batch_size):
@@ -59,28 +47,28 @@ def _sequence_scores(
         batch = slice(first, first + len(tokens_BT))
         record = Record(("pattern",))
         model.residual(tokens_BT.to(model.device), record)
-        for name, offset in offsets.items():
-            weights_BTT = target_weights(probes, offset, first, len(tokens_BT))
-            weights_BTT = weights_BTT.to(model.device)
+        copies_BTT = copy_weights(probes, first, len(tokens_BT)).to(model.device)
+        for name, offset in OFFSETS.items():
+            targets_BTT = copies_BTT.roll(offset, dims=-1)
+            targets_BTT[..., 0] = 0  # the start token is never a target
             for layer in range(spec.n_layers):
-                scores_BHTT = record["pattern", layer] * weights_BTT[:, None]
-                scores[name][layer, :, batch] = scores_BHTT.sum((2, 3)).T.cpu().numpy()
+                found_BHTT = record["pattern", layer] * targets_BTT[:, None]
+                scores[name][layer, :, batch] = found_BHTT.sum((2, 3)).T.cpu().numpy()
     return scores
 
 
-def target_weights(probes: Probes, offset: int, first: int, count: int) -> Tensor:
+def copy_weights(probes: Probes, first: int, count: int) -> Tensor:
     """Weights [count, T query, T key] whose product with a pattern, summed, gives the scores.
 
-    1 / (number of queries) where the key is an earlier copy of the query shifted by `offset`,
-    else 0. The start token is never a target.
+    1 / (number of queries) where the key is an earlier copy of the query, else 0.
     """
     length = probes.tokens.shape[1]
     query, key = np.arange(length)[:, None], np.arange(length)[None, :]
     weights = np.zeros((count, length, length), dtype=np.float32)
     for row, period in zip(weights, probes.periods[first : first + count], strict=True):
         last = probes.repeats * period
-        distance = query - (key - offset)
-        copies = (distance > 0) & (distance % period == 0) & (key - offset >= 1) & (key >= 1)
+        distance = query - key
+        copies = (distance > 0) & (distance % period == 0) & (key >= 1)
         asked = (query > period) & (query <= last)
         row[copies & asked] = 1.0 / (last - period)
     return torch.from_numpy(weights)

@@ -5,6 +5,10 @@ for them. Here the pattern of eight queries stays in the first-level cache from 
 keys later than the queries cost nothing, and no pattern is kept for the gradient: it is computed
 again from the log of its normaliser. All arrays are float32, [B, H, T, K] with any strides; inner
 loops run along keys, and their number is rounded up to whole vectors.
+
+Exponentials are taken of scores as they are, without their largest: float32 holds e^69, and finding
+the largest took half as long as all else from scores to pattern. Where a total leaves the range,
+the block is done again, with the largest subtracted.
 """
 
 import math
@@ -14,7 +18,9 @@ from numba import njit
 
 _QUERIES = 8
 _VECTOR = 16  # keys; a multiple of every processor's vector length
-_ZERO, _ONE, _LOWEST = np.float32(0), np.float32(1), np.float32(-1e30)
+_LINE = 64 // 4  # numbers in a line of the cache: a vector that lies across two takes twice as long
+_ZERO, _ONE, _LOWEST, _HIGHEST = np.float32(0), np.float32(1), np.float32(-1e30), np.float32(80)
+_LEAST_TOTAL, _MOST_TOTAL = np.float32(1e-25), np.float32(1e30)
 
 # Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
 # is kept beside Python's own in __pycache__.
@@ -27,8 +33,8 @@ def forward(q, k, v, z, log_sums):
     B, H, T, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
     width = _width(T)
-    k_KT, v_KT = np.zeros((K, width), np.float32), np.zeros((K, width), np.float32)
-    pattern = np.zeros((_QUERIES, width), np.float32)
+    k_KT, v_KT = _rows(K, width), _rows(K, width)
+    pattern = _rows(_QUERIES, width)
     q_block, z_block = np.zeros((_QUERIES, K), np.float32), np.zeros((_QUERIES, K), np.float32)
     largest, total = np.zeros(_QUERIES, np.float32), np.ones(_QUERIES, np.float32)
     for b in range(B):
@@ -38,9 +44,7 @@ def forward(q, k, v, z, log_sums):
             for first in range(0, T, _QUERIES):
                 keys = _keys(first, width)
                 count = _take(q[b, h], first, scale, q_block)
-                _scores(q_block, k_KT, pattern, keys)
-                for half in (0, 4):
-                    _exponentials(pattern, largest, total, half, first, keys)
+                _attend(q_block, k_KT, pattern, total, largest, first, keys)
                 _mix(pattern, v_KT, z_block, keys)
                 for row in range(count):
                     share = _ONE / total[row]
@@ -50,15 +54,38 @@ def forward(q, k, v, z, log_sums):
 
 
 @_compiled
+def patterns(q, k, filled):
+    """Fill an array [B, H, T query, T key] with the attention probabilities."""
+    B, H, T, K = q.shape
+    scale = np.float32(1 / math.sqrt(K))
+    width = _width(T)
+    k_KT = _rows(K, width)
+    pattern = _rows(_QUERIES, width)
+    q_block = np.zeros((_QUERIES, K), np.float32)
+    largest, total = np.zeros(_QUERIES, np.float32), np.ones(_QUERIES, np.float32)
+    for b in range(B):
+        for h in range(H):
+            _turn(k[b, h], k_KT)
+            for first in range(0, T, _QUERIES):
+                count = _take(q[b, h], first, scale, q_block)
+                _attend(q_block, k_KT, pattern, total, largest, first, _keys(first, width))
+                for row in range(count):
+                    share, seen = _ONE / total[row], first + row + 1
+                    for j in range(seen):
+                        filled[b, h, first + row, j] = pattern[row, j] * share
+                    filled[b, h, first + row, seen:] = _ZERO
+
+
+@_compiled
 def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
     """Fill dq, dk and dv with the gradients, given that of z and what `forward` filled."""
     B, H, T, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
     width = _width(T)
-    k_KT, v_KT = np.zeros((K, width), np.float32), np.zeros((K, width), np.float32)
-    dk_KT, dv_KT = np.zeros((K, width), np.float32), np.zeros((K, width), np.float32)
-    pattern = np.zeros((_QUERIES, width), np.float32)
-    dscores = np.zeros((_QUERIES, width), np.float32)
+    k_KT, v_KT = _rows(K, width), _rows(K, width)
+    dk_KT, dv_KT = _rows(K, width), _rows(K, width)
+    pattern = _rows(_QUERIES, width)
+    dscores = _rows(_QUERIES, width)
     q_block, dz_block = np.zeros((_QUERIES, K), np.float32), np.zeros((_QUERIES, K), np.float32)
     dq_block = np.zeros((_QUERIES, K), np.float32)
     for b in range(B):
@@ -93,6 +120,14 @@ def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
 
 
 @_compiled
+def _rows(count, width):
+    """Zeros [count, width], width being whole vectors, that begin with a line of the cache."""
+    room = np.zeros(count * width + _LINE, np.float32)
+    begin = -(room.ctypes.data // 4) % _LINE
+    return room[begin : begin + count * width].reshape(count, width)
+
+
+@_compiled
 def _width(T):
     """Room for the keys of every block."""
     return (T + _QUERIES + _VECTOR - 1) // _VECTOR * _VECTOR
@@ -121,6 +156,17 @@ def _take(x_TK, first, factor, block):
         for c in range(x_TK.shape[1]):
             block[row, c] = x_TK[first + row, c] * factor
     return count
+
+
+@_compiled
+def _attend(q, k_KT, pattern, total, largest, first, keys):
+    """Fill a block's pattern, but for the division by total, and what was subtracted before."""
+    _scores(q, k_KT, pattern, keys)
+    largest[:] = _ZERO
+    if not _exponentials(pattern, total, first, keys):
+        _scores(q, k_KT, pattern, keys)
+        _subtract_largest(pattern, total, largest, first, keys)
+        _exponentials(pattern, total, first, keys)
 
 
 @_compiled
@@ -198,27 +244,35 @@ def _spread(weights, rows, sums_KT, keys):
 
 
 @_compiled
-def _exponentials(scores, largest, total, half, first, keys):
-    """Four queries' scores become exp(score − largest), 0 for later keys; also the totals."""
-    for row in range(half, half + 4):
+def _exponentials(scores, total, first, keys):
+    """Scores become their exponentials, next to 0 for later keys. Also fill the totals; False when
+    one of them is out of range."""
+    in_range = True
+    for row in range(_QUERIES):
         for j in range(first + row + 1, keys):
             scores[row, j] = _LOWEST
-    a, b, c, d = half, half + 1, half + 2, half + 3
-    top_a, top_b, top_c, top_d = scores[a, 0], scores[b, 0], scores[c, 0], scores[d, 0]
-    for j in range(keys):
-        top_a, top_b = max(top_a, scores[a, j]), max(top_b, scores[b, j])
-        top_c, top_d = max(top_c, scores[c, j]), max(top_d, scores[d, j])
-    sum_a = sum_b = sum_c = sum_d = _ZERO
-    for j in range(keys):
-        pa, pb = exp(scores[a, j] - top_a), exp(scores[b, j] - top_b)
-        pc, pd = exp(scores[c, j] - top_c), exp(scores[d, j] - top_d)
-        scores[a, j], scores[b, j], scores[c, j], scores[d, j] = pa, pb, pc, pd
-        sum_a += pa
-        sum_b += pb
-        sum_c += pc
-        sum_d += pd
-    largest[a], largest[b], largest[c], largest[d] = top_a, top_b, top_c, top_d
-    total[a], total[b], total[c], total[d] = sum_a, sum_b, sum_c, sum_d
+        along = _ZERO
+        for j in range(keys):
+            p = exp(min(scores[row, j], _HIGHEST))
+            scores[row, j] = p
+            along += p
+        total[row] = along
+        in_range = in_range and _LEAST_TOTAL < along < _MOST_TOTAL
+    return in_range
+
+
+@_compiled
+def _subtract_largest(scores, total, largest, first, keys):
+    """Where the total is out of range, take from a query's scores the largest that it may look at:
+    the others come out as they were, whatever stands behind them."""
+    for row in range(_QUERIES):
+        if not _LEAST_TOTAL < total[row] < _MOST_TOTAL:
+            top = scores[row, 0]
+            for j in range(min(first + row + 1, keys)):
+                top = max(top, scores[row, j])
+            for j in range(keys):
+                scores[row, j] -= top
+            largest[row] = top
 
 
 @_compiled

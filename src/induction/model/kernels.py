@@ -7,6 +7,7 @@ these functions are PyTorch's own, and pieces of logits are large enough for a G
 as in transformer.py.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -31,6 +32,24 @@ def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
     if not _on_cpu(q_BHTK) or q_BHTK.shape[-1] % 4:  # channels go four at a time
         return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)
     return _CausalAttention.apply(q_BHTK, k_BHTK, v_BHTK)
+
+
+def causal_patterns(q_BHTK: Tensor, k_BHTK: Tensor) -> Tensor:
+    """Attention probabilities, [B, H, T query, T key]."""
+    training = torch.is_grad_enabled() and (q_BHTK.requires_grad or k_BHTK.requires_grad)
+    if training or not _on_cpu(q_BHTK) or q_BHTK.shape[-1] % 4:
+        return _plain_patterns(q_BHTK, k_BHTK)
+    B, H, T, _ = q_BHTK.shape
+    patterns_BHTT = q_BHTK.new_empty(B, H, T, T)
+    side_by_side(attention_kernel.patterns, q_BHTK, k_BHTK, patterns_BHTT)
+    return patterns_BHTT
+
+
+def _plain_patterns(q_BHTK: Tensor, k_BHTK: Tensor) -> Tensor:
+    n, d_head = q_BHTK.shape[-2:]
+    scores = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(d_head)
+    future = torch.ones(n, n, dtype=torch.bool, device=scores.device).triu(1)
+    return scores.masked_fill(future, -torch.inf).softmax(dim=-1)
 
 
 def mean_cross_entropy(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:

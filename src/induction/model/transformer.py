@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Norm
-from induction.model.kernels import causal_attention, linear
+from induction.model.kernels import causal_attention, causal_patterns, linear
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,6 @@ class Attention(nn.Module):
             k = torch.cat([k[:, :, :1], share * k[:, :, 1:] + (1 - share) * k[:, :, :-1]], dim=2)
         return q, k
 
-    def pattern(self, q_BHTK: Tensor, k_BHTK: Tensor) -> Tensor:
-        """Attention probabilities, [B, H, T query, T key]."""
-        n = q_BHTK.shape[2]
-        scores = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(self.d_head)
-        future = torch.ones(n, n, dtype=torch.bool, device=scores.device).triu(1)
-        return scores.masked_fill(future, -torch.inf).softmax(dim=-1)
-
     def z(
         self,
         x_BTD: Tensor,
@@ -95,10 +88,11 @@ class Attention(nn.Module):
         pattern = intervene.patterns.get(layer) if intervene else None
         if pattern is None:
             q, k = self.queries_keys(x_BTD, positions_TD)
-            blocked = intervene is not None and layer in intervene.blocked
-            if not blocked and (record is None or not record.wants("pattern", layer)):
+            if intervene is None or layer not in intervene.blocked:
+                if record and record.wants("pattern", layer):
+                    record.put("pattern", layer, causal_patterns(q, k))
                 return causal_attention(q, k, v)
-            pattern = self.pattern(q, k)
+            pattern = causal_patterns(q, k)
         if intervene:
             pattern = intervene.pattern(layer, pattern)
         if record:

@@ -43,10 +43,12 @@ def measure_all(
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         arrays = {k: v for measure in ARRAYS for k, v in measure(model, evaluation).items()}
         moment = {"step": np.array(snapshot.step), "tokens": np.array(snapshot.tokens)}
-        scores = {k: v for measure in HEADS for k, v in measure(model, evaluation).items()}
+        found = {k: v for measure in HEADS for k, v in measure(model, evaluation).items()}
+        finer = {name: value for name, value in found.items() if value.ndim > 2}
+        scores = {name: value for name, value in found.items() if value.ndim == 2}
         scores |= CIRCUITS(model, scores["previous_token"])
         tables = {"heads": _head_rows(snapshot, scores), "circuits": _at(snapshot, PAIRS(model))}
-        return arrays | moment, tables
+        return arrays | finer | moment, tables
 
     over_snapshots(paths, stage, paths.measurements(name), snapshots, load, work)
 
