@@ -267,9 +267,13 @@ def test_draws_differ_and_depend_on_the_seed_alone():
         ("previous_token", 0),
         ("random", 0),
     ]
-    assert {s.heads for s in sets[2:]} == {frozenset({(1, head)}) for head in (1, 2, 3)}
+    drawn = [s.heads for s in sets[2:]]
+    assert set(drawn) == {frozenset({(1, head)}) for head in (1, 2, 3)}
+    assert len(drawn) == 3  # there are no more
     assert sets == head_sets(spec, kinds, 20, seed=0)
-    assert sets != head_sets(spec, kinds, 20, seed=1)
+    assert head_sets(spec, kinds, 2, seed=0) == sets[:4]
+    others = [head_sets(spec, kinds, 2, seed) for seed in range(1, 6)]
+    assert any(sets[:4] != other for other in others)
 
 
 def test_a_model_without_induction_heads_has_no_such_rows():
@@ -300,11 +304,11 @@ def test_tables_have_a_row_for_each_head_or_set_and_kind():
     assert row["loss_change"] == pytest.approx(expected.loss_change, abs=1e-6)
     assert row["before_after"] is None
     rows = set_rows(snapshot, sets, effects, {asked[0]: (-1.0, 1.0)})
-    assert rows.shape == (3 * 2, 12)
+    assert rows.shape == (2 * 2, 12)  # of the second layer's heads, one other pair is left
     first = rows.row(0, named=True)
     assert (first["set"], first["heads"], first["n_heads"]) == ("induction", "1.0 1.3", 2)
     assert (first["icl_low"], first["icl_high"]) == (-1.0, 1.0)
-    assert rows["icl_low"].null_count() == 5
+    assert rows["icl_low"].null_count() == 3
     assert rows.schema == set_rows(snapshot, [], {}, {}).schema
 
 

@@ -7,7 +7,7 @@ from built_models import D_VOCAB, N_CTX, induction_model, random_model
 
 from induction.config import Evaluation as Settings
 from induction.errors import StudyError
-from induction.measure import losses, prefix_matching, previous_token
+from induction.measure import losses, prefix_matching, previous_token, smear
 from induction.measure.evaluation import Evaluation, make_evaluation
 
 SETTINGS = Settings(
@@ -167,3 +167,14 @@ def test_examples_lie_inside_one_document_and_are_the_same_each_time():
 def test_documents_shorter_than_the_context_are_refused():
     with pytest.raises(StudyError, match="longer than every validation document"):
         make_evaluation(text(), np.ones(D_VOCAB), 0, 200, SETTINGS)
+
+
+def test_the_share_of_a_positions_own_key_is_read_off_smeared_keys_alone():
+    model = random_model(smeared_keys=True)
+    with torch.no_grad():
+        for layer, block in enumerate(model.blocks):
+            assert block.attn.smear is not None
+            block.attn.smear.copy_(torch.tensor([-100.0, 0.0, np.log(3), 100.0]) * (1 - layer))
+    found = smear.measure(model, evaluate())["own_key_share"]
+    np.testing.assert_allclose(found, [[0.0, 0.5, 0.75, 1.0], [0.5] * 4], atol=1e-6)
+    assert np.isnan(smear.measure(random_model(), evaluate())["own_key_share"]).all()

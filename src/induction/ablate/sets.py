@@ -16,6 +16,8 @@ from induction.study.head_kinds import Head, HeadKinds, head_names
 
 KINDS: tuple[Kind, ...] = ("zero", "pattern_preserving")
 
+_TRIES = 20  # for each random set: where there are few heads to draw from, few sets differ
+
 SCHEMA = {
     "step": pl.Int64,
     "tokens": pl.Int64,
@@ -44,19 +46,26 @@ class HeadSet:
 def head_sets(spec: Shape, kinds: HeadKinds, random_draws: int, seed: int) -> list[HeadSet]:
     """The sets of one model; those that would be empty are left out.
 
-    Random sets are matched to the induction heads by `matched_set`; draws are independent, so two
-    can be the same set where there are few heads to choose from.
+    The random ones are `matched_sets` of the induction heads.
     """
-    random = np.random.default_rng(seed)
     sets = [
         HeadSet("induction", 0, frozenset(kinds.induction)),
         HeadSet("previous_token", 0, frozenset(kinds.previous_token)),
         *(
-            HeadSet("random", draw, matched_set(spec, kinds.induction, random))
-            for draw in range(random_draws)
+            HeadSet("random", draw, heads)
+            for draw, heads in enumerate(matched_sets(spec, kinds.induction, random_draws, seed))
         ),
     ]
     return [heads for heads in sets if heads.heads]
+
+
+def matched_sets(
+    spec: Shape, wanted: Collection[Head], count: int, seed: int
+) -> list[frozenset[Head]]:
+    """Different sets by `matched_set`: `count`, or as many as there are; none that is empty."""
+    random = np.random.default_rng(seed)
+    drawn = (matched_set(spec, wanted, random) for _ in range(_TRIES * count))
+    return [heads for heads in dict.fromkeys(drawn) if heads][:count]
 
 
 def matched_set(

@@ -3,15 +3,14 @@
 Shape suffixes as in transformer.py.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from induction.ablate.sets import matched_set
+from induction.ablate.sets import matched_sets
 from induction.behave.task import Task
 from induction.model.hooks import Intervention, Record, Site
 from induction.model.interface import Shape
@@ -45,17 +44,17 @@ def conditions(
 ) -> list[Condition]:
     """The intact model; then, if it has induction heads, without these and without as many others.
 
-    Random sets are matched by layer (`matched_set`) and independent, so two can be the same. There
-    are none where the model has no other heads.
+    The random sets are `matched_sets` of the induction heads.
     """
     if not induction:
         return [INTACT]
-    random = np.random.default_rng(seed)
-    sets: list[tuple[Heads, int, frozenset[Head]]] = [("induction", 0, frozenset(induction))]
-    for draw in range(random_draws):
-        others = matched_set(spec, induction, random)
-        if others:
-            sets.append(("random", draw, others))
+    sets: list[tuple[Heads, int, frozenset[Head]]] = [
+        ("induction", 0, frozenset(induction)),
+        *(
+            ("random", draw, others)
+            for draw, others in enumerate(matched_sets(spec, induction, random_draws, seed))
+        ),
+    ]
     kinds: tuple[Kind, Kind] = ("ablated", "knocked out")
     return [INTACT, *(Condition(kind, *heads) for heads in sets for kind in kinds)]
 
@@ -104,11 +103,3 @@ def induction_places(task: Task, rows: slice) -> Tensor:
     at = (row[here] - rows.start, task.query[question[here]], key[here])
     places[tuple(map(torch.from_numpy, at))] = True
     return places
-
-
-def distinct(wanted: Sequence[Condition]) -> dict[tuple[Kind, frozenset[Head]], list[Condition]]:
-    """Conditions by what they do: the same one drawn twice is run once."""
-    found: dict[tuple[Kind, frozenset[Head]], list[Condition]] = {}
-    for condition in wanted:
-        found.setdefault((condition.kind, condition.chosen), []).append(condition)
-    return found

@@ -14,7 +14,6 @@ from induction.behave.conditions import (
     INTACT,
     SITES,
     Condition,
-    distinct,
     induction_places,
     intervention,
 )
@@ -59,11 +58,10 @@ class Attention:
 def put_to(
     model: Measurable, task: Task, wanted: Sequence[Condition], batch_size: int = 16
 ) -> Outcome:
-    """Answers under each condition, INTACT among them; the same condition twice is run once."""
+    """Answers under each condition, INTACT among them."""
     device = model.device
-    found: dict[Condition, list[Answers]] = {INTACT: []}
-    groups = distinct([condition for condition in wanted if condition != INTACT])
-    found |= {same[0]: [] for same in groups.values()}
+    changed = [condition for condition in wanted if condition != INTACT]
+    found: dict[Condition, list[Answers]] = {condition: [] for condition in (INTACT, *changed)}
     sizes = (model.spec.n_layers, model.spec.n_heads)
     right, wrong = (np.zeros((len(pairs), *sizes)) for pairs in (task.right, task.wrong))
     for first in range(0, len(task.tokens), batch_size):
@@ -74,9 +72,9 @@ def put_to(
         found[INTACT].append(_answer(model, task, rows, tokens_BT, run, None))
         _read_attention(task, task.right, rows, run, right)
         _read_attention(task, task.wrong, rows, run, wrong)
-        for same in groups.values():
-            changes = intervention(same[0], model.spec, run, places_BTT)
-            found[same[0]].append(_answer(model, task, rows, tokens_BT, None, changes))
+        for condition in changed:
+            changes = intervention(condition, model.spec, run, places_BTT)
+            found[condition].append(_answer(model, task, rows, tokens_BT, None, changes))
     whole = {
         condition: Answers(
             np.concatenate([part.loss for part in parts]),
@@ -84,8 +82,6 @@ def put_to(
         )
         for condition, parts in found.items()
     }
-    for same in groups.values():
-        whole |= dict.fromkeys(same, whole[same[0]])
     return Outcome(whole, _means(task, task.right, right), _means(task, task.wrong, wrong))
 
 

@@ -14,6 +14,7 @@ from induction.measure import (
     losses,
     prefix_matching,
     previous_token,
+    smear,
     weight_circuits,
 )
 from induction.measure.evaluation import Evaluation
@@ -28,6 +29,7 @@ HEADS: tuple[Measurement, ...] = (
     previous_token.measure,
     prefix_matching.measure,
     copying.measure,
+    smear.measure,
 )
 """Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each. Those with
 further axes, [n_layers, n_heads, …], stand in losses.npz."""
