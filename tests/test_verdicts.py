@@ -27,7 +27,7 @@ THRESHOLDS = load_config(find_study().params).verdicts
 
 
 def model(name: str, layers: int, onset: float | None, *, smeared: bool = False) -> ModelSummary:
-    change = PhaseChange(onset, (onset, onset * 1.4), 0.5, 1.0, True) if onset else None
+    change = PhaseChange(onset, (onset, onset * 1.4), 0.5, 1.0, 0.8, True) if onset else None
     return ModelSummary(
         name=name,
         entry=Model(

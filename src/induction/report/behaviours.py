@@ -9,6 +9,8 @@ from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent
 from induction.study.behaviours import Cost, Doing
 
+_FIRST_COPY = ("literal copying", "text, first copy")
+
 
 def doings(results: Results, name: str) -> list[Doing]:
     """What details.json says of a model's behaviours."""
@@ -88,8 +90,9 @@ def can_and_cannot(results: Results) -> str:
     with_heads = [name for name, d in results.details.items() if d["induction_heads"]]
     sentences = [
         f"{len(with_heads)} of {total} models have induction heads.",
-        _kind_sentence(results, "loose", "copy where the prefix is only like the earlier one"),
-        _kind_sentence(results, "abstract", "do something for which no repeated prefix is enough"),
+        _first_copy_sentence(results),
+        _kind_sentence(results, "loose", "tasks in which the prefix is only like the earlier one"),
+        _kind_sentence(results, "abstract", "tasks for which no repeated prefix is enough"),
     ]
     at_chance = [
         d
@@ -102,7 +105,8 @@ def can_and_cannot(results: Results) -> str:
         factor = max(d.attention / d.uniform for d in at_chance if d.uniform)
         further = max((d.right_share or 0) - (d.right_places or 0) for d in at_chance)
         sentences.append(
-            "Where models with induction heads stay at chance in abstract tasks, the loss of the "
+            "Where models with induction heads are not above chance in abstract tasks, the loss of "
+            "the "
             f"answers still rises more without these heads than without others in {len(dearer)} "
             f"of {len(at_chance)} cases, and they look to the right places up to "
             f"{number(factor, 0)} times as much as equal attention would. But they look to the "
@@ -145,20 +149,42 @@ def _cost_range(asked: list[tuple[str, Doing]]) -> str:
     return number(low) if len(costs) == 1 else f"{number(low)} to {number(high)}"
 
 
+def _first_copy_sentence(results: Results) -> str:
+    """How often a passage of text is continued rightly before it was seen."""
+    firsts = [
+        float(row["accuracy"])
+        for own in results.behaviours.values()
+        for row in own.behaviours.filter(
+            (pl.col("behaviour") == _FIRST_COPY[0])
+            & (pl.col("variant") == _FIRST_COPY[1])
+            & (pl.col("condition") == "intact")
+            & (pl.col("step") == pl.col("step").max())
+        ).iter_rows(named=True)
+    ]
+    if not firsts:
+        return ""
+    return (
+        f"Natural text is continued rightly in {percent(min(firsts))} to {percent(max(firsts))} of "
+        "places when it stands there for the first time: what its second copy adds to that is "
+        "copying."
+    )
+
+
 def _kind_sentence(results: Results, kind: str, what: str) -> str:
-    """How many models do something of a kind above chance, and by their induction heads."""
+    """How many models are above chance in tasks of a kind, and by their induction heads."""
     done: dict[str, list[Doing]] = {}
     for name in results.behaviours:
         for doing in doings(results, name):
             if doing.kind == kind and doing.does(results.config.verdicts):
                 done.setdefault(name, []).append(doing)
     if not done:
-        return f"None can be seen to {what}."
+        return f"None is detectably above chance in {what}."
     variants = dict.fromkeys(f"{d.behaviour}: {d.variant}" for own in done.values() for d in own)
     needed = sum(d.needs_induction for own in done.values() for d in own)
     total = sum(len(own) for own in done.values())
     return (
-        f"{len(done)} of {len(results.behaviours)} {what} ({'; '.join(variants)}), and in {needed} "
-        f"of these {total} cases that costs more to lose with the induction heads, and with their "
-        "pattern alone, than with other heads."
+        f"{len(done)} of {len(results.behaviours)} are above chance in {what} "
+        f"({'; '.join(variants)}). In {needed} of these {total} cases the loss of the answers "
+        "rises more without the induction heads, and without their pattern alone, than without "
+        "others."
     )

@@ -1,4 +1,4 @@
-"""Tables and sentences on what causes what: ablations, circuits, components, windows."""
+"""Tables and sentences on what goes with what: onsets, circuits, components, windows."""
 
 from collections.abc import Sequence
 from math import log
@@ -9,64 +9,93 @@ from induction.report.results import Results
 from induction.report.text import code, markdown_table, names, number, percent, short_tokens
 
 
-def ablated_sets(results: Results) -> str:
-    """Share of the ICL gain that goes with each set of heads, at the end of training."""
-    rows = []
-    for name, details in results.details.items():
-        found = details["attribution"]
-        if found is None:
-            continue
-        random = [draw["share"] for draw in found["random"]]
-        rows.append(
-            (
-                f"`{name}`",
-                f"`{found['control']}`",
-                number(found["gain"]),
-                " ".join(found["heads"]),
-                _removed(found["induction"]),
-                _removed(found["previous_token"]),
-                f"{percent(min(random))} to {percent(max(random))}" if random else "–",
-            )
-        )
-    return markdown_table(
+def smear_shares(results: Results) -> str:
+    """How much of its own key each head of the smeared models keeps; nothing without them."""
+    rows = [
         (
-            "model",
-            "control",
-            "gain (nats)",
-            "induction heads",
-            "without them (95 % interval)",
-            "without previous-token heads",
-            "without random others",
-        ),
-        "llrlrrr",
-        rows,
+            f"`{name}`",
+            f"{row['layer']}.{row['head']}",
+            number(row["own_key_share"]),
+            number(row["prefix_matching"]),
+            "induction head"
+            if f"{row['layer']}.{row['head']}" in _induction(results, name)
+            else "",
+        )
+        for name, model in results.config.models.items()
+        if model.smeared_keys
+        for row in results.curves[name].last_heads.sort("layer", "head").iter_rows(named=True)
+    ]
+    if not rows:
+        return ""
+    header = ("model", "head", "share of the own key", "prefix matching", "")
+    return (
+        "What the keys have become at the end of training: a share of one is a plain key, a share "
+        "of zero the key of the token before, which does for a head what a previous-token head "
+        f"would.\n\n{markdown_table(header, 'llrrl', rows)}"
     )
 
 
-def _removed(removed: dict | None) -> str:
-    if removed is None:
-        return "–"
-    interval = f"{percent(removed['low'])} to {percent(removed['high'])}"
-    return f"{percent(removed['share'])} ({interval})"
+def _induction(results: Results, name: str) -> list[str]:
+    return results.details[name]["induction_heads"].split()
 
 
-def ablation_kinds(results: Results) -> str:
-    """What each induction head is worth alone, by every way to take it out."""
-    kinds = ("zero", "mean", "resample", "pattern_preserving")
-    rows = []
-    for name, own in results.ablations.items():
-        last = own.heads.filter(pl.col("step") == pl.col("step").max())
-        for head in results.details[name]["induction_heads"].split():
-            layer, index = map(int, head.split("."))
-            found = dict(
-                last.filter((pl.col("layer") == layer) & (pl.col("head") == index))
-                .select("kind", "icl_attribution")
-                .iter_rows()
+def other_heads_sentence(results: Results) -> str:
+    """How many heads that are no induction heads pass the same thresholds on their eigenvalues."""
+    least, passing, total = results.config.verdicts.min_eigenvalue, 0, 0
+    for name, curves in results.curves.items():
+        known = _induction(results, name)
+        if known:
+            others = curves.last_heads.filter(
+                ~pl.format("{}.{}", "layer", "head").is_in(known)
+                & pl.col("qk_eigenvalue").is_not_null()
             )
-            effects = (number(found.get(kind)) for kind in kinds)
-            rows.append((f"`{name}`", head, *effects))
-    header = ("model", "head", "zero", "mean", "another text's", "zero, patterns kept")
-    return markdown_table(header, "llrrrr", rows)
+            total += len(others)
+            passing += others.filter(
+                (pl.col("ov_eigenvalue") >= least) & (pl.col("qk_eigenvalue") >= least)
+            ).height
+    return (
+        f"Both eigenvalue scores reach {number(least)} in {passing} of the {total} other heads in "
+        "the same models that have an earlier layer to read: they alone do not tell an induction "
+        "head from others."
+    )
+
+
+def left_out_sentence(results: Results) -> str:
+    """What of the paper's evidence for co-occurrence the rule leaves out, and what came of it."""
+    bumps, turns, changed = co_occurring(results)
+    return (
+        "The rule asks for the score and the heads alone. The paper shows two more things at the "
+        f"change. One is a bump in the loss curve: {bumps} of the {changed} models with a change "
+        f"have one here (@sec-bump). The other is a turn of the path through per-token losses: in "
+        f"{turns} of {changed} it is sharper than in 95 % of shuffled paths (@tbl-turns)."
+    )
+
+
+def co_occurring(results: Results) -> tuple[int, int, int]:
+    """How many models with a change have a bump in their loss, a turn beyond 95 % of the null, and
+    how many there are."""
+    changed = [name for name, row in results.metrics.items() if row["onset_tokens"]]
+    bumps = sum(bool(results.details[name]["bump"]) for name in changed)
+    turns = [results.loss_space.turns.get(name) for name in changed]
+    sharp = sum(bool(turn) and (turn["null_percentile"] or 0) >= 95 for turn in turns)
+    return bumps, sharp, len(changed)
+
+
+def band_sentence(results: Results) -> str:
+    """How much of the whole fall of the ICL score lies inside each band."""
+    shares = {
+        name: details["band_share"]
+        for name, details in results.details.items()
+        if details["band_share"] is not None
+    }
+    if not shares:
+        return ""
+    listed = ", ".join(f"`{name}` {percent(share)}" for name, share in shares.items())
+    return (
+        "Of the fall of the smoothed ICL score from the first snapshot that the rule looks at to "
+        f"the last, the band holds: {listed}. Above 100 %, the score rises outside. The paper "
+        "reports more than 75 %."
+    )
 
 
 def circuits(results: Results) -> str:
@@ -91,13 +120,13 @@ def circuits(results: Results) -> str:
 
 
 def variance_sentence(results: Results) -> str:
-    """How much of the variance two components hold, against two thirds, and why not more."""
+    """How much of the variance two components hold, and why not more."""
     space = results.loss_space
     two, smooth = sum(space.explained_variance[:2]), sum(space.explained_variance_smooth[:2])
     first, second, *rest = (percent(share) for share in space.explained_variance)
     return (
         f"The first two components hold {first} and {second} of the variance, together "
-        f"{percent(two)}: {'more' if two >= 2 / 3 else 'less'} than two thirds. The next ones hold "
+        f"{percent(two)}. The next ones hold "
         f"{', '.join(rest)}. With a constant learning rate, losses jitter from snapshot to "
         f"snapshot: smoothing every loss over ln(tokens) takes {percent(space.noise)} of the "
         f"variance away, and of what the smooth paths hold, the same two components explain "
@@ -167,6 +196,24 @@ def _window_row(name: object, rows: pl.DataFrame) -> tuple[str, str, str, str]:
     )
 
 
+def windows_sentence(results: Results) -> str:
+    """In how many pairs of windows the models with a change are those of the study's own pair."""
+    table, keys = results.windows, ["early_from", "early_to", "late_from", "late_to"]
+    own = {name for name, row in results.metrics.items() if row["onset_tokens"]}
+    same = [
+        set(rows.filter(pl.col("onset_tokens").is_not_null())["model"]) == own
+        for _, rows in table.group_by(keys, maintain_order=True)
+    ]
+    return (
+        f"In {sum(same)} of {len(same)} pairs the same models have a phase change as with the pair "
+        "that the study uses. In the others some change is too small or too slow for the rule "
+        "while the heads are there, so Argument 1 rests on the choice of windows."
+        if not all(same)
+        else f"In all {len(same)} pairs the same models have a phase change as with the pair that "
+        "the study uses."
+    )
+
+
 def lag_sentence(results: Results) -> str:
     """Whether prefix matching or in-context learning changed first."""
     parts = []
@@ -179,8 +226,18 @@ def lag_sentence(results: Results) -> str:
         return "No model has both onsets."
     return (
         "From the onset of the ICL score to that of the best prefix-matching score, in e-folds of "
-        f"tokens with 95 % intervals: {'; '.join(parts)}. Negative means that the heads came first."
+        f"tokens with 95 % intervals: {'; '.join(parts)}. Negative means that the heads came first"
+        f"{_sure_of(results)}."
     )
+
+
+def _sure_of(results: Results) -> str:
+    """In which models the whole interval of the lag lies on one side of 0."""
+    ends = {name: details["intervals"]["lag"] for name, details in results.details.items()}
+    first = [name for name, found in ends.items() if found and max(found) < 0]
+    later = [name for name, found in ends.items() if found and min(found) > 0]
+    told = f"; with its whole interval, this holds for {names(first)}" if first else ""
+    return told + (f"; {names(later)} have all of theirs above zero" if later else "")
 
 
 def seeds_sentence(results: Results) -> str:

@@ -28,10 +28,13 @@ def _same_score(results: Results) -> str:
     if len(changed) < 2:
         return f"{lead} Fewer than two plain models change here."
     scores = {name: results.metrics[name]["icl_score"] for name in changed}
+    step = results.config.verdicts.max_icl_step
     best, worst = min(scores, key=scores.__getitem__), max(scores, key=scores.__getitem__)
     return (
         f"{lead} Among the plain models that change, it ends between {number(scores[best])} "
-        f"({names([best])}) and {number(scores[worst])} nats ({names([worst])})."
+        f"({names([best])}) and {number(scores[worst])} nats ({names([worst])}): "
+        f"{'within' if scores[worst] - scores[best] <= step else 'more than'} the {number(step)} "
+        "nats that Argument 6 allows from one depth to the next."
     )
 
 
@@ -59,24 +62,30 @@ def _others_hinder(results: Results) -> str:
             better += int((others["icl_attribution"] < 0).sum())
     share = f"{better} of {total} ({percent(better / total)})" if total else "none"
     return (
-        f"{lead} In models with induction heads, {share} of the heads of neither kind do so here."
+        f"{lead} In models with induction heads, {share} of the heads of neither kind do so here; "
+        "chance alone would give half."
     )
 
 
 def _negative_copying(results: Results) -> str:
     lead = "*Some heads match prefixes but copy negatively (in large models).*"
     rule = results.config.head_kinds
-    found = [
-        f"{name} {row['layer']}.{row['head']}"
+    matching = {
+        f"{name} {row['layer']}.{row['head']}": row["copying"]
         for name, own in results.curves.items()
         for row in own.last_heads.filter(
-            (pl.col("prefix_matching") >= rule.prefix_matching) & (pl.col("copying") < rule.copying)
+            pl.col("prefix_matching") >= rule.prefix_matching
         ).iter_rows(named=True)
-    ]
-    return f"{lead} " + (
-        f"Heads that match prefixes and fall short of the copying threshold here: {names(found)}."
-        if found
-        else "Every head that matches prefixes here copies too."
+    }
+    if not matching:
+        return f"{lead} No head matches prefixes here."
+    chance = 2 / float(np.mean(results.config.evaluation.probe_period)) - 1
+    found = [head for head, copying in matching.items() if copying < rule.copying]
+    return (
+        f"{lead} Of {len(matching)} heads that match prefixes here, {len(found)} fall short of the "
+        f"copying threshold{f' ({names(found)})' if found else ''}. Their copying scores lie "
+        f"between {number(min(matching.values()))} and {number(max(matching.values()))}; chance is "
+        f"about {number(chance, 1)}."
     )
 
 
@@ -95,15 +104,16 @@ def _order_of_slopes(results: Results) -> str:
         return f"{lead} The zoo lacks a series of depths with a change."
     before = np.sqrt(results.config.phase_change.min_tokens * min(band[0] for band in bands))
     within = float(np.median([np.sqrt(band[0] * band[1]) for band in bands]))
-    parts = []
+    parts, orders = [], []
     for when, tokens in (("half-way to the first band", before), ("inside the bands", within)):
-        slopes = [
-            f"{number(_slope(results, series[depth], tokens))} ({depth})"
-            for depth in sorted(series)
-        ]
-        parts.append(f"{when} {', '.join(slopes)}")
-    return f"{lead} Slope of the loss in nats per e-fold of tokens, by number of layers: " + (
-        f"{'; '.join(parts)}."
+        slopes = {depth: _slope(results, series[depth], tokens) for depth in sorted(series)}
+        orders.append(sorted(slopes, key=slopes.__getitem__))
+        told = (f"{number(slope)} ({depth})" for depth, slope in slopes.items())
+        parts.append(f"{when} {', '.join(told)}")
+    inverted = orders[0] == orders[1][::-1]
+    return (
+        f"{lead} Slope of the loss in nats per e-fold of tokens, by number of layers: "
+        f"{'; '.join(parts)}. The order {'inverts' if inverted else 'does not invert'}."
     )
 
 

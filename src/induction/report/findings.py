@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from induction.report import behaviours
+from induction.report import behaviours, causes
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent, short_tokens
 
@@ -50,9 +50,12 @@ def _co_occurrence(results: Results, verdict: dict) -> str:
     together = [c for c in verdict["checks"] if c["numbers"].get("lag") is not None]
     alone = [c for c in verdict["checks"] if c["question"].startswith("no phase change")]
     inside = sum(c["held"] for c in together)
+    bumps, turns, changed = causes.co_occurring(results)
     return (
         f"heads formed with the change in {inside} of {len(together)} models that have both; "
-        f"neither in {sum(c['held'] for c in alone)} of {len(alone)} plain one-layer models"
+        f"neither in {sum(c['held'] for c in alone)} of {len(alone)} plain one-layer models. Not "
+        f"in the rule: a bump in the loss ({bumps} of {changed} models with a change), a sharp "
+        f"turn of per-token losses ({turns} of {changed})"
     )
 
 
@@ -100,7 +103,7 @@ def _generality(results: Results, verdict: dict) -> str:
         if doing.kind == "loose" and doing.does(results.config.verdicts) and doing.needs_induction
     }
     return (
-        "no model with induction heads is above chance in abstract tasks; in "
+        "no model with induction heads is detectably above chance in abstract tasks; in "
         f"{len(loose)} of {len(results.behaviours)}, induction heads copy after prefixes that are "
         "only alike or longer"
     )

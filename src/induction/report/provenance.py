@@ -132,10 +132,10 @@ def reproducibility(results: Results) -> str:
         else f"the onset by {number(abs(onset), 3)} e-folds of tokens"
     )
     return (
-        f"{same} On another kind of processor, training amplifies differences in the last bit: "
-        f"`{found['model']}`, trained again with {found['there']} instead of {found['here']} "
-        f"instructions, moved {first}, {', '.join(moved[:-1])} and {moved[-1]}. Take differences "
-        "of that size as no difference."
+        f"{same} Other instructions of a processor round differently, and training can amplify "
+        f"that: `{found['model']}`, trained again with {found['there']} instead of {found['here']} "
+        f"instructions on one machine, moved {first}, {', '.join(moved[:-1])} and {moved[-1]}. "
+        "Take differences of that size between machines as none."
     )
 
 

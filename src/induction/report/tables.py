@@ -24,6 +24,7 @@ _LABELS = {
     "v_composition": "V",
     "behaviours_done": "behaviours beyond literal copying",
     "behaviours_served": "by induction heads",
+    "onset_step": "step of the onset (e-folds)",
     "icl_step": "step of the ICL score (nats)",
 }
 

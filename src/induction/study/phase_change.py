@@ -23,7 +23,9 @@ class PhaseChange:
     """An abrupt change: where it lies and how far the ICL score fell inside it.
 
     onset_tokens equals the start of the band. drop is in nats (positive), slope in nats per
-    e-fold of tokens (positive, at its peak). complete is false when the band runs into the last
+    e-fold of tokens (positive, at its peak). share: the drop as a share of the fall from the first
+    snapshot that is looked at to the last; above 1 where the score rises elsewhere, None where it
+    ends no lower than it began. complete is false when the band runs into the last
     snapshot, so that its end is the end of training and not of the change.
     """
 
@@ -31,6 +33,7 @@ class PhaseChange:
     band_tokens: tuple[float, float]
     drop: float
     slope: float
+    share: float | None
     complete: bool
 
 
@@ -93,7 +96,15 @@ def _apply(smoother: Smoother, score: np.ndarray, rule: Rule) -> PhaseChange | N
     if drop < rule.min_drop:
         return None
     first, last = float(np.exp(smoother.x[start])), float(np.exp(smoother.x[end]))
-    return PhaseChange(first, (first, last), drop, float(fall[peak]), end < len(fall) - 1)
+    whole = float(level[0] - level[-1])
+    return PhaseChange(
+        onset_tokens=first,
+        band_tokens=(first, last),
+        drop=drop,
+        slope=float(fall[peak]),
+        share=drop / whole if whole > 0 else None,
+        complete=end < len(fall) - 1,
+    )
 
 
 def around_peak(rate: np.ndarray, fraction: float) -> tuple[int, int]:

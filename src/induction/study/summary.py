@@ -83,6 +83,7 @@ class ModelSummary:
                 name: ends and [round(end, 4) for end in ends]
                 for name, ends in self.intervals.items()
             },
+            "band_share": _rounded(self.change and self.change.share),
             "induction_heads": head_names(self.kinds.induction),
             "previous_token_heads": head_names(self.kinds.previous_token),
             "bump": asdict(self.bump) if self.bump else None,

@@ -138,8 +138,16 @@ def with_and_without(results: Results) -> Figure:
     grid[0, 0].invert_yaxis()
     figure.supxlabel("accuracy: 0 is chance, 1 is perfect", fontsize=9)
     marks = [
-        Line2D([], [], marker=marker, linestyle="", color="#555555", markersize=4, label=label)
-        for *_, marker, label in _MARKS
+        Line2D(
+            *([], []),
+            marker=marker,
+            markerfacecolor="none" if condition == "knocked out" else None,
+            linestyle="",
+            color="#555555",
+            markersize=4,
+            label=label,
+        )
+        for condition, _, marker, label in _MARKS
     ]
     figure.legend(handles=marks, loc="outside upper center", ncols=len(marks), fontsize=8)
     return figure

@@ -40,11 +40,11 @@ def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
 def _close(small: ModelSummary, large: ModelSummary, thresholds: Thresholds) -> Check:
     assert small.change is not None
     assert large.change is not None
-    lag = log(large.change.onset_tokens / small.change.onset_tokens)
+    shift = log(large.change.onset_tokens / small.change.onset_tokens)
     step = large.icl_score - small.icl_score
     return Check(
         question="onset and ICL score change little from one depth to the next",
         models=(small.name, large.name),
-        numbers={"lag": lag, "icl_step": step},
-        held=abs(lag) <= thresholds.max_lag and abs(step) <= thresholds.max_icl_step,
+        numbers={"onset_step": shift, "icl_step": step},
+        held=abs(shift) <= thresholds.max_lag and abs(step) <= thresholds.max_icl_step,
     )

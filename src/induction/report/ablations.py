@@ -1,0 +1,113 @@
+"""Tables and sentences on what goes when heads are taken out."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from induction.report.results import Results
+from induction.report.text import markdown_table, number, percent
+
+
+def ablated_sets(results: Results) -> str:
+    """Share of the ICL gain that goes with each set of heads, at the end of training."""
+    rows = []
+    for name, details in results.details.items():
+        found = details["attribution"]
+        if found is None:
+            continue
+        random = [draw["share"] for draw in found["random"]]
+        rows.append(
+            (
+                f"`{name}`",
+                f"`{found['control']}`",
+                number(found["gain"]),
+                " ".join(found["heads"]),
+                _removed(found["induction"]),
+                _removed(found["previous_token"]),
+                _random_sets(random),
+            )
+        )
+    return markdown_table(
+        (
+            "model",
+            "control",
+            "gain (nats)",
+            "induction heads",
+            "without them (95 % interval)",
+            "without previous-token heads",
+            "without random others",
+        ),
+        "llrlrrr",
+        rows,
+    )
+
+
+def _removed(removed: dict | None) -> str:
+    if removed is None:
+        return "–"
+    interval = f"{percent(removed['low'])} to {percent(removed['high'])}"
+    return f"{percent(removed['share'])} ({interval})"
+
+
+def _random_sets(shares: Sequence[float]) -> str:
+    if len(shares) < 2:
+        return f"{percent(shares[0])} (1 set)" if shares else "–"
+    return f"{percent(min(shares))} to {percent(max(shares))} ({len(shares)} sets)"
+
+
+def loss_sentence(results: Results) -> str:
+    """What the same sets are worth for the loss on all tokens, at the end of training."""
+    without: dict[str, list[float]] = {"induction": [], "random": []}
+    for own in results.ablations.values():
+        if "induction" in own.last_sets["set"]:
+            for kind, found in without.items():
+                changes = own.last_sets.filter(pl.col("set") == kind)["loss_change"]
+                if len(changes):
+                    found.append(float(changes.mean()))  # pyright: ignore[reportArgumentType]
+    if not all(without.values()):
+        return ""
+    induction, others = (
+        f"{number(min(found))} to {number(max(found))}" for found in without.values()
+    )
+    return (
+        f"The loss on all tokens rises by {induction} nats without the induction heads and by "
+        f"{others} without random others (mean over their sets): other heads matter as well, but "
+        "for other things."
+    )
+
+
+def ablation_kinds(results: Results) -> str:
+    """What each induction head is worth alone, by every way to take it out."""
+    kinds = ("zero", "mean", "resample", "pattern_preserving")
+    rows = []
+    for name, own in results.ablations.items():
+        last = own.heads.filter(pl.col("step") == pl.col("step").max())
+        for head in results.details[name]["induction_heads"].split():
+            layer, index = map(int, head.split("."))
+            found = dict(
+                last.filter((pl.col("layer") == layer) & (pl.col("head") == index))
+                .select("kind", "icl_attribution")
+                .iter_rows()
+            )
+            effects = (number(found.get(kind)) for kind in kinds)
+            rows.append((f"`{name}`", head, *effects))
+    header = ("model", "head", "zero", "mean", "another text's", "zero, patterns kept")
+    return markdown_table(header, "llrrrr", rows)
+
+
+def previous_token_paths(results: Results) -> str:
+    """What the previous-token heads of each model are worth, with later patterns free and kept."""
+    rows = []
+    for name, own in results.ablations.items():
+        last = own.sets.filter(
+            (pl.col("step") == pl.col("step").max()) & (pl.col("set") == "previous_token")
+        )
+        if last.is_empty() or not results.details[name]["induction_heads"]:
+            continue
+        effects = []
+        for kind in ("zero", "pattern_preserving"):
+            row = last.filter(pl.col("kind") == kind).row(0, named=True)
+            interval = f"{number(row['icl_low'])} to {number(row['icl_high'])}"
+            effects.append(f"{number(row['icl_attribution'])} ({interval})")
+        rows.append((f"`{name}`", last["heads"][0], *effects))
+    return markdown_table(("model", "heads", "zero", "zero, patterns kept"), "llrr", rows)
