@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 import psutil
 import pytest
 import torch
+import torch.distributed as dist
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from test_bad_results import make_tokens
@@ -23,6 +25,7 @@ from induction.fingerprint import fingerprint
 from induction.paths import StudyPaths
 from induction.progress import ENVIRONMENT_VARIABLE
 from induction.resume import SECONDS_VARIABLE
+from induction.train.team import joined_team
 
 ROOT = Path(__file__).parents[1]
 MODEL = "attn-2l"
@@ -172,3 +175,15 @@ def test_work_goes_on_with_another_number_of_processes_but_no_other_precision(tm
     assert fingerprint(paths, "train", MODEL) == key
     write_params(paths, dtype="bfloat16")
     assert fingerprint(paths, "train", MODEL) != key
+
+
+def test_the_first_process_may_take_hours_over_what_it_goes_on_from(monkeypatch):
+    given = {}
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **how: given.update(how))
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 1)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with joined_team(torch.device("cpu")):
+        assert given["timeout"] >= timedelta(hours=12)

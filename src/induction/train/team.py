@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,9 @@ from induction.errors import StudyError
 
 _ERROR_NAME = "StudyError: "
 _CPU = torch.device("cpu")
+# Others wait while the first one checks what it goes on from. Whoever started the team notices when
+# one of its processes ends.
+_LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def joined_team(device: torch.device) -> Iterator[Team]:
         yield ALONE
         return
     with _together():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=_LONGEST_WAIT)
     yield Team(dist.get_rank(), dist.get_world_size(), device)
     # Not after an error: the others may wait for this process, and it would wait for them.
     dist.destroy_process_group()
