@@ -25,7 +25,7 @@ from induction.fingerprint import fingerprint
 from induction.paths import StudyPaths
 from induction.progress import ENVIRONMENT_VARIABLE
 from induction.resume import SECONDS_VARIABLE
-from induction.train.team import joined_team
+from induction.train.team import Team, joined_team
 
 ROOT = Path(__file__).parents[1]
 MODEL = "attn-2l"
@@ -187,3 +187,13 @@ def test_the_first_process_may_take_hours_over_what_it_goes_on_from(monkeypatch)
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     with joined_team(torch.device("cpu")):
         assert given["timeout"] >= timedelta(hours=12)
+
+
+def test_an_average_loss_keeps_no_gradients_in_memory(monkeypatch):
+    monkeypatch.setattr(dist, "all_reduce", lambda flat: None)
+    weight = torch.nn.Parameter(torch.zeros(100))
+    weight.grad = torch.full((100,), 4.0)
+    loss = Team(size=2).average([weight], torch.tensor(6.0))
+    assert loss == 3
+    assert (weight.grad == 2).all()
+    assert loss.untyped_storage().nbytes() == 4

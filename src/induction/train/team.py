@@ -53,7 +53,7 @@ class Team:
         parts = flat[1:].split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
-        return flat[0]
+        return flat[0].clone()  # a view would keep all gradients in memory
 
     def share(self, content: bytes) -> bytes:
         """The first process's content, in all of them."""
