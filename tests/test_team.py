@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -20,11 +21,13 @@ from safetensors.torch import load_file
 from test_bad_results import make_tokens
 
 from induction.config import load_config
+from induction.errors import StudyError
 from induction.files import read_json, verify_folder
 from induction.fingerprint import fingerprint
 from induction.paths import StudyPaths
 from induction.progress import ENVIRONMENT_VARIABLE
 from induction.resume import SECONDS_VARIABLE
+from induction.train import team
 from induction.train.team import Team, joined_team
 
 ROOT = Path(__file__).parents[1]
@@ -197,3 +200,29 @@ def test_an_average_loss_keeps_no_gradients_in_memory(monkeypatch):
     assert loss == 3
     assert (weight.grad == 2).all()
     assert loss.untyped_storage().nbytes() == 4
+
+
+def test_too_little_memory_is_told_as_such_and_not_as_a_lost_process(monkeypatch):
+    def all_reduce(flat: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    with pytest.raises(torch.OutOfMemoryError):
+        Team(size=2).average([], torch.tensor(6.0))
+    failure = SimpleNamespace(
+        exitcode=1, timestamp=0, message="OutOfMemoryError: CUDA out of memory. Tried to"
+    )
+    assert team._explain({1: failure}, 2) == (
+        "process 2 of 2: not enough memory: lower the sizes in params.yaml"
+    )
+
+
+def test_a_team_that_cannot_begin_says_so(monkeypatch):
+    def init_process_group(backend: str, **_: object) -> None:
+        raise RuntimeError("no interface found")
+
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", init_process_group)
+    with pytest.raises(StudyError, match=r"cannot join through gloo: .*no interface found"):
+        joined_team(torch.device("cpu")).__enter__()
