@@ -25,8 +25,8 @@ def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
     """SHA-256 over code, data, parameters and environment of a stage that runs once per model.
 
     The number of processes that share the work does not count, nor the kind of GPU: unfinished work
-    may go on with another. Folders of data count by their manifest, which the stage itself verifies. Raises
-    StudyError when dvc.yaml has no such stage or lists a file that is not there.
+    may go on with another. Folders of data count by their manifest, which the stage itself
+    verifies. Raises StudyError when dvc.yaml has no such stage or lists a file that is not there.
     """
     definition = _load(paths.pipeline)["stages"].get(stage, {}).get("do")
     if definition is None:
