@@ -16,6 +16,7 @@ from chaos.trials import MEASURE, SNAPSHOTS, TRAIN
 
 from induction.errors import StudyError
 from induction.files import delete_unfinished, published_folder, workplace, write_text
+from induction.runner import cache
 from induction.runner.cache import delete_damaged
 
 BY_HAND = ("fetch", "prepare", TRAIN, MEASURE)
@@ -145,7 +146,36 @@ def test_damaged_objects_of_the_cache_are_deleted(tmp_path):
 
     whole, folder, damaged = store(b"whole"), store(b"[]", ".dir"), store(b"damaged")
     harm.flip_a_bit(damaged)
-    assert delete_damaged(tmp_path) == [damaged.parent.name + damaged.name]
+    note = tmp_path / "verified.json"
+    assert delete_damaged(tmp_path, note) == [damaged.parent.name + damaged.name]
     assert whole.exists()
     assert folder.exists()
     assert not damaged.exists()
+
+
+def test_objects_that_were_found_whole_are_read_again_when_they_change(tmp_path, monkeypatch):
+    read: list[str] = []
+    md5 = cache._md5
+    monkeypatch.setattr(cache, "_md5", lambda path: read.append(path.name) or md5(path))
+    note = tmp_path / "scratch" / "verified.json"
+    paths = []
+    for content in (b"one", b"two"):
+        name = hashlib.md5(content).hexdigest()
+        paths.append(tmp_path / name[:2] / name[2:])
+        write_text(paths[-1], content.decode())
+        os.utime(paths[-1], (0, 0))
+    one, two = (path.name for path in paths)
+    assert delete_damaged(tmp_path, note) == []
+    assert sorted(read) == sorted([one, two])
+    read.clear()
+    assert delete_damaged(tmp_path, note) == []
+    assert read == []
+    for forget in (note.unlink, lambda: note.write_text("[1")):
+        forget()
+        assert delete_damaged(tmp_path, note) == []
+        assert sorted(read) == sorted([one, two])
+        read.clear()
+    harm.flip_a_bit(paths[1])
+    assert delete_damaged(tmp_path, note) == [paths[1].parent.name + two]
+    assert read == [two]
+    assert not paths[1].exists()

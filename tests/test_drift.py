@@ -101,3 +101,12 @@ def test_package_changes_name_every_package_that_moved():
     after = packages("torch==2.14.0\nnumpy==2.0\nnew==3\n")
     assert package_changes(before, after) == ["− gone 1", "+ new 3", "torch 2.13.0 → 2.14.0"]
     assert package_changes(before, before) == []
+
+
+def test_the_gpu_is_named_where_one_is_used_and_work_goes_on_with_another(checkout, monkeypatch):
+    assert "gpu" not in environment(checkout.lock)
+    before = fingerprint(checkout, "train", MODEL)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
+    assert environment(checkout.lock)["gpu"] == "NVIDIA H100"
+    assert fingerprint(checkout, "train", MODEL) == before

@@ -20,7 +20,7 @@ from induction.runner import submit
 from induction.runner.cluster import Cluster
 from induction.runner.executor import make_executor
 from induction.runner.local import Local
-from induction.runner.node import StageOnNode, misfit, versions
+from induction.runner.node import StageOnNode, look, misfit, versions
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
@@ -37,7 +37,8 @@ class GetTimeoutError(RayError):
 class MadeRay:
     """As much of the package as the check of a cluster needs; nodes run what they are sent here.
 
-    ends: by the name of a node, what its look ends with in place of an answer.
+    ends: by the name of a node, what its look ends with in place of an answer. processors: those of
+    nodes that have another than this machine.
     """
 
     def __init__(self, *nodes: dict[str, float]):
@@ -50,6 +51,7 @@ class MadeRay:
         )
         self.cloudpickle = SimpleNamespace(register_pickle_by_value=lambda module: None)
         self.ends: dict[str, Exception] = {}
+        self.processors: dict[str, str] = {}
         self._nodes = [
             {"NodeID": f"id-{number}", "NodeName": f"node-{number}", "Alive": True, "Resources": it}
             for number, it in enumerate(nodes, 1)
@@ -81,7 +83,8 @@ class MadeRay:
         name, work = reference
         if name in self.ends:
             raise self.ends[name]
-        return work()
+        problem, processor = work()
+        return problem, self.processors.get(name, processor)
 
 
 @pytest.fixture
@@ -224,6 +227,22 @@ def test_another_folder_or_version_is_a_misfit(tmp_path: Path):
     assert misfit(token) == f"has psutil {here['psutil']}, this machine 0.1"
     token.write_text(json.dumps(here | {"not-a-package": "1.0"}))
     assert misfit(token) == "has not-a-package not at all, this machine 1.0"
+    assert look(token) == (misfit(token), "")
+
+
+def test_work_that_would_move_to_another_kind_of_processor_is_refused(
+    paths: StudyPaths, ray: MadeRay, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    ray.processors = {"node-1": "AVX512", "node-2": "AVX2"}
+    assert refusal(paths, config(), "train@attn-2l").startswith(
+        "node node-2: its processor has AVX2, that of node node-1 AVX512, and train does not go on"
+    )
+    on_gpus = config(train={"cpus": 1, "gpus": 1})  # which the second node alone has
+    assert Cluster("auto", paths, on_gpus).prepare(["train@attn-2l", "pca"]) == 6
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert Cluster("auto", paths, config()).prepare(["train@attn-2l"]) == 6
+    assert submit._PASSED_ON.fullmatch("ATEN_CPU_CAPABILITY")
 
 
 def test_the_order_of_a_stage_has_what_its_entry_asks_for(

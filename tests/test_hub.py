@@ -117,7 +117,7 @@ def test_no_hub_in_reach_is_one_line(root, monkeypatch):
 
 def test_without_the_package_a_line_says_how_to_get_it(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(StudyError, match=r"web: needs the package datasets: run `pip install"):
+    with pytest.raises(StudyError, match=r"web: needs the package datasets: run `make setup"):
         fetch_dataset("web", SETTINGS, root, root / "cache")
 
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from induction.config import load_config
 from induction.model import kernels
-from induction.model.compute import mixed_precision
+from induction.model.compute import mixed_precision, set_up_torch
 from induction.model.kernels import (
     causal_attention,
     causal_patterns,
@@ -16,6 +17,7 @@ from induction.model.kernels import (
     linear,
     mean_cross_entropy,
 )
+from induction.paths import find_study
 from induction.train.muon import Muon
 
 CLOSE = 2e-5  # of the largest number
@@ -206,6 +208,17 @@ def test_the_same_input_gives_the_same_bits():
     runs = [gradients(causal_attention, q, k, v) for _ in range(3)]
     for run in runs[1:]:
         assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
+
+
+def test_a_gpu_is_asked_for_the_same_bits_too(monkeypatch):
+    """With warnings alone, the gradients of PyTorch's attention on a GPU have any order of sums."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
+    given = load_config(find_study().params).compute.model_copy(update={"device": "cuda"})
+    assert set_up_torch(given) == torch.device("cuda", 0)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])

@@ -3,12 +3,14 @@
 import json
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
+from induction import resume
 from induction.config import load_config
 from induction.errors import StudyError
 from induction.files import verify_folder, write_json
@@ -217,3 +219,29 @@ def test_the_fingerprint_leaves_out_what_was_compiled(checkout):
 def test_an_unknown_stage_is_named(checkout):
     with pytest.raises(StudyError, match="no stage cook"):
         fingerprint(checkout, "cook", "one")
+
+
+def test_states_that_take_long_to_save_are_saved_less_often(tmp_path, monkeypatch):
+    monkeypatch.delenv(resume.SECONDS_VARIABLE, raising=False)
+    now, saves = [0.0], []
+    monkeypatch.setattr(resume, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def saved_at(moment: float, seconds: float) -> bool:
+        """Whether a state is saved at that moment, which takes so many seconds."""
+        before, now[0] = len(saves), moment
+
+        def write(folder: Path) -> None:
+            saves.append(folder)
+            now[0] += seconds
+
+        work.save_now_and_then(write)
+        return len(saves) > before
+
+    with attempt(tmp_path / "data" / "out", tmp_path / "scratch", "a", {}) as work:
+        assert not saved_at(19.0, 0.1)
+        assert saved_at(20.0, 0.1)
+        assert saved_at(41.0, 3.0)
+        assert not saved_at(103.0, 0.1)
+        assert saved_at(104.0, 0.1)
+        assert not saved_at(124.0, 0.1)
+        assert saved_at(124.2, 0.1)

@@ -6,23 +6,29 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import psutil
 import pytest
 import torch
+import torch.distributed as dist
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from test_bad_results import make_tokens
 
 from induction.config import load_config
+from induction.errors import StudyError
 from induction.files import read_json, verify_folder
 from induction.fingerprint import fingerprint
 from induction.paths import StudyPaths
 from induction.progress import ENVIRONMENT_VARIABLE
 from induction.resume import SECONDS_VARIABLE
+from induction.train import team
+from induction.train.team import Team, joined_team
 
 ROOT = Path(__file__).parents[1]
 MODEL = "attn-2l"
@@ -172,3 +178,51 @@ def test_work_goes_on_with_another_number_of_processes_but_no_other_precision(tm
     assert fingerprint(paths, "train", MODEL) == key
     write_params(paths, dtype="bfloat16")
     assert fingerprint(paths, "train", MODEL) != key
+
+
+def test_the_first_process_may_take_hours_over_what_it_goes_on_from(monkeypatch):
+    given = {}
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **how: given.update(how))
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 1)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with joined_team(torch.device("cpu")):
+        assert given["timeout"] >= timedelta(hours=12)
+
+
+def test_an_average_loss_keeps_no_gradients_in_memory(monkeypatch):
+    monkeypatch.setattr(dist, "all_reduce", lambda flat: None)
+    weight = torch.nn.Parameter(torch.zeros(100))
+    weight.grad = torch.full((100,), 4.0)
+    loss = Team(size=2).average([weight], torch.tensor(6.0))
+    assert loss == 3
+    assert (weight.grad == 2).all()
+    assert loss.untyped_storage().nbytes() == 4
+
+
+def test_too_little_memory_is_told_as_such_and_not_as_a_lost_process(monkeypatch):
+    def all_reduce(flat: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    with pytest.raises(torch.OutOfMemoryError):
+        Team(size=2).average([], torch.tensor(6.0))
+    failure = SimpleNamespace(
+        exitcode=1, timestamp=0, message="OutOfMemoryError: CUDA out of memory. Tried to"
+    )
+    assert team._explain({1: failure}, 2) == (
+        "process 2 of 2: not enough memory: lower the sizes in params.yaml"
+    )
+
+
+def test_a_team_that_cannot_begin_says_so(monkeypatch):
+    def init_process_group(backend: str, **_: object) -> None:
+        raise RuntimeError("no interface found")
+
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", init_process_group)
+    with pytest.raises(StudyError, match=r"cannot join through gloo: .*no interface found"):
+        joined_team(torch.device("cpu")).__enter__()

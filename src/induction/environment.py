@@ -7,10 +7,13 @@ from induction.files import sha256
 
 
 def environment(lock: Path) -> dict[str, str]:
-    """Versions and machine type that a bit-identical re-run needs; no host or user names."""
+    """Versions and machine type that a bit-identical re-run needs; no host or user names.
+
+    With the name of the `gpu` where this process works on one.
+    """
     import torch  # here alone: it takes a second, and the report is drawn without it
 
-    return {
+    found = {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "system": platform.system(),
@@ -18,6 +21,9 @@ def environment(lock: Path) -> dict[str, str]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "requirements_lock_sha256": sha256(lock) if lock.is_file() else "",
     }
+    if torch.cuda.is_initialized():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
 
 
 def packages(lock: str) -> dict[str, str]:

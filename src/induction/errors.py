@@ -2,7 +2,9 @@
 
 import re
 
+NO_MEMORY = "not enough memory: lower the sizes in params.yaml"
 _LONGEST = 600
+_NO_MEMORY = re.compile("can't allocate memory|out of memory")  # as PyTorch says it
 
 
 class StudyError(Exception):
@@ -15,6 +17,11 @@ class StudyError(Exception):
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
+
+
+def tells_of_no_memory(text: str) -> bool:
+    """Whether that is how PyTorch says that memory ran out, a GPU's or another."""
+    return _NO_MEMORY.search(text) is not None
 
 
 def one_line(text: str) -> str:

@@ -119,6 +119,11 @@ class StudyPaths:
         return self.scratch / "last_run.json"
 
     @property
+    def verified(self) -> Path:
+        """Objects of DVC's cache that were found whole (see runner/cache.py)."""
+        return self.scratch / "verified.json"
+
+    @property
     def timings(self) -> Path:
         return self.root / "data" / "timings"
 

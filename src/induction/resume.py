@@ -26,6 +26,7 @@ from induction.files import (
 
 SECONDS_VARIABLE = "INDUCTION_SAVE_SECONDS"
 _SECONDS_BETWEEN_SAVES = 20.0
+_TIMES_A_SAVE = 20.0  # where that is longer: the work stands still while a large state is written
 _LISTED = "output.json"
 
 
@@ -80,6 +81,7 @@ class Attempt:
 
     def save(self, write: Callable[[Path], None]) -> None:
         """Save a state that stands for all files in the output so far."""
+        begin = time.monotonic()
         for path in sorted(self.output.iterdir()):
             if path.name not in self._digests:
                 with path.open("rb") as file:
@@ -97,6 +99,7 @@ class Attempt:
         for state in older:
             shutil.rmtree(state)
         self._saved_at = time.monotonic()
+        self._seconds = _seconds_between_saves(self._saved_at - begin)
 
     def _check_output(self, listed: Mapping[str, str]) -> None:
         for name, digest in listed.items():
@@ -141,9 +144,10 @@ def _linked(folder: Path) -> Path:
     return copy
 
 
-def _seconds_between_saves() -> float:
+def _seconds_between_saves(last: float = 0.0) -> float:
+    """How long to wait before the next save; `last` is how many seconds the one before took."""
     text = os.environ.get(SECONDS_VARIABLE)
     try:
-        return float(text) if text else _SECONDS_BETWEEN_SAVES
+        return float(text) if text else max(_SECONDS_BETWEEN_SAVES, _TIMES_A_SAVE * last)
     except ValueError:
         raise StudyError(f"{SECONDS_VARIABLE}: {text!r}: expected a number of seconds") from None

@@ -101,7 +101,8 @@ def _stream(place: str, settings: Dataset, root: Path, position: Any) -> Any:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise StudyError(
-            f"{place}: needs the package datasets: run `pip install -e '.[hub]'`"
+            f"{place}: needs the package datasets: run `make setup && source .venv/bin/activate && "
+            "pip install -e '.[hub]'`"
         ) from None
     datasets.utils.logging.set_verbosity_error()
     local = root / settings.source

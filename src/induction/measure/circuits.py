@@ -35,5 +35,5 @@ def eigenvalue_score(*factors: Tensor) -> float:
     product = torch.linalg.multi_dot([factor.double() for factor in factors])
     if product.norm() <= _ZERO * math.prod(float(factor.norm()) for factor in factors):
         return 0.0
-    eigenvalues = torch.linalg.eigvals(product)
+    eigenvalues = torch.linalg.eigvals(product.cpu())  # on a GPU some builds of PyTorch cannot
     return float(eigenvalues.real.sum() / eigenvalues.abs().sum())

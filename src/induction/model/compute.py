@@ -24,7 +24,8 @@ def set_up_torch(compute: Compute) -> torch.device:
     torch.set_num_threads(compute.threads)
     # A GPU's fastest products need this memory to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    # Not warn_only: with that, a GPU's attention stays as fast and as arbitrary as it was.
+    torch.use_deterministic_algorithms(True)
     # No code here reads memory before it writes it; to fill it first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     _keep_freed_memory()

@@ -167,6 +167,7 @@ class _PlainMeanCrossEntropy(torch.autograd.Function):
         dx_ND, dW_DV = torch.empty_like(x_ND), torch.zeros_like(W_DV)
         total = x_ND.new_zeros(())
         at_once = _rows_elsewhere(W_DV)
+        vocabulary_V = torch.arange(W_DV.shape[1], device=x_ND.device)
         with torch.autocast(device, enabled=False):
             for first in range(0, len(x), at_once):
                 rows = slice(first, first + at_once)
@@ -176,7 +177,10 @@ class _PlainMeanCrossEntropy(torch.autograd.Function):
                 log_shares_N1 = logits_NV.gather(1, targets_N1) - log_sums_N1
                 total = total - log_shares_N1.sum()
                 gradient_NV = (logits_NV - log_sums_N1).exp()
-                gradient_NV = gradient_NV.scatter(1, targets_N1, log_shares_N1.exp() - 1).to(dtype)
+                # Not scatter, which a GPU sorts for when it is to be deterministic.
+                gradient_NV = torch.where(
+                    targets_N1 == vocabulary_V, log_shares_N1.exp() - 1, gradient_NV
+                ).to(dtype)
                 dx_ND[rows] = gradient_NV @ W.t()
                 dW_DV += x[rows].t() @ gradient_NV
         ctx.save_for_backward(dx_ND.div_(len(x)), dW_DV.div_(len(x)))

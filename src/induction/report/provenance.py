@@ -91,7 +91,8 @@ def _device(results: Results) -> str:
 def table(results: Results) -> str:
     """Commit, parameters, data, environment then and now, renderer."""
     head, changed = commit(results)
-    made, now = results.environment, environment(results.paths.lock)
+    made = results.environment
+    now = made | environment(results.paths.lock)  # a report needs no GPU, so it tells of none
     rows = [
         ("commit", f"`{head}`" + (" with uncommitted changes" if changed else "")),
         ("parameters", f"`params.yaml`, named `{results.config.name}`: @sec-parameters"),
@@ -181,7 +182,8 @@ def _lock_of_that_time(results: Results, digest: str) -> str | None:
 def _describe(made: dict[str, str]) -> str:
     return (
         f"Python {made['python']}, torch {made['torch']}, {made['system']} {made['machine']} "
-        f"({made['cpu_capability']}), lock `{made['requirements_lock_sha256'][:12]}`"
+        f"({made['cpu_capability']}), {made['gpu'] + ', ' if 'gpu' in made else ''}"
+        f"lock `{made['requirements_lock_sha256'][:12]}`"
     )
 
 

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,15 @@ from induction.files import write_json, write_text
 from induction.paths import StudyPaths
 from induction.runner.estimate import group
 from induction.runner.local import StageProcess
-from induction.runner.node import misfit, versions
+from induction.runner.node import look, versions
 from induction.runner.submit import VARIABLE, Order, asked_text, joined
 
 _ON_DEVICE = {"train", "measure", "ablate", "explore"}  # that compute.device of params.yaml
-_SECONDS_TO_ANSWER = 60.0
+_SECONDS_TO_ANSWER = 120.0  # to import PyTorch from a slow file system takes one
+# Whose unfinished work lies under a digest that has the kind of processor in it. The fetched models
+# of others have groups of their own, with the same beginning.
+_GOES_ON = ("train", "measure", "ablate", "behave")
+_SAME_FOR_ALL = "ATEN_CPU_CAPABILITY"  # with which PyTorch takes every processor for that kind
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class _Node:
     cpus: float
     gpus: float
     memory: float  # bytes
+    processor: str = ""  # as PyTorch sees it, once the node was asked
 
     def room(self, asked: Resources) -> int:
         """How many stages that ask for this it can hold."""
@@ -61,8 +66,9 @@ class Cluster:
     def prepare(self, stages: Collection[str]) -> int:
         """Check the cluster and its nodes; returns how many of these stages fit into it at once.
 
-        Raises StudyError when there is no such cluster, when no node has what a stage asks for, or
-        when a node sees another folder or has other versions than this machine.
+        Raises StudyError when there is no such cluster, when no node has what a stage asks for,
+        when a node sees another folder or has other versions than this machine, or when a stage
+        that can go on from where it was stopped could do so on another kind of processor.
         """
         self._set_up()
         groups = {group(stage): self._config.resources_of(group(stage)) for stage in stages}
@@ -81,6 +87,8 @@ class Cluster:
         for name, asked in groups.items():
             if not any(node.room(asked) for node in used):
                 raise StudyError(_no_room(name, asked, nodes))
+            if name.startswith(_GOES_ON) and _SAME_FOR_ALL not in os.environ:
+                _alike(name, [node for node in used if node.room(asked)])
         return max(sum(node.room(asked) for node in used) for asked in groups.values())
 
     def start(self, stage: str) -> StageProcess:
@@ -123,17 +131,32 @@ def _no_room(name: str, asked: Resources, nodes: list[_Node]) -> str:
     )
 
 
+def _alike(name: str, nodes: list[_Node]) -> None:
+    """StudyError where the nodes for these stages have processors of several kinds.
+
+    A stage that moved from one kind to the other would begin anew: its bits would be of neither.
+    """
+    for node in nodes:
+        if node.processor != nodes[0].processor:
+            raise StudyError(
+                f"node {node.name}: its processor has {node.processor}, that of node "
+                f"{nodes[0].name} {nodes[0].processor}, and {name} does not go on from one kind to "
+                "the other: leave one out, or have all take the same instructions, see README"
+            )
+
+
 def _fit(ray: Any, nodes: list[_Node], token: Path) -> list[_Node]:
-    """Have every node look whether stages can run there; returns those that are still there.
+    """Have every node look whether stages can run there; returns those that are still there, each
+    with its processor.
 
     Raises StudyError naming a node where they cannot.
     """
     strategies = import_module("ray.util.scheduling_strategies")
-    look = ray.remote(misfit)
+    remote = ray.remote(look)
     asked = []
     for node in nodes:
         there = strategies.NodeAffinitySchedulingStrategy(node.identity, soft=False)
-        options = look.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+        options = remote.options(num_cpus=0, max_retries=0, scheduling_strategy=there)
         asked.append((node, options.remote(token)))
     if asked:
         answers = [answer for _, answer in asked]
@@ -141,8 +164,9 @@ def _fit(ray: Any, nodes: list[_Node], token: Path) -> list[_Node]:
     errors = ray.exceptions
     alive = []
     for node, answer in asked:
+        processor = ""
         try:
-            problem = ray.get(answer, timeout=0)
+            problem, processor = ray.get(answer, timeout=0)
         except (errors.NodeDiedError, errors.TaskUnschedulableError, errors.WorkerCrashedError):
             continue  # it has just died, and the cluster is slow to say so
         except errors.GetTimeoutError:
@@ -152,5 +176,5 @@ def _fit(ray: Any, nodes: list[_Node], token: Path) -> list[_Node]:
             problem = f"cannot run the code of {token.parents[2]}: {last}"
         if problem:
             raise StudyError(f"node {node.name}: {problem}")
-        alive.append(node)
+        alive.append(replace(node, processor=processor))
     return alive

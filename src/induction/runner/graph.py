@@ -11,6 +11,7 @@ from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
 from induction.errors import StudyError
+from induction.paths import StudyPaths
 from induction.runner.cache import delete_damaged
 
 Needs = dict[str, frozenset[str]]
@@ -30,7 +31,8 @@ def stages_to_run(root: Path) -> tuple[Needs, list[str]]:
         with Repo(str(root)) as repo, lock_repo(repo):
             _clear_rwlock(Path(repo.tmp_dir or root) / "rwlock")
             changed = repo.status()
-            damaged = delete_damaged(Path(repo.cache.local.path)) if changed else []
+            cache, note = Path(repo.cache.local.path), StudyPaths(root).verified
+            damaged = delete_damaged(cache, note) if changed else []
             stages = [stage for stage in repo.index.stages if stage.cmd]
             graph = repo.index.graph
             graph = nx.relabel_nodes(graph, {stage: stage.addressing for stage in graph})

@@ -1,6 +1,7 @@
 """What runs on a node of the cluster: a look at whether it fits, and a stage's command.
 
-Ray's workers get this code itself: it needs the standard library and psutil alone.
+Ray's workers get this code itself: it needs the standard library and psutil alone, and to tell the
+kind of processor what the stages need anyway.
 """
 
 import json
@@ -44,6 +45,13 @@ def misfit(token: Path) -> str | None:
         if here.get(name) != number:
             return f"has {name} {here.get(name, 'not at all')}, this machine {number}"
     return None
+
+
+def look(token: Path) -> tuple[str | None, str]:
+    """Why stages cannot run here, or None; and the kind of processor, as PyTorch sees it."""
+    if problem := misfit(token):
+        return problem, ""
+    return None, import_module("torch").backends.cpu.get_cpu_capability()
 
 
 class StageOnNode:

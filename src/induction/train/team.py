@@ -14,15 +14,19 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from induction.errors import StudyError
+from induction.errors import NO_MEMORY, StudyError, tells_of_no_memory
 
 _ERROR_NAME = "StudyError: "
 _CPU = torch.device("cpu")
+# Others wait while the first one checks what it goes on from. Whoever started the team notices when
+# one of its processes ends.
+_LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Team:
         parts = flat[1:].split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
-        return flat[0]
+        return flat[0].clone()  # a view would keep all gradients in memory
 
     def share(self, content: bytes) -> bytes:
         """The first process's content, in all of them."""
@@ -76,12 +80,21 @@ def in_team() -> bool:
 
 @contextmanager
 def joined_team(device: torch.device) -> Iterator[Team]:
-    """The team that this process belongs to; of one where nothing started it as one of several."""
+    """The team that this process belongs to; of one where nothing started it as one of several.
+
+    Raises StudyError when the processes cannot reach each other.
+    """
     if not in_team():
         yield ALONE
         return
-    with _together():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=_LONGEST_WAIT)
+    except (RuntimeError, ValueError) as error:
+        raise StudyError(
+            f"the processes of a team cannot join through {backend}: run it again, or set "
+            f"compute.processes: 1 ({error})"
+        ) from None
     yield Team(dist.get_rank(), dist.get_world_size(), device)
     # Not after an error: the others may wait for this process, and it would wait for them.
     dist.destroy_process_group()
@@ -135,15 +148,19 @@ def _explain(failures: dict, processes: int) -> str:
     text = message["message"] if isinstance(message, dict) else message
     if text.startswith(_ERROR_NAME):
         return text.removeprefix(_ERROR_NAME)
+    if tells_of_no_memory(text):
+        return f"{which}: {NO_MEMORY}"
     return f"{which}: {text}"
 
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """StudyError where another process of the team is gone."""
+    """StudyError where another process of the team is gone, unless this one's memory ran out."""
     try:
         yield
     except RuntimeError as error:
+        if tells_of_no_memory(str(error)):
+            raise
         raise StudyError(
             f"another process of the team ended: run it again, it goes on ({error})"
         ) from None
