@@ -3,6 +3,7 @@
 import re
 
 _LONGEST = 600
+_NO_MEMORY = re.compile("can(not|'t) allocate memory|out of memory", re.IGNORECASE)
 
 
 class StudyError(Exception):
@@ -15,6 +16,11 @@ class StudyError(Exception):
 
     def __init__(self, message: str):
         super().__init__(one_line(message))
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether there was too little memory, as Python, PyTorch and the system say it."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
 def one_line(text: str) -> str:

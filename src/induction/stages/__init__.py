@@ -9,13 +9,12 @@ from collections.abc import Callable
 import psutil
 
 from induction.config import StudyConfig, load_config
-from induction.errors import StudyError, one_line
+from induction.errors import StudyError, lacks_memory, one_line
 from induction.files import write_json
 from induction.paths import StudyPaths, find_study
 
 # As libraries in Rust say it, in exceptions of their own.
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
-_NO_MEMORY = re.compile("can't allocate memory|out of memory")  # as PyTorch says it
 
 
 def run_stage(
@@ -49,7 +48,7 @@ def run_stage(
     except Exception as error:
         if problem := _SYSTEM_ERROR.search(str(error)):
             sys.exit(f"{name}: the disk: {os.strerror(int(problem[1]))}")
-        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        if lacks_memory(error):
             sys.exit(f"{name}: not enough memory: lower the sizes in params.yaml")
         raise
 
