@@ -358,7 +358,7 @@ def test_a_built_induction_model_copies_until_its_head_or_its_pattern_is_gone(sm
             assert value == 1.0
         else:
             assert value <= task.chance + 0.05
-    assert len(found) == 8
+    assert len(found) == 2 + 2  # one other head in the layer, so one set
     assert outcome.right.found[0, 1, 0] == pytest.approx(1.0, abs=1e-4)
     assert outcome.right.found[0, 1, 1] == pytest.approx(outcome.right.uniform[0], abs=1e-4)
     assert outcome.right.uniform[0] == pytest.approx(np.mean(1 / (task.query + 1)))

@@ -196,9 +196,9 @@ def test_cuda_without_a_gpu_asked_for_is_refused(paths: StudyPaths, ray: MadeRay
     assert Cluster("auto", paths, settings).prepare(["pca"]) == 6
 
 
-def on_gpu(*, ours: bool = False, theirs: bool = False, **resources: dict[str, float]):
-    """A configuration with a model of others, ours or theirs on a GPU."""
-    given = config(**resources).model_dump()
+def on_gpu(*, ours: bool = False, theirs: bool = False, asking: str = "default") -> StudyConfig:
+    """A configuration with a model of others, ours or theirs on a GPU, which one group asks for."""
+    given = config(**{asking: {"cpus": 1, "gpus": int(asking != "default")}}).model_dump()
     given["compute"]["device"] = "cuda" if ours else "cpu"
     theirs_on = "cuda" if theirs else "cpu"
     given["external"] = {
@@ -214,8 +214,8 @@ def on_gpu(*, ours: bool = False, theirs: bool = False, **resources: dict[str, f
 def test_every_stage_on_a_gpu_must_ask_for_one(group: str, paths: StudyPaths, ray: MadeRay):
     line = refusal(paths, on_gpu(ours=True), f"{group}@attn-2l")
     assert f"{group} asks for no GPU, but compute.device is cuda" in line
-    asked = {group: {"cpus": 1, "gpus": 1}}
-    assert Cluster("auto", paths, on_gpu(ours=True, **asked)).prepare([f"{group}@attn-2l"]) == 1
+    settings = on_gpu(ours=True, asking=group)
+    assert Cluster("auto", paths, settings).prepare([f"{group}@attn-2l"]) == 1
 
 
 @pytest.mark.parametrize("group", ["measure-external", "ablate-external", "behave-external"])
@@ -224,10 +224,7 @@ def test_models_of_others_say_themselves_where_they_run(
 ):
     line = refusal(paths, on_gpu(theirs=True), f"{group}@theirs")
     assert f"{group} asks for no GPU, but external.theirs.device is cuda: ask for one" in line
-    for settings in (
-        on_gpu(ours=True),
-        on_gpu(theirs=True, **{group: {"cpus": 1, "gpus": 1}}),
-    ):
+    for settings in (on_gpu(ours=True), on_gpu(theirs=True, asking=group)):
         assert Cluster("auto", paths, settings).prepare([f"{group}@theirs"])
     assert Cluster("auto", paths, on_gpu(theirs=True)).prepare(["revisions@theirs"]) == 6
 

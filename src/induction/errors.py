@@ -2,8 +2,9 @@
 
 import re
 
+NO_MEMORY = "not enough memory: lower the sizes in params.yaml"
 _LONGEST = 600
-_NO_MEMORY = re.compile("can(not|'t) allocate memory|out of memory", re.IGNORECASE)
+_NO_MEMORY = re.compile("can't allocate memory|out of memory")  # as PyTorch says it
 
 
 class StudyError(Exception):
@@ -18,9 +19,9 @@ class StudyError(Exception):
         super().__init__(one_line(message))
 
 
-def lacks_memory(error: Exception) -> bool:
-    """Whether there was too little memory, as Python, PyTorch and the system say it."""
-    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+def tells_of_no_memory(text: str) -> bool:
+    """Whether that is how PyTorch says that memory ran out, a GPU's or another."""
+    return _NO_MEMORY.search(text) is not None
 
 
 def one_line(text: str) -> str:

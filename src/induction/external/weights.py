@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from induction.config import ExternalModel
-from induction.errors import StudyError, lacks_memory
+from induction.errors import StudyError, tells_of_no_memory
 from induction.external.adapter import AdaptedModel
 from induction.external.attention import NAME
 from induction.external.configuration import load_config
@@ -40,7 +40,7 @@ def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> Adap
         )
         model, about = loaded
     except (SafetensorError, ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
-        if lacks_memory(error):
+        if tells_of_no_memory(str(error)):
             raise
         raise StudyError(f"{folder}: not the weights of this model: {error}") from None
     for kind in ("missing", "mismatched", "unexpected"):

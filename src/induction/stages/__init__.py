@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 
 from induction.config import StudyConfig, load_config
-from induction.errors import StudyError, lacks_memory, one_line
+from induction.errors import NO_MEMORY, StudyError, one_line, tells_of_no_memory
 from induction.files import write_json
 from induction.paths import StudyPaths, find_study
 
@@ -48,8 +48,8 @@ def run_stage(
     except Exception as error:
         if problem := _SYSTEM_ERROR.search(str(error)):
             sys.exit(f"{name}: the disk: {os.strerror(int(problem[1]))}")
-        if lacks_memory(error):
-            sys.exit(f"{name}: not enough memory: lower the sizes in params.yaml")
+        if isinstance(error, MemoryError) or tells_of_no_memory(str(error)):
+            sys.exit(f"{name}: {NO_MEMORY}")
         raise
 
 
