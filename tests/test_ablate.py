@@ -11,6 +11,7 @@ from built_models import D_MODEL, D_VOCAB, N_CTX, SHARP, induction_model, random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from induction.ablate import evaluator
 from induction.ablate.effects import (
     before_after_vector,
     effect_of,
@@ -198,6 +199,21 @@ def test_no_heads_batch_size_and_repetition_change_nothing(kind):
         batched = change(model, evaluation, kind, *heads, batch_size=batch_size)
         np.testing.assert_allclose(batched, whole, atol=1e-5)
     np.testing.assert_array_equal(change(model, evaluation, kind, *heads, batch_size=12), whole)
+
+
+def test_head_outputs_are_not_there_twice(monkeypatch):
+    """What was recorded of the batches is let go layer by layer."""
+    model, evaluation, runs = random_model(), evaluate(), []
+
+    def record(*given):
+        runs.append(Record(*given))
+        return runs[-1]
+
+    monkeypatch.setattr(evaluator, "Record", record)
+    found = evaluator._all_head_outputs(model, evaluation, 5)
+    assert len(runs) == 3
+    assert not any(run.values for run in runs)
+    assert {len(z) for z in found.values()} == {len(evaluation.tokens)}
 
 
 def test_resampling_looks_at_another_example_and_the_mean_at_all():

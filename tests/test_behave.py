@@ -11,7 +11,7 @@ import torch
 from built_models import D_VOCAB, N_CTX, induction_model, one_layer_model, random_model
 from refusals import message_of
 
-from induction.behave import BEHAVIOURS, make_tasks
+from induction.behave import BEHAVIOURS, fuzzy_copying, make_tasks
 from induction.behave.conditions import INTACT, Condition, conditions, induction_places
 from induction.behave.evaluator import Outcome, put_to
 from induction.behave.material import Material, drawable_tokens
@@ -22,6 +22,7 @@ from induction.config import Behaviours, load_config
 from induction.data.tokenizer import train_tokenizer
 from induction.errors import StudyError
 from induction.files import published_folder
+from induction.model import memory
 from induction.model.hooks import Intervention
 from induction.model.weights import Snapshot
 from induction.paths import StudyPaths, find_study
@@ -180,6 +181,13 @@ def test_neighbours_are_nearest_in_the_embedding(tasks, material):
         assert vectors[asked] @ vectors[shown] == pytest.approx(nearest)
 
 
+def test_neighbours_are_the_same_however_many_are_looked_for_at_once(material, monkeypatch):
+    whole = fuzzy_copying._by_embedding(material)
+    assert 100 < len(whole) < fuzzy_copying._ROWS
+    monkeypatch.setattr(fuzzy_copying, "_ROWS", 17)
+    assert fuzzy_copying._by_embedding(material) == whole
+
+
 def test_two_tokens_tell_where_one_does_not(tasks):
     task = of(tasks, "[A][B][C] matching", "random")
     for question, [place] in enumerate(rights(task)):
@@ -262,6 +270,24 @@ def test_a_translation_is_aligned_with_its_phrase(tasks, material):
         assert translation != "Czech"  # it would be copied
         assert row[place] == material.encode(f" {phrase}")[0]
         assert number >= 2
+
+
+def test_translations_that_begin_alike_are_asked_for_behind_what_they_share(material):
+    """As with vocabularies in which a space is a token of its own."""
+    space = 500
+
+    def encode(text: str) -> list[int]:
+        return [space, *material.encode(text[1:])] if text[0] == " " else material.encode(text)
+
+    found = make_tasks(replace(material, encode=encode), SETTINGS)
+    task = of([t for t in found if isinstance(t, Task)], "translation", "phrases")
+    firsts = {target: encode(f" {target}")[1] for _, target in PAIRS}
+    assert set(task.target) <= set(firsts.values())
+    for question, [place] in enumerate(rights(task)):
+        row = task.tokens[task.example[question]].tolist()
+        assert row[task.query[question]] == row[place - 1] == space
+        sources = {source for source, target in PAIRS if firsts[target] == task.target[question]}
+        assert row[place] in {encode(f" {source}")[1] for source in sources}
 
 
 def test_what_does_not_fit_is_told_and_not_dropped(material):
@@ -356,6 +382,25 @@ def test_a_previous_token_head_taken_out_takes_the_copying_along(small):
     condition = Condition("ablated", "induction", 0, frozenset({(0, 0)}))
     outcome = put_to(model, task, [INTACT, condition])
     assert accuracy(outcome, condition) <= 0.3
+
+
+def test_short_memory_makes_batches_smaller_and_changes_no_answer(small, monkeypatch):
+    model, task = induction_model(), built_task(small, "literal copying")
+    wanted = conditions(model.spec, [(1, 0)], random_draws=1, seed=0)
+    whole = put_to(model, task, wanted).answers
+    each = memory.bytes_per_example(model.spec, task.tokens.shape[1], patterns=True)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 6 * each)
+    sizes, residual = [], model.residual
+
+    def note(tokens, *given):
+        sizes.append(len(tokens))
+        return residual(tokens, *given)
+
+    monkeypatch.setattr(model, "residual", note)
+    parts = put_to(model, task, wanted).answers
+    assert set(sizes) == {3, 2}
+    for condition in wanted:
+        np.testing.assert_allclose(parts[condition].loss, whole[condition].loss, atol=1e-5)
 
 
 def test_without_the_layer_below_nothing_is_copied(small):

@@ -199,6 +199,48 @@ def test_cuda_without_a_gpu_asked_for_is_refused(paths: StudyPaths, ray: MadeRay
     assert Cluster("auto", paths, settings).prepare(["pca"]) == 6
 
 
+def on_gpu(*, ours: bool = False, theirs: bool = False, asking: str = "default") -> StudyConfig:
+    """A configuration with a model of others, ours or theirs on a GPU, which one group asks for."""
+    given = config(**{asking: {"cpus": 1, "gpus": int(asking != "default")}}).model_dump()
+    given["compute"]["device"] = "cuda" if ours else "cpu"
+    theirs_on = "cuda" if theirs else "cpu"
+    given["external"] = {
+        "theirs": {
+            **{"source": "a/b", "revisions": {"one": 1}, "batch_tokens": 1, "n_layers": 2},
+            **{"device": theirs_on, "dtype": "float32"},
+        }
+    }
+    return StudyConfig.model_validate_json(json.dumps(given))
+
+
+@pytest.mark.parametrize("group", ["train", "measure", "ablate", "behave"])
+def test_every_stage_on_a_gpu_must_ask_for_one(group: str, paths: StudyPaths, ray: MadeRay):
+    line = refusal(paths, on_gpu(ours=True), f"{group}@attn-2l")
+    assert f"{group} asks for no GPU, but compute.device is cuda" in line
+    settings = on_gpu(ours=True, asking=group)
+    assert Cluster("auto", paths, settings).prepare([f"{group}@attn-2l"]) == 1
+
+
+@pytest.mark.parametrize("group", ["measure-external", "ablate-external", "behave-external"])
+def test_models_of_others_say_themselves_where_they_run(
+    group: str, paths: StudyPaths, ray: MadeRay
+):
+    line = refusal(paths, on_gpu(theirs=True), f"{group}@theirs")
+    assert f"{group} asks for no GPU, but external.theirs.device is cuda: ask for one" in line
+    for settings in (on_gpu(ours=True), on_gpu(theirs=True, asking=group)):
+        assert Cluster("auto", paths, settings).prepare([f"{group}@theirs"])
+    assert Cluster("auto", paths, on_gpu(theirs=True)).prepare(["revisions@theirs"]) == 6
+
+
+def test_on_this_machines_gpu_stages_run_one_by_one(paths: StudyPaths, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    counts = [
+        Local(paths, settings).prepare([])
+        for settings in (on_gpu(), on_gpu(ours=True), on_gpu(theirs=True))
+    ]
+    assert counts == [4, 1, 1]
+
+
 def test_a_node_that_cannot_run_stages_is_named(paths: StudyPaths, ray: MadeRay):
     ray.ends["node-2"] = RayError("a long story\nModuleNotFoundError: No module named 'psutil'")
     line = refusal(paths, config(), "pca")

@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import httpx2
@@ -21,6 +23,7 @@ from induction.external.revisions import find_revisions, load_revisions, save_re
 from induction.external.store import Store
 from induction.external.weights import load_model
 from induction.files import sha256
+from induction.paths import StudyPaths
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +56,7 @@ class FakeHub:
     def __init__(self, published: Path, cache: Path):
         self.published, self.cache, self.fetched = published, cache, []
         self.error: Exception | None = None
+        self.damages = False
 
     def model_info(self, repository, revision, files_metadata):
         if self.error:
@@ -68,14 +72,16 @@ class FakeHub:
         ]
         return SimpleNamespace(sha=f"c-{revision}", siblings=siblings)
 
-    def hf_hub_download(self, repository, name, revision, cache_dir):
+    def hf_hub_download(self, repository, name, revision, cache_dir, force_download):
         target = Path(cache_dir) / revision / name
-        if not target.is_file():
+        if force_download or not target.is_file():
             if self.error:
                 raise self.error
             self.fetched.append(f"{revision}/{name}")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.published / revision.removeprefix("c-") / name, target)
+            if self.damages:
+                damage(target)
         return str(target)
 
     def is_here(self, repository, name, cache_dir, revision):
@@ -84,6 +90,18 @@ class FakeHub:
 
     def delete_revisions(self, commit):
         return SimpleNamespace(execute=lambda: shutil.rmtree(self.cache / commit))
+
+
+def damage(path: Path) -> None:
+    """Turn the last bit of a file over; its size stays."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def fetched(place: Store, revision) -> Path:
+    """The folder of a revision, left at once."""
+    with place.files_of(revision) as folder:
+        return folder
 
 
 @pytest.fixture
@@ -116,26 +134,76 @@ def test_a_hub_gives_what_is_not_here_yet_once(fake, tmp_path, capsys):
     revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
     place.announce(revisions)
     assert "2 revisions of someone/model, 0 MB; to download: 0 MB" in capsys.readouterr().out
-    folder = place.files_of(revisions[0])
+    folder = fetched(place, revisions[0])
     assert "step10: downloading" in capsys.readouterr().out
     assert len(fake.fetched) == 3
     (folder / "tokenizer.json").unlink()  # as where a download was cut off
-    place.files_of(revisions[0])
+    fetched(place, revisions[0])
     assert fake.fetched[3:] == ["c-step10/tokenizer.json"]
     fake.error = errors.OfflineModeIsEnabled()
-    assert place.files_of(revisions[0]) == folder  # all is here: no hub is asked
+    assert fetched(place, revisions[0]) == folder  # all is here: no hub is asked
     model = load_model(folder, place.entry, torch.device("cpu"))
     assert model.spec.n_layers == 3
 
 
 def test_weights_are_kept_or_deleted_as_asked(fake, tmp_path, monkeypatch):
     revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
-    folder = place.files_of(revisions[0])
-    place.read(revisions[0])
+    folder = fetched(place, revisions[0])
     assert folder.is_dir()
     monkeypatch.setenv(store.DELETE_VARIABLE, "1")
-    place.read(revisions[0])
+    with place.files_of(revisions[0], ["config.json"]):
+        pass
+    assert folder.is_dir()  # only the whole revision is done with
+    with pytest.raises(KeyboardInterrupt), place.files_of(revisions[0]):
+        raise KeyboardInterrupt
+    assert folder.is_dir()
+    fetched(place, revisions[0])
     assert not folder.exists()
+
+
+def test_what_one_process_reads_no_other_deletes(fake, tmp_path, monkeypatch):
+    """Two stages of a model run side by side, and each deletes what it has read."""
+    monkeypatch.setenv(store.DELETE_VARIABLE, "1")
+    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    other = Thread(target=fetched, args=(place, revisions[0]), daemon=True)
+    with place.files_of(revisions[0]) as folder:
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()  # it waits
+        assert sha256(folder / "model.safetensors")
+        assert len(fake.fetched) == 3
+    other.join(10)
+    assert not other.is_alive()
+    assert len(fake.fetched) == 6
+    assert not folder.exists()
+
+
+def test_models_do_not_wait_for_each_other(fake, tmp_path):
+    config = load_config(ROOT / "params.yaml")
+    names = {"one": entry("a/b"), "same": entry("a/b"), "other": entry("a/c")}
+    config = config.model_copy(update={"external": names})
+    caches = [store.make_store(StudyPaths(tmp_path), config, name).cache for name in names]
+    assert caches[0] == caches[1] != caches[2]
+    [revision, _] = find_revisions(tmp_path, entry("someone/model"))
+    with ExitStack() as stack:
+        for cache in set(caches):
+            place = Store("x", entry("someone/model"), tmp_path / "no", cache)
+            stack.enter_context(place.files_of(revision))
+
+
+def test_a_damaged_download_is_fetched_again_and_then_told(fake, tmp_path, capsys):
+    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    path = fetched(place, revisions[0]) / "model.safetensors"
+    whole = path.read_bytes()
+    damage(path)
+    fetched(place, revisions[0])
+    assert path.read_bytes() == whole
+    assert fake.fetched[3:] == ["c-step10/model.safetensors"]
+    assert f"{path}: damaged: downloading it again" in capsys.readouterr().out
+    fake.damages = True
+    damage(path)
+    with pytest.raises(StudyError, match=r"downloaded twice.*: delete .*/hub and run it again"):
+        fetched(place, revisions[0])
 
 
 def test_too_little_room_for_a_download_is_told_before_it(fake, tmp_path, monkeypatch):
@@ -151,6 +219,14 @@ def _answer(status: int):
 
 
 TROUBLE = {
+    "an error of hf_xet": (
+        RuntimeError("Data processing error:\n  timed out"),
+        "revision step10: the download failed: Data processing error: timed out: run it again",
+    ),
+    "a file of another size": (
+        OSError("Consistency check failed"),
+        "revision step10: the download failed: Consistency check failed: run it again",
+    ),
     "offline": (errors.OfflineModeIsEnabled(), "the model hub cannot be reached: go online"),
     "no route": (httpx2.ConnectError("no route"), "the model hub cannot be reached: go online"),
     "nothing kept": (errors.LocalEntryNotFoundError("x"), "the model hub cannot be reached"),
@@ -182,14 +258,20 @@ def test_trouble_with_a_hub_is_one_clear_line(what, fake, tmp_path):
     assert "\n" not in str(found.value)
 
 
+def test_a_full_disk_is_not_the_hubs_trouble(fake, tmp_path):
+    fake.error = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        find_revisions(tmp_path, entry("someone/model"))
+
+
 def test_a_connection_lost_on_the_way_goes_on_where_it_was(fake, tmp_path):
     revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
-    place.files_of(revisions[0])
+    fetched(place, revisions[0])
     fake.error = httpx2.ReadError("cut off")
     with pytest.raises(StudyError, match="cannot be reached"):
-        place.files_of(revisions[1])
+        fetched(place, revisions[1])
     fake.error = None
-    place.files_of(revisions[1])
+    fetched(place, revisions[1])
     assert len(fake.fetched) == 6
 
 
@@ -199,10 +281,10 @@ def test_a_folder_is_pinned_by_the_hashes_of_its_files(published, tmp_path):
     weights = tmp_path / "mine" / "step10" / "model.safetensors"
     assert revisions[0].files["model.safetensors"].sha256 == sha256(weights)
     place = Store("theirs", entry("mine"), tmp_path / "mine", tmp_path / "hub")
-    assert place.files_of(revisions[0]) == weights.parent
+    assert fetched(place, revisions[0]) == weights.parent
     shutil.copyfile(tmp_path / "mine" / "step20" / "model.safetensors", weights)
     with pytest.raises(StudyError, match=r"not the file that was pinned.*--force revisions@theirs"):
-        place.files_of(revisions[0])
+        fetched(place, revisions[0])
 
 
 @pytest.mark.parametrize(
@@ -245,6 +327,19 @@ def test_weights_in_several_files_are_all_pinned(published, tmp_path):
     }
 
 
+def test_weights_in_several_files_are_one_model(published, tmp_path):
+    model, folder = random_external("llama"), tmp_path / "mine" / "step10"
+    model.save_pretrained(folder, max_shard_size="20KB")
+    shutil.copyfile(published / "step10" / "tokenizer.json", folder / "tokenizer.json")
+    [revision] = find_revisions(tmp_path, entry("mine", revisions={"step10": 10}))
+    assert sum(name.endswith(".safetensors") for name in revision.files) > 2
+    place = Store("theirs", entry("mine"), folder.parent, tmp_path / "hub")
+    ours = load_model(fetched(place, revision), place.entry, torch.device("cpu"))
+    tokens = torch.arange(1, 20)[None]
+    found = ours.residual(tokens) @ ours.W_U
+    torch.testing.assert_close(found, model(tokens).logits, atol=1e-4, rtol=1e-4)
+
+
 def test_two_revisions_with_the_same_weights_are_refused(published, tmp_path):
     shutil.copytree(published / "step10", tmp_path / "mine" / "step10")
     shutil.copytree(published / "step10", tmp_path / "mine" / "step20")
@@ -266,6 +361,26 @@ def test_masks_saved_beside_the_weights_by_older_versions_are_no_matter(family, 
     ours = load_model(tmp_path, entry("mine"), torch.device("cpu"))
     found = ours.residual(tokens) @ ours.W_U
     torch.testing.assert_close(found, model(tokens).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["attn.c_attn.bias", "attn.c_proj.bias"])
+def test_missing_biases_are_not_taken_for_masks(name, tmp_path):
+    random_external("gpt2").save_pretrained(tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    saved = {key: value for key, value in saved.items() if not key.endswith(name)}
+    save_file(saved, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StudyError, match=rf"missing: .*{name}"):
+        load_model(tmp_path, entry("mine"), torch.device("cpu"))
+
+
+def test_too_little_memory_is_not_taken_for_damaged_weights(published, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
+
+    place = "induction.external.weights.AutoModelForCausalLM.from_pretrained"
+    monkeypatch.setattr(place, fail)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        load_model(published / "step10", entry("mine"), torch.device("cpu"))
 
 
 def broken(published, tmp_path, change) -> Path:

@@ -14,6 +14,7 @@ from induction.ablate.evaluator import Ablation, ablated_losses
 from induction.errors import StudyError
 from induction.external import attention
 from induction.external.adapter import AdaptedModel
+from induction.external.attention import Call
 from induction.external.families import FAMILIES, family_of
 from induction.measure import (
     composition,
@@ -181,7 +182,7 @@ def test_every_measurement_runs_on_every_family(pair):
     scores = previous_token.measure(ours, data)
     scores |= prefix_matching.measure(ours, data) | copying.measure(ours, data)
     scores |= weight_circuits.measure(ours, scores["previous_token"])
-    assert all(score.shape == (3, 4) for score in scores.values())
+    assert all(score.shape[:2] == (3, 4) for score in scores.values())  # some at each repeat too
     assert np.isfinite(scores["copying"]).all()
     assert len(composition.measure(ours)) == 3 * 16
 
@@ -234,6 +235,20 @@ def test_half_precision_comes_out_in_float32():
     table = losses.token_losses(ours, evaluation())
     whole = losses.token_losses(AdaptedModel(random_external("llama")), evaluation())
     assert np.abs(table - whole).mean() < 0.1
+
+
+def test_patterns_of_half_precision_are_those_of_float32():
+    random = torch.Generator().manual_seed(0)
+    q, k = 3 * torch.randn(2, 1, 2, 30, 16, generator=random).bfloat16()
+    whole = attention._pattern(q.float(), k.float(), None, None)
+    torch.testing.assert_close(attention._pattern(q, k, None, None), whole, atol=1e-6, rtol=1e-5)
+    v = torch.randn(1, 2, 30, 16, generator=random).bfloat16()
+    found = attention._z(Call(Record(("pattern",))), 0, q, k, v, None, None)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, (whole @ v.float()).bfloat16())
+    q, k = (400 * each.half() for each in (q, k))
+    assert (q @ k.mT).isinf().any()
+    assert attention._pattern(q, k, None, None).isfinite().all()
 
 
 def test_an_unknown_family_is_one_line_that_lists_the_known():

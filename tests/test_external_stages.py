@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from made_external import make_tokens, random_external, save_external, texts
+from made_external import D_VOCAB, make_tokens, random_external, save_external, texts
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from induction.config import ExternalModel, load_config
@@ -107,7 +108,7 @@ def test_the_bits_are_the_same_again(study):
 
 
 def test_losses_are_those_of_the_model_on_the_text_of_the_windows(study):
-    """Whole windows: the loss of the text in nats, as `transformers` computes it."""
+    """The text's losses as `transformers` computes them, put on the study's tokens."""
     paths, config = study
     folder = paths.root / "others" / "step10"
     data = external_evaluation(
@@ -120,18 +121,29 @@ def test_losses_are_those_of_the_model_on_the_text_of_the_windows(study):
     )
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     with np.load(paths.measurements(NAME) / "losses.npz") as arrays:
-        found = arrays["per_index"][1].sum()
-    totals = []
-    for example, row in enumerate(data.tokens):
-        assert data.grid is not None
-        ends, edges = data.grid.ends[example], data.grid.edges[example]
-        read = row[: 1 + len(ends)][None]
-        with torch.no_grad():
-            logits = model(read[:, :-1]).logits[0]
-        losses = -logits.log_softmax(-1)[torch.arange(len(ends)), read[0, 1:]].numpy()
-        inside = (ends > edges[0]) & (ends <= edges[-1])
-        totals.append(losses[inside].sum())
-    assert found == pytest.approx(np.mean(totals), rel=0.05)
+        found = arrays["per_index"][1]
+    with torch.no_grad():
+        logits = model(data.tokens[:, :-1]).logits
+    targets = data.tokens[:, 1:]
+    losses = cross_entropy(logits.mT, targets, reduction="none").numpy()
+    np.testing.assert_allclose(found, data.at_tokens(losses).mean(axis=0), rtol=1e-4)
+    with np.load(paths.measurements(NAME) / "losses.npz") as arrays:
+        assert not np.allclose(arrays["per_index"][0], found, rtol=0.01)
+
+
+@pytest.mark.parametrize("part", ["text", "probes"])
+def test_a_token_that_the_model_does_not_have_is_named(part, study, monkeypatch):
+    paths, config = study
+
+    def beyond(*given):
+        found = external_evaluation(*given)
+        tokens = found.tokens if part == "text" else found.probes.tokens
+        tokens[-1, -1] = D_VOCAB
+        return found
+
+    monkeypatch.setattr("induction.external.opened.external_evaluation", beyond)
+    with pytest.raises(StudyError, match=rf"token {D_VOCAB} in a model of {D_VOCAB}"):
+        measure_external.main(paths, config, NAME)
 
 
 def test_a_wrong_depth_and_an_unknown_name_are_one_line(study):

@@ -1,5 +1,6 @@
 """The study's windows of text in tokens of a model's own, and its losses on the study's tokens."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,13 @@ from induction.data.tokenizer import begun, load_tokenizer, token_bytes
 from induction.data.tokens import load_tokens
 from induction.errors import StudyError
 from induction.external.adapter import AdaptedModel
-from induction.external.evaluation import external_evaluation, load_own_tokenizer
+from induction.external.evaluation import (
+    encode_within,
+    external_evaluation,
+    load_own_tokenizer,
+    token_texts,
+    tokens_in_text,
+)
 from induction.measure import losses
 from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.measure.grid import Grid
@@ -56,6 +63,27 @@ def sentence_pieces() -> Tokenizer:
     trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special)
     tokenizer.train_from_iterator([text.replace(" ", "▁") for text in texts(seed=1)], trainer)
     return tokenizer
+
+
+def llama_pieces() -> Tokenizer:
+    """As Llama 2's to the end: pieces begin at spaces, bytes are no special tokens, and what is
+    put before a text is taken off again when it is read back."""
+    tokenizer = sentence_pieces()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    special = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special)
+    lines = [line.replace(" ", "▁") for text in texts(seed=1) for line in text.split("\n")]
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.decoder = decoders.Sequence(
+        [
+            *(decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()),
+            decoders.Strip(content=" ", left=1),
+        ]
+    )
+    state = json.loads(tokenizer.to_str())
+    state["pre_tokenizer"] = None
+    state["added_tokens"] = state["added_tokens"][:1]
+    return Tokenizer.from_str(json.dumps(state))
 
 
 TOKENIZERS = {
@@ -212,6 +240,48 @@ def test_a_start_token_in_the_text_is_read_as_text(folder, tmp_path):
     other_bpe(400).save(str(tmp_path / "tokenizer.json"))
     tokenizer = load_own_tokenizer(tmp_path / "tokenizer.json")
     assert 0 not in tokenizer.encode("a <|end|> b", add_special_tokens=False).ids
+
+
+@pytest.mark.parametrize("kind", ["long", "pieces"])
+def test_parts_of_a_prompt_are_encoded_as_if_they_stood_in_a_text(kind, tmp_path):
+    made = other_bpe(900) if kind == "long" else llama_pieces()
+    made.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = load_own_tokenizer(tmp_path / "tokenizer.json")
+    parts = ["return", " value", ":", " =", ",", "\n", " naïve", "self", "\n"]
+    whole = tokenizer.encode("x" + "".join(parts), add_special_tokens=False).ids
+    found = [token for part in parts for token in encode_within(tokenizer, part)]
+    assert found == whole[-len(found) :]
+    if kind == "pieces":
+        assert len(tokenizer.encode(":").ids) > len(encode_within(tokenizer, ":")) == 1
+
+
+@pytest.mark.parametrize("kind", ["long", "pieces"])
+def test_tokens_read_as_within_a_text(kind, tmp_path):
+    made = other_bpe(900) if kind == "long" else llama_pieces()
+    made.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = load_own_tokenizer(tmp_path / "tokenizer.json")
+    found = token_texts(tokenizer)
+    for text in (" value", "value", " return", "=", "\n"):
+        tokens = encode_within(tokenizer, text)
+        assert "".join(found[token] for token in tokens) == text
+    assert found[encode_within(tokenizer, " value")[0]].startswith(" ")
+
+
+def test_a_newline_that_is_one_token_with_the_next_is_encoded_alone():
+    tokenizer = Tokenizer(models.BPE({"\n": 0, "\n\n": 1}, [("\n", "\n")]))
+    assert encode_within(tokenizer, "\n") == [0]
+
+
+def test_ids_may_have_gaps_and_the_start_token_may_be_beyond_them(folder, tmp_path):
+    made = other_bpe(400)
+    state = json.loads(made.to_str())
+    last = max(state["model"]["vocab"], key=state["model"]["vocab"].get)
+    state["model"]["vocab"][last] = 450
+    tokenizer = Tokenizer.from_str(json.dumps(state))
+    assert len(token_texts(tokenizer)) == 451 > tokenizer.get_vocab_size()
+    ranked = tokens_in_text(folder, tokenizer, 5000)
+    assert ranked.max() <= 450
+    assert set(tokens_in_text(folder, tokenizer, int(ranked[-1]))) == set(ranked[:-1].tolist())
 
 
 def test_windows_longer_than_the_model_reads_are_refused(folder, tokenizer):

@@ -100,7 +100,7 @@ def workplace(target: Path, scratch_root: Path) -> Iterator[Path]:
     """
     home = scratch_root / _UNFINISHED / f"{target.parent.name}-{target.name}"
     home.mkdir(parents=True, exist_ok=True)
-    with _locked(home, float(os.environ.get(PATIENCE_VARIABLE, 0))) as free:
+    with locked(home, float(os.environ.get(PATIENCE_VARIABLE, 0))) as free:
         if not free:
             raise StudyError(
                 f"{target}: another process is making it: wait for it to end, or stop it"
@@ -139,13 +139,13 @@ def empty_folder(folder: Path) -> None:
 def delete_unfinished(scratch_root: Path) -> None:
     """Delete what processes left in their workplaces, but for those that are at work."""
     for home in (scratch_root / _UNFINISHED).glob("*/"):
-        with _locked(home) as free:
+        with locked(home) as free:
             if free:
                 empty_folder(home)
 
 
 @contextmanager
-def _locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
+def locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
     """Lock a folder for this process, as long as the block lasts; False if another one has it.
 
     patience: seconds that the other one is waited for. The lock is on a file beside the folder,

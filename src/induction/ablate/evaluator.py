@@ -97,8 +97,9 @@ def _all_head_outputs(
         run = Record(("z",))
         model.residual(tokens_BT.to(model.device), run)
         batches.append(run)
+    # Taken out of the batches, so that no more than one layer is there twice.
     return {
-        layer: torch.cat([run["z", layer] for run in batches])
+        layer: torch.cat([run.values.pop(("z", layer)) for run in batches])
         for layer in range(model.spec.n_layers)
     }
 

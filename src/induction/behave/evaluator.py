@@ -21,6 +21,7 @@ from induction.behave.task import Task
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
+from induction.model.memory import fitting_batch
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,11 @@ class Attention:
 
 @torch.no_grad()
 def put_to(
-    model: Measurable, task: Task, wanted: Sequence[Condition], batch_size: int = 16
+    model: Measurable, task: Task, wanted: Sequence[Condition], batch_size: int | None = None
 ) -> Outcome:
     """Answers under each condition, INTACT among them."""
-    device = model.device
+    device, length = model.device, task.tokens.shape[1]
+    batch_size = batch_size or fitting_batch(model.spec, device, length, 16, patterns=True)
     changed = [condition for condition in wanted if condition != INTACT]
     found: dict[Condition, list[Answers]] = {condition: [] for condition in (INTACT, *changed)}
     sizes = (model.spec.n_layers, model.spec.n_heads)

@@ -23,6 +23,8 @@ from induction.config import Behaviours
 
 NAME = "fuzzy copying"
 
+_ROWS = 1000  # of the table of cosines at once: whole, it is of gigabytes for a large vocabulary
+
 
 def make(
     material: Material, settings: Behaviours, random: np.random.Generator
@@ -115,10 +117,12 @@ def _by_embedding(material: Material) -> dict[int, list[int]]:
         return {}
     vectors = material.embedding[words].astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
-    cosine = vectors @ vectors.T
-    folded = np.array([material.texts[token].strip().lower() for token in words])
-    cosine[folded[:, None] == folded[None, :]] = -np.inf
-    return {
-        int(token): [int(words[nearest])]
-        for token, nearest in zip(words, cosine.argmax(axis=1), strict=True)
-    }
+    folded = [material.texts[token].strip().lower() for token in words]
+    word = np.unique(folded, return_inverse=True)[1]
+    nearest = []
+    for first in range(0, len(words), _ROWS):
+        rows = slice(first, first + _ROWS)
+        cosine = vectors[rows] @ vectors.T
+        cosine[word[rows, None] == word] = -np.inf
+        nearest += words[cosine.argmax(axis=1)].tolist()
+    return {int(token): [other] for token, other in zip(words, nearest, strict=True)}

@@ -36,8 +36,7 @@ class Lines:
     def labels(self, labels: Sequence[str]) -> list[Label] | None:
         """The labels, if they are told apart by one token."""
         encoded = [self._encode(f" {label}") for label in labels]
-        alike = takewhile(lambda column: len(set(column)) == 1, zip(*encoded, strict=False))
-        shared = len(list(alike))
+        shared = shared_start(encoded)
         if len({tuple(tokens[shared : shared + 1]) for tokens in encoded} - {()}) < len(labels):
             return None
         return [Label(tokens[:shared], tokens[shared:]) for tokens in encoded]
@@ -46,6 +45,12 @@ class Lines:
         """Tokens of the longest line of one word and a label."""
         word = max(len(self.words([word])) for word in words)
         return word + max(len(label.shared + label.own) for label in labels) + len(self.end)
+
+
+def shared_start(encoded: Sequence[Sequence[int]]) -> int:
+    """How many tokens all of them begin with."""
+    alike = takewhile(lambda column: len(set(column)) == 1, zip(*encoded, strict=False))
+    return len(list(alike))
 
 
 def endless(words: Sequence[str], random: np.random.Generator) -> Iterator[str]:

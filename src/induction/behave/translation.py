@@ -5,11 +5,13 @@ Asked is the first token of each translation but the first two, which show what 
 the candidates are the first tokens of the translations in this prompt. The right place is the first
 token of the phrase in the first line that is being translated, where an induction head of the paper
 looks; wrong ones are the other phrases. Pairs whose sides begin with the same token are left out,
-as copying would do, and so are pairs whose translations in one prompt begin alike.
+as copying would do, and so are pairs whose translations in one prompt begin alike. What all phrases
+begin with, such as a space where that is a token of its own, does not count as their beginning.
 """
 
 import numpy as np
 
+from induction.behave.lines import shared_start
 from induction.behave.material import Material
 from induction.behave.task import Task, Untestable, make_task
 from induction.config import Behaviours
@@ -27,11 +29,14 @@ def make(
     count = settings.phrases
     if not material.pairs:
         return [Untestable(NAME, VARIANT, material.why_no_pairs)]
-    encoded = []
-    for source, target in material.pairs:
-        source_tokens, target_tokens = material.encode(f" {source}"), material.encode(f" {target}")
-        if source_tokens[0] != target_tokens[0]:
-            encoded.append((source_tokens, target_tokens))
+    phrases = [material.encode(f" {phrase}") for pair in material.pairs for phrase in pair]
+    own = shared_start(phrases)
+    shared, sides = phrases[0][:own], [tokens[own:] for tokens in phrases]
+    encoded = [
+        (source, target)
+        for source, target in zip(sides[::2], sides[1::2], strict=True)
+        if source and target and source[0] != target[0]
+    ]
     firsts = {target[0] for _, target in encoded}
     if len(firsts) < count:
         reason = f"only {len(firsts)} translations begin with tokens of their own, not {count}"
@@ -43,11 +48,13 @@ def make(
         prompt = material.prompt()
         places = []
         for source, _ in chosen:
+            prompt.write(shared)
             places.append(prompt.write(source))
             prompt.write(comma)
         prompt.write(end)
         candidates = [target[0] for _, target in chosen]
         for number, (_, target) in enumerate(chosen):
+            prompt.write(shared)
             if number >= _SHOWN:
                 others = [token for token in candidates if token != target[0]]
                 wrong = [place for place in places if place != places[number]]

@@ -97,13 +97,16 @@ def _z(
         pattern = intervene.pattern(layer, pattern)
     if record:
         record.put("pattern", layer, pattern)
-    return pattern.to(v.dtype) @ v
+    return (pattern @ v.float()).to(v.dtype)
 
 
 def _pattern(q: Tensor, k: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
-    """Attention probabilities in float32, [B, H, T query, T key]."""
+    """Attention probabilities in float32, [B, H, T query, T key].
+
+    So are the scores: half precision holds too few digits of them, and float16 none above 65,504.
+    """
     n = q.shape[2]
-    scores = (q @ k.mT).float() * (q.shape[-1] ** -0.5 if scaling is None else scaling)
+    scores = (q.float() * (q.shape[-1] ** -0.5 if scaling is None else scaling)) @ k.float().mT
     if mask is None:
         mask = torch.ones(n, n, dtype=torch.bool, device=scores.device).tril()
     return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)

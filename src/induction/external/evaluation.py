@@ -16,6 +16,7 @@ from induction.measure.evaluation import Evaluation, Probes, draw_examples, make
 from induction.measure.grid import Grid
 
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
+_BEFORE = "\n"  # a text that others can stand behind: words are not joined to it
 
 
 def load_own_tokenizer(path: Path) -> Tokenizer:
@@ -33,6 +34,36 @@ def load_own_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def encode_within(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of a text that stands behind other text: without what is put before all text.
+
+    Tokenizers like Llama 2's put a mark for a space there.
+    """
+    before, whole = (_ids(tokenizer, part) for part in (_BEFORE, _BEFORE + text))
+    if whole[: len(before)] != before:  # the two are joined into one token, so there is no mark
+        return _ids(tokenizer, text)
+    return whole[len(before) :]
+
+
+def token_texts(tokenizer: Tokenizer) -> list[str]:
+    """Each token as it reads behind other text, by id: where a text begins, some lose a space.
+
+    Ids that stand for no token read as nothing.
+    """
+    before = _ids(tokenizer, _BEFORE)
+    length = len(tokenizer.decode(before))
+    return [tokenizer.decode([*before, token])[length:] for token in range(_ids_of(tokenizer))]
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _ids_of(tokenizer: Tokenizer) -> int:
+    """One more than the largest id: between ids there may be gaps."""
+    return 1 + max(tokenizer.get_vocab().values())
 
 
 def external_evaluation(
@@ -134,11 +165,11 @@ def _filled(texts: list[np.ndarray], start_token: int) -> np.ndarray:
 
 def _token_counts(valid: np.ndarray, pieces: list[bytes], tokenizer: Tokenizer) -> np.ndarray:
     """How often each of the model's tokens stands in the validation text."""
-    counts = np.zeros(1 + max(tokenizer.get_vocab().values()), dtype=np.int64)
+    counts = np.zeros(_ids_of(tokenizer), dtype=np.int64)
     for document in np.split(valid, document_starts(valid)):
         text = _joined(document[document != START_TOKEN], pieces).decode("utf-8")
-        ids = tokenizer.encode(text, add_special_tokens=False).ids
-        counts += np.bincount(np.array(ids, dtype=np.int64), minlength=len(counts))
+        ids = np.array(_ids(tokenizer, text), dtype=np.int64)
+        counts += np.bincount(ids, minlength=len(counts))
     return counts
 
 
@@ -146,7 +177,7 @@ def tokens_in_text(folder: Path, tokenizer: Tokenizer, start_token: int) -> np.n
     """The model's tokens that stand in the validation text, the rarest first; not the start."""
     pieces = token_bytes(load_tokenizer(folder))
     counts = _token_counts(load_tokens(folder, "valid"), pieces, tokenizer)
-    counts[start_token] = 0
+    counts[start_token : start_token + 1] = 0
     there = np.flatnonzero(counts)
     return there[np.argsort(counts[there], kind="stable")]
 

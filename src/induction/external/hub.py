@@ -1,6 +1,6 @@
 """External models on a model hub: what a revision consists of, its files, and what can go wrong.
 
-Downloads are kept by commit and go on where they were cut off.
+Downloads are kept by commit, each file once it is whole.
 """
 
 import sys
@@ -46,16 +46,22 @@ def is_here(cache: Path, repository: str, commit: str, name: str) -> bool:
     return isinstance(found, str)
 
 
-def download(cache: Path, repository: str, commit: str, names: list[str]) -> Path:
+def download(
+    cache: Path, repository: str, commit: str, names: list[str], *, again: bool = False
+) -> Path:
     """The folder with a commit's files, of which those that are not there yet are fetched.
 
-    Raises StudyError as `explained` does.
+    again: fetch those that are there too. Raises StudyError as `explained` does.
     """
     if not sys.stderr.isatty():
         disable_progress_bars()
     with explained(repository, commit):
         paths = [
-            Path(hf_hub_download(repository, name, revision=commit, cache_dir=cache))
+            Path(
+                hf_hub_download(
+                    repository, name, revision=commit, cache_dir=cache, force_download=again
+                )
+            )
             for name in names
         ]
     return paths[0].parent
@@ -90,3 +96,7 @@ def explained(repository: str, revision: str) -> Iterator[None]:
             f"{where}: the model hub cannot be reached: go online (HF_HUB_OFFLINE unset), or give "
             "a local folder as its source"
         ) from None
+    except (OSError, RuntimeError) as error:  # hf_xet raises nothing narrower
+        if isinstance(error, OSError) and error.errno:
+            raise  # of this machine's disk
+        raise StudyError(f"{where}: the download failed: {error}: run it again") from None

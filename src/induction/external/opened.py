@@ -48,23 +48,24 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
     verify_folder(paths.external(name))
     revisions = {revision.step: revision for revision in load_revisions(paths.external(name))}
     store = make_store(paths, config, name)
-    first = store.files_of(next(iter(revisions.values())), SMALL_FILES)
-    model_config = load_config(first)
-    tokenizer = load_own_tokenizer(first / "tokenizer.json")
+    with store.files_of(next(iter(revisions.values())), SMALL_FILES) as first:
+        model_config = load_config(first)
+        tokenizer = load_own_tokenizer(first / "tokenizer.json")
     start_token, longest = _start_token(model_config, first), model_config.max_position_embeddings
     evaluation = external_evaluation(
         *(paths.tokens, tokenizer, start_token, longest),
         *(config.model.n_ctx, config.evaluation),
     )
-    if (largest := int(evaluation.tokens.max())) >= model_config.vocab_size:
+    largest = max(int(tokens.max()) for tokens in (evaluation.tokens, evaluation.probes.tokens))
+    if largest >= model_config.vocab_size:
         raise StudyError(
             f"{first / 'tokenizer.json'}: token {largest} in a model of {model_config.vocab_size}"
         )
 
     def load(snapshot: Snapshot) -> AdaptedModel:
         revision = revisions[snapshot.step]
-        model = load_model(store.files_of(revision), entry, device)
-        store.read(revision)
+        with store.files_of(revision) as folder:
+            model = load_model(folder, entry, device)
         if model.spec != spec_of(model_config):
             raise StudyError(
                 f"external.{name}: revision {revision.name} has other sizes than the first"

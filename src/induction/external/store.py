@@ -1,16 +1,19 @@
 """Where the files of a model's revisions are: in a folder, or downloaded when they are wanted."""
 
+import math
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from induction.config import ExternalModel, StudyConfig, external_config
 from induction.errors import StudyError
 from induction.external import hub
-from induction.external.revisions import Revision
-from induction.files import sha256, size_text
+from induction.external.revisions import PinnedFile, Revision
+from induction.files import locked, sha256, size_text
 from induction.paths import StudyPaths
 
 DELETE_VARIABLE = "INDUCTION_DELETE_WEIGHTS"
@@ -19,7 +22,7 @@ DELETE_VARIABLE = "INDUCTION_DELETE_WEIGHTS"
 @dataclass(frozen=True)
 class Store:
     """Where the files of a model's revisions are: below `folder` if that is one, else in `cache`,
-    downloaded from the hub's repository `entry.source`.
+    downloaded from the hub's repository `entry.source`, which alone has its files there.
 
     name: of the model in params.yaml, for what is said of it.
     """
@@ -48,31 +51,50 @@ class Store:
                 "delete each after use"
             )
 
-    def files_of(self, revision: Revision, names: Collection[str] = ()) -> Path:
+    @contextmanager
+    def files_of(self, revision: Revision, names: Collection[str] = ()) -> Iterator[Path]:
         """The folder with a revision's files, or those that are named, each as it was pinned.
 
-        Raises StudyError when one is missing, differs, or cannot be downloaded.
+        Files of a hub are there as long as the block lasts: no other process deletes them, and
+        those that want the model too wait. If that is wanted, and none were named, they are deleted
+        when it ends well. Raises StudyError when one is missing, differs, or cannot be downloaded.
         """
+        wanted = {name: revision.files[name] for name in names or revision.files}
         if revision.commit is None:
             folder = self.folder / revision.name
-        else:
+            for name, pinned in wanted.items():
+                if not _as_pinned(folder / name, pinned):
+                    raise StudyError(
+                        f"{folder / name}: missing, or not the file that was pinned: put it back, "
+                        f"or pin anew: dvc repro --force revisions@{self.name}"
+                    )
+            yield folder
+            return
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with locked(self.cache, math.inf):  # another one may be at a long download
             if not names and (missing := self._missing(revision)):
                 print(f"{self.name}: {revision.name}: downloading {size_text(missing)}")
-            folder = hub.download(
-                self.cache, self.entry.source, revision.commit, list(names or revision.files)
-            )
-        for name in names or revision.files:
-            path, pinned = folder / name, revision.files[name]
-            if not path.is_file() or path.stat().st_size != pinned.size:
-                raise StudyError(self._changed(path))
-            if pinned.sha256 and sha256(path) != pinned.sha256:
-                raise StudyError(self._changed(path))
-        return folder
+            yield self._downloaded(revision.commit, wanted)
+            if not names and _deletes():
+                hub.delete(self.cache, revision.commit)
 
-    def read(self, revision: Revision) -> None:
-        """Once a revision is in memory: delete what was downloaded of it, if that is wanted."""
-        if revision.commit is not None and _deletes():
-            hub.delete(self.cache, revision.commit)
+    def _downloaded(self, commit: str, wanted: Mapping[str, PinnedFile]) -> Path:
+        """The folder with some files of a commit; one that was damaged is fetched once more."""
+        fetch = partial(hub.download, self.cache, self.entry.source, commit)
+        folder = fetch(list(wanted))
+        for name, pinned in wanted.items():
+            path = folder / name
+            if not _as_pinned(path, pinned):
+                print(f"{self.name}: {path}: damaged: downloading it again")
+                path.unlink(missing_ok=True)
+                fetch([name], again=True)
+                if not _as_pinned(path, pinned):
+                    raise StudyError(
+                        f"{path}: downloaded twice, and not the file that was pinned: delete "
+                        f"{self.cache} and run it again, or pin anew: "
+                        f"dvc repro --force revisions@{self.name}"
+                    )
+        return folder
 
     def _missing(self, revision: Revision) -> int:
         """Bytes of a revision that are still to download."""
@@ -82,18 +104,19 @@ class Store:
             if not hub.is_here(self.cache, self.entry.source, revision.commit or "", name)
         )
 
-    def _changed(self, path: Path) -> str:
-        return (
-            f"{path}: missing, or not the file that was pinned: put it back, or pin anew: "
-            f"dvc repro --force revisions@{self.name}"
-        )
-
 
 def make_store(paths: StudyPaths, config: StudyConfig, name: str) -> Store:
     """The store of one external model."""
     entry = external_config(config, name)
-    return Store(name, entry, paths.root / entry.source, paths.hub)
+    cache = paths.hub / entry.source.replace("/", "--")
+    return Store(name, entry, paths.root / entry.source, cache)
 
 
 def _deletes() -> bool:
     return os.environ.get(DELETE_VARIABLE, "") not in ("", "0")
+
+
+def _as_pinned(path: Path, pinned: PinnedFile) -> bool:
+    if not path.is_file() or path.stat().st_size != pinned.size:
+        return False
+    return pinned.sha256 is None or sha256(path) == pinned.sha256

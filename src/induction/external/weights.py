@@ -9,13 +9,13 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from induction.config import ExternalModel
-from induction.errors import StudyError
+from induction.errors import StudyError, tells_of_no_memory
 from induction.external.adapter import AdaptedModel
 from induction.external.attention import NAME
 from induction.external.configuration import load_config
 
 # Masks and frequencies that older versions of the library saved beside the weights.
-_CONSTANTS = ("attn.bias", "attention.bias", "masked_bias", "rotary_emb.inv_freq")
+_CONSTANTS = (".attn.bias", ".attention.bias", ".masked_bias", ".rotary_emb.inv_freq")
 
 
 def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> AdaptedModel:
@@ -40,13 +40,15 @@ def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> Adap
         )
         model, about = loaded
     except (SafetensorError, ImportError, OSError, ValueError, KeyError, RuntimeError) as error:
+        if tells_of_no_memory(str(error)):
+            raise
         raise StudyError(f"{folder}: not the weights of this model: {error}") from None
-    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        if found := [key for key in about.get(problem, ()) if not str(key).endswith(_CONSTANTS)]:
-            kind = problem.removesuffix("_keys")
-            raise StudyError(
-                f"{folder}: not the weights of this model: {kind}: {min(map(str, found))}"
-            )
+    for kind in ("missing", "mismatched", "unexpected"):
+        found = [str(key) for key in about.get(f"{kind}_keys", ())]
+        if kind == "unexpected":
+            found = [key for key in found if not key.endswith(_CONSTANTS)]
+        if found:
+            raise StudyError(f"{folder}: not the weights of this model: {kind}: {min(found)}")
     for name, value in model.named_parameters():
         if not torch.isfinite(value).all():
             raise StudyError(f"{folder}: {name} holds values that are not finite")

@@ -26,7 +26,8 @@ from induction.runner.local import StageProcess
 from induction.runner.node import look, versions
 from induction.runner.submit import VARIABLE, Order, asked_text, joined
 
-_ON_DEVICE = {"train", "measure", "ablate", "explore"}  # that compute.device of params.yaml
+# Groups on the device that compute.device of params.yaml names.
+_ON_DEVICE = {"train", "measure", "ablate", "behave", "explore"}
 _SECONDS_TO_ANSWER = 120.0  # to import PyTorch from a slow file system takes one
 # Whose unfinished work lies under a digest that has the kind of processor in it. The fetched models
 # of others have groups of their own, with the same beginning.
@@ -72,11 +73,12 @@ class Cluster:
         """
         self._set_up()
         groups = {group(stage): self._config.resources_of(group(stage)) for stage in stages}
-        for name in sorted(groups.keys() & _ON_DEVICE):
-            if self._config.compute.device == "cuda" and not groups[name].gpus:
+        for stage in sorted(stages):
+            device, key = self._device(stage)
+            if device == "cuda" and not groups[group(stage)].gpus:
                 raise StudyError(
-                    f"params.yaml: resources: {name} asks for no GPU, but compute.device is cuda: "
-                    "ask for one, or set compute.device: cpu"
+                    f"params.yaml: resources: {group(stage)} asks for no GPU, but {key} is cuda: "
+                    f"ask for one, or set {key}: cpu"
                 )
         with joined(self._address) as ray:
             # Stages join by themselves: an address that is found once stays the same for all.
@@ -97,6 +99,15 @@ class Cluster:
         search = [str(self._home), os.environ.get("PATH", os.defpath)]
         variables = {VARIABLE: order.text(), "PATH": os.pathsep.join(search)}
         return StageProcess(stage, self._paths, self._config.compute.threads, variables)
+
+    def _device(self, stage: str) -> tuple[str, str]:
+        """Where a stage computes, and the key of params.yaml that says so."""
+        name, _, model = stage.partition("@")
+        if name in _ON_DEVICE:
+            return self._config.compute.device, "compute.device"
+        if name.endswith("-external"):
+            return self._config.external[model].device, f"external.{model}.device"
+        return "cpu", ""
 
     def _set_up(self) -> None:
         """Write the `python` that submits, and the token that every node must see."""

@@ -45,10 +45,12 @@ class Local:
     def __init__(self, paths: StudyPaths, config: StudyConfig) -> None:
         self._paths = paths
         self._compute = config.compute
+        models = config.external.values()
+        self._devices = {config.compute.device, *(model.device for model in models)}
 
     def prepare(self, stages: Collection[str]) -> int:
-        """As many stages as fill the cores that this process may use; on a GPU one by one."""
-        if self._compute.device == "cuda":
+        """As many stages as fill the cores that this process may use; if any is on a GPU, one."""
+        if "cuda" in self._devices:
             return 1
         if hasattr(os, "sched_getaffinity"):
             cores = len(os.sched_getaffinity(0))

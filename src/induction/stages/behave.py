@@ -1,6 +1,9 @@
 """Stage behave@MODEL: snapshots and measurements of one model → what it can do in context, and
 what it can do without its induction heads."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import polars as pl
 
@@ -36,19 +39,22 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     counts = token_counts(load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab)
     ranked = np.argsort(counts, kind="stable")
     pairs, why_no_pairs = parallel_text(paths, config.behaviours)
-    material = Material(
-        encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-        texts=[tokenizer.decode([token]) for token in range(len(counts))],
-        start=START_TOKEN,
-        drawable=drawable_tokens(
-            ranked[ranked != START_TOKEN], config.evaluation.probe_vocab_quantiles
-        ),
-        windows=evaluation.tokens.numpy(),
-        embedding=load_snapshot(snapshots[-1].path).W_E.numpy(),
-        pairs=pairs,
-        why_no_pairs=why_no_pairs,
-        n_ctx=config.model.n_ctx,
-    )
+
+    def material() -> Material:
+        return Material(
+            encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+            texts=[tokenizer.decode([token]) for token in range(len(counts))],
+            start=START_TOKEN,
+            drawable=drawable_tokens(
+                ranked[ranked != START_TOKEN], config.evaluation.probe_vocab_quantiles
+            ),
+            windows=evaluation.tokens.numpy(),
+            embedding=load_snapshot(snapshots[-1].path).W_E.numpy(),
+            pairs=pairs,
+            why_no_pairs=why_no_pairs,
+            n_ctx=config.model.n_ctx,
+        )
+
     behave_all(
         *(paths, config, "behave", name, snapshots),
         lambda snapshot: load_snapshot(snapshot.path).to(device),
@@ -63,22 +69,28 @@ def behave_all(
     name: str,
     snapshots: list[Snapshot],
     load: Load,
-    material: Material,
+    material: Callable[[], Material],
 ) -> None:
-    """Put the tasks to the snapshots of a model, ours or not, and publish what is found."""
+    """Put the tasks to the snapshots of a model, ours or not, and publish what is found.
+
+    material: called when there is a snapshot left to do, for it may have to fetch the last one.
+    """
     settings = config.behaviours
     kinds = find_head_kinds(load_curves(paths, name).last_heads, config.head_kinds)
-    tasks = make_tasks(material, settings)
-    asked = [task for task in tasks if isinstance(task, Task)]
+    tasks = cache(lambda: make_tasks(material(), settings))
+
+    def load_after_tasks(snapshot: Snapshot) -> Measurable:
+        tasks()  # so that no snapshot is in memory beside the one whose embedding they need
+        return load(snapshot)
 
     def work(
         snapshot: Snapshot, model: Measurable
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         wanted = conditions(model.spec, kinds.induction, settings.random_draws, settings.seed)
-        outcomes = [put_to(model, task, wanted) for task in asked]
-        return {}, rows(snapshot, tasks, outcomes, last=snapshot == snapshots[-1])
+        outcomes = [put_to(model, task, wanted) for task in tasks() if isinstance(task, Task)]
+        return {}, rows(snapshot, tasks(), outcomes, last=snapshot == snapshots[-1])
 
-    over_snapshots(paths, stage, paths.behaviours(name), snapshots, load, work)
+    over_snapshots(paths, stage, paths.behaviours(name), snapshots, load_after_tasks, work)
 
 
 def parallel_text(paths: StudyPaths, settings: Behaviours) -> tuple[list[Pair], str]:

@@ -2,7 +2,7 @@
 
 from induction.behave.material import Material, drawable_tokens
 from induction.config import StudyConfig
-from induction.external.evaluation import tokens_in_text
+from induction.external.evaluation import encode_within, token_texts, tokens_in_text
 from induction.external.opened import open_external
 from induction.model.weights import evenly_picked
 from induction.paths import StudyPaths
@@ -17,17 +17,20 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     tokenizer = opened.tokenizer
     ranked = tokens_in_text(paths.tokens, tokenizer, opened.start_token)
     pairs, why_no_pairs = parallel_text(paths, config.behaviours)
-    material = Material(
-        encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-        texts=[tokenizer.decode([token]) for token in range(tokenizer.get_vocab_size())],
-        start=opened.start_token,
-        drawable=drawable_tokens(ranked, config.evaluation.probe_vocab_quantiles),
-        windows=opened.evaluation.tokens[:, 1:].numpy(),
-        embedding=opened.load(picked[-1]).W_E.float().cpu().numpy(),
-        pairs=pairs,
-        why_no_pairs=why_no_pairs,
-        n_ctx=min(opened.longest, config.model.n_ctx),
-    )
+
+    def material() -> Material:
+        return Material(
+            encode=lambda text: encode_within(tokenizer, text),
+            texts=token_texts(tokenizer),
+            start=opened.start_token,
+            drawable=drawable_tokens(ranked, config.evaluation.probe_vocab_quantiles),
+            windows=opened.evaluation.tokens[:, 1:].numpy(),
+            embedding=opened.load(picked[-1]).W_E.float().cpu().numpy(),
+            pairs=pairs,
+            why_no_pairs=why_no_pairs,
+            n_ctx=min(opened.longest, config.model.n_ctx),
+        )
+
     behave_all(paths, config, "behave-external", name, picked, opened.load, material)
 
 

@@ -18,7 +18,8 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         revisions = find_revisions(paths.root, entry)
     except StudyError as error:
         raise StudyError(f"external.{name}: {error}") from None
-    found = load_config(make_store(paths, config, name).files_of(revisions[0], SMALL_FILES))
+    with make_store(paths, config, name).files_of(revisions[0], SMALL_FILES) as first:
+        found = load_config(first)
     spec = spec_of(found)
     if spec.n_layers != entry.n_layers:
         raise StudyError(
