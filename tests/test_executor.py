@@ -198,7 +198,8 @@ def test_cuda_without_a_gpu_asked_for_is_refused(paths: StudyPaths, ray: MadeRay
 
 def on_gpu(*, ours: bool = False, theirs: bool = False, asking: str = "default") -> StudyConfig:
     """A configuration with a model of others, ours or theirs on a GPU, which one group asks for."""
-    given = config(**{asking: {"cpus": 1, "gpus": int(asking != "default")}}).model_dump()
+    asked: dict[str, float] = {"cpus": 1, "gpus": int(asking != "default")}
+    given = config(**{asking: asked}).model_dump()
     given["compute"]["device"] = "cuda" if ours else "cpu"
     theirs_on = "cuda" if theirs else "cpu"
     given["external"] = {
