@@ -202,7 +202,9 @@ def test_a_damaged_download_is_fetched_again_and_then_told(fake, tmp_path, capsy
     assert f"{path}: damaged: downloading it again" in capsys.readouterr().out
     fake.damages = True
     damage(path)
-    with pytest.raises(StudyError, match=r"downloaded twice.*: delete .*/hub and run it again"):
+    with pytest.raises(
+        StudyError, match=r"model\.safetensors: downloaded again, .*: delete it and"
+    ):
         fetched(place, revisions[0])
 
 

@@ -182,7 +182,7 @@ def test_every_measurement_runs_on_every_family(pair):
     scores = previous_token.measure(ours, data)
     scores |= prefix_matching.measure(ours, data) | copying.measure(ours, data)
     scores |= weight_circuits.measure(ours, scores["previous_token"])
-    assert all(score.shape[:2] == (3, 4) for score in scores.values())  # some at each repeat too
+    assert all(score.shape[:2] == (3, 4) for score in scores.values())  # some by sequence too
     assert np.isfinite(scores["copying"]).all()
     assert len(composition.measure(ours)) == 3 * 16
 

@@ -55,9 +55,10 @@ class Store:
     def files_of(self, revision: Revision, names: Collection[str] = ()) -> Iterator[Path]:
         """The folder with a revision's files, or those that are named, each as it was pinned.
 
-        Files of a hub are there as long as the block lasts: no other process deletes them, and
-        those that want the model too wait. If that is wanted, and none were named, they are deleted
-        when it ends well. Raises StudyError when one is missing, differs, or cannot be downloaded.
+        Files of a hub stay as long as the block lasts: other processes that want the model wait.
+        With INDUCTION_DELETE_WEIGHTS=1 all of a revision are deleted when the block ends well, but
+        not those that were named. Raises StudyError when one is missing, differs, or cannot be
+        downloaded.
         """
         wanted = {name: revision.files[name] for name in names or revision.files}
         if revision.commit is None:
@@ -90,9 +91,8 @@ class Store:
                 fetch([name], again=True)
                 if not _as_pinned(path, pinned):
                     raise StudyError(
-                        f"{path}: downloaded twice, and not the file that was pinned: delete "
-                        f"{self.cache} and run it again, or pin anew: "
-                        f"dvc repro --force revisions@{self.name}"
+                        f"{path}: downloaded again, and still not the file that was pinned: delete "
+                        f"it and try later, or pin anew: dvc repro --force revisions@{self.name}"
                     )
         return folder
 

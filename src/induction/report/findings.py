@@ -53,9 +53,8 @@ def _co_occurrence(results: Results, verdict: dict) -> str:
     bumps, turns, changed = causes.co_occurring(results)
     return (
         f"heads formed with the change in {inside} of {len(together)} models that have both; "
-        f"neither in {sum(c['held'] for c in alone)} of {len(alone)} plain one-layer models. Not "
-        f"in the rule: a bump in the loss ({bumps} of {changed} models with a change), a sharp "
-        f"turn of per-token losses ({turns} of {changed})"
+        f"neither in {sum(c['held'] for c in alone)} of {len(alone)} plain one-layer models. "
+        f"Beyond the rule: loss bump in {bumps} of {changed}, sharp turn in {turns} of {changed}"
     )
 
 
