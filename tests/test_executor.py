@@ -201,12 +201,8 @@ def test_cuda_without_a_gpu_asked_for_is_refused(paths: StudyPaths, ray: MadeRay
 
 def on_gpu(*, ours: bool = False, theirs: bool = False, asking: str = "default") -> StudyConfig:
     """A configuration with a model of others, ours or theirs on a GPU, which one group asks for."""
-<<<<<<< HEAD
-    given = config(**{asking: {"cpus": 1.0, "gpus": float(asking != "default")}}).model_dump()
-=======
     asked: dict[str, float] = {"cpus": 1, "gpus": int(asking != "default")}
     given = config(**{asking: asked}).model_dump()
->>>>>>> ext
     given["compute"]["device"] = "cuda" if ours else "cpu"
     theirs_on = "cuda" if theirs else "cpu"
     given["external"] = {
