@@ -20,6 +20,7 @@ _QUERIES = 8
 _VECTOR = 16  # keys; a multiple of every processor's vector length
 _LINE = 64 // 4  # numbers in a line of the cache: a vector that lies across two takes twice as long
 _ZERO, _ONE, _LOWEST, _HIGHEST = np.float32(0), np.float32(1), np.float32(-1e30), np.float32(80)
+_NOTHING = np.float32(2e-38)  # what `exp` makes of all that is too small for it
 _LEAST_TOTAL, _MOST_TOTAL = np.float32(1e-25), np.float32(1e30)
 
 # Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
@@ -72,7 +73,8 @@ def patterns(q, k, filled):
                 for row in range(count):
                     share, seen = _ONE / total[row], first + row + 1
                     for j in range(seen):
-                        filled[b, h, first + row, j] = pattern[row, j] * share
+                        p = pattern[row, j]
+                        filled[b, h, first + row, j] = p * share if p > _NOTHING else _ZERO
                     filled[b, h, first + row, seen:] = _ZERO
 
 

@@ -111,8 +111,8 @@ def reproducibility(results: Results) -> str:
     """What a reader who runs the study again can expect, with the measured tolerance."""
     same = (
         "The same code, parameters and data give the same bits of every snapshot and result, "
-        "however often the study is interrupted, where the lock file, the kind of processor and "
-        "the number of threads are the same."
+        "however often the study is interrupted, on CPUs where the lock file, the kind of "
+        "processor and the number of threads are the same."
     )
     if not results.paths.portability.is_file():
         return f"{same} How far the numbers move elsewhere was not measured."
