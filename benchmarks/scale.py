@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 FACTORS = (1, 4, 16)
 MODEL = "attn-2l"
 # The smoke preset's shapes, with enough to do at 1x that growth shows beside PyTorch's own 0.3 GB.
-BASE = {"text": 1, "tokens": 100_000, "snapshots": 4, "examples": 32}
+BASE = {"text": 1, "tokens": 400_000, "snapshots": 8, "examples": 64}
 STAGES = {
     "text": ("prepare",),
     "tokens": ("train",),

@@ -1,6 +1,8 @@
 """Stage report: results → web page, PDF and the tables behind their figures."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib
 
@@ -8,6 +10,7 @@ from induction.config import StudyConfig
 from induction.paths import StudyPaths
 from induction.report import provenance, style
 from induction.report.figures import training
+from induction.report.figures.shared import FOLDER_VARIABLE, draw_from_the_last
 from induction.report.render import render
 from induction.report.results import Results, load_results
 from induction.report.sources import write_tables
@@ -18,17 +21,23 @@ def main(paths: StudyPaths, _config: StudyConfig) -> None:
     matplotlib.use("agg")
     style.use_style()
     results = load_results(paths)
-    with ThreadPoolExecutor(1) as pool:  # the renderer works in processes of its own
-        beside = pool.submit(_write_beside, paths, results)
+    with TemporaryDirectory(prefix="induction-figures-") as folder, ThreadPoolExecutor(1) as pool:
+        # The renderer works in processes of its own, and nothing else is left to run.
+        beside = pool.submit(_work_beside, paths, results, Path(folder))
         renderer = render(
-            paths.report_source, paths.report_output, date=provenance.commit_date(results)
+            paths.report_source,
+            paths.report_output,
+            date=provenance.commit_date(results),
+            environment={FOLDER_VARIABLE: folder},
         )
         beside.result()
     print(f"rendered with {renderer}: {paths.report_output / 'index.html'}, report.pdf beside it")
 
 
-def _write_beside(paths: StudyPaths, results: Results) -> None:
-    """The picture of the whole for DVC's plots, and the tables behind the figures."""
+def _work_beside(paths: StudyPaths, results: Results, folder: Path) -> None:
+    """Figures for the report; the picture of the whole for DVC's plots, and the tables behind the
+    figures."""
+    draw_from_the_last(results, folder)
     picture = training.summary(results)
     picture.savefig(paths.picture, bbox_inches="tight", metadata={"Date": None})
     write_tables(results, paths.figure_tables)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.figure import Figure
 
@@ -88,9 +87,3 @@ FIGURES = {
         ),
     ),
 }
-
-
-def show(label: str, results: Results) -> None:
-    """Draw a figure of the report in the cell that carries its label."""
-    FIGURES[label].draw(results)
-    plt.show()
