@@ -1,5 +1,9 @@
 """The fast operations against the plain ones of PyTorch, in float64 where these are the truth."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -241,3 +245,33 @@ def test_muon_is_that_of_pytorch(decay):
             optimizer.step()
     for start, a, b in zip(before, ours, theirs, strict=True):
         assert (a - b).norm() < 0.02 * (b - start).norm()
+
+
+RUN = """
+import hashlib, torch
+from induction.model.kernels import causal_attention
+torch.manual_seed(0)
+q, k, v = (torch.randn(4, 256, 4, 16).transpose(1, 2).requires_grad_() for _ in range(3))
+z = causal_attention(q, k, v)
+z.backward(torch.linspace(-1, 1, z.numel()).view(z.shape))
+found = [x.detach().contiguous().numpy().tobytes() for x in (z, q.grad, k.grad, v.grad)]
+print(hashlib.sha256(b"".join(found)).hexdigest())
+"""
+
+
+def test_the_bits_do_not_depend_on_what_was_compiled_before(tmp_path):
+    """Whatever part of the compiled code another process has left, as when both begin at once."""
+
+    def digest() -> str:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        run = subprocess.run(
+            [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True
+        )
+        return run.stdout
+
+    alone = digest()
+    callers = list(tmp_path.rglob("attention_kernel.backward-*"))
+    assert callers
+    for path in callers:
+        path.unlink()
+    assert digest() == alone

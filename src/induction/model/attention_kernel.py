@@ -24,8 +24,10 @@ _NOTHING = np.float32(2e-38)  # what `exp` makes of all that is too small for it
 _LEAST_TOTAL, _MOST_TOTAL = np.float32(1e-25), np.float32(1e30)
 
 # Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
-# is kept beside Python's own in __pycache__.
+# is kept beside Python's own in __pycache__, that of the parts inside of their callers alone: what
+# is linked to a part from there, and not compiled with it, may round differently.
 _compiled = njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
+_part = njit(fastmath=True, error_model="numpy", nogil=True)
 
 
 @_compiled
@@ -121,7 +123,7 @@ def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
                     dv[b, h, t, c] = dv_KT[c, t]
 
 
-@_compiled
+@_part
 def _rows(count, width):
     """Zeros [count, width], width being whole vectors, that begin with a line of the cache."""
     room = np.zeros(count * width + _LINE, np.float32)
@@ -129,26 +131,26 @@ def _rows(count, width):
     return room[begin : begin + count * width].reshape(count, width)
 
 
-@_compiled
+@_part
 def _width(T):
     """Room for the keys of every block."""
     return (T + _QUERIES + _VECTOR - 1) // _VECTOR * _VECTOR
 
 
-@_compiled
+@_part
 def _keys(first, width):
     """How many keys are looked at by the block of queries that starts at `first`."""
     return min((first + _QUERIES + _VECTOR - 1) // _VECTOR * _VECTOR, width)
 
 
-@_compiled
+@_part
 def _turn(x_TK, x_KT):
     for t in range(x_TK.shape[0]):
         for c in range(x_TK.shape[1]):
             x_KT[c, t] = x_TK[t, c]
 
 
-@_compiled
+@_part
 def _take(x_TK, first, factor, block):
     """Copy a block of rows times a factor; rows beyond the last are 0. Returns how many are not."""
     count = min(_QUERIES, x_TK.shape[0] - first)
@@ -160,7 +162,7 @@ def _take(x_TK, first, factor, block):
     return count
 
 
-@_compiled
+@_part
 def _attend(q, k_KT, pattern, total, largest, first, keys):
     """Fill a block's pattern, but for the division by total, and what was subtracted before."""
     _scores(q, k_KT, pattern, keys)
@@ -171,7 +173,7 @@ def _attend(q, k_KT, pattern, total, largest, first, keys):
         _exponentials(pattern, total, first, keys)
 
 
-@_compiled
+@_part
 def _scores(q, k_KT, scores, keys):
     """scores = q k for the queries of a block, four channels at a time."""
     for m in range(0, q.shape[1], 4):
@@ -196,7 +198,7 @@ def _scores(q, k_KT, scores, keys):
             scores[7, j] = scores[7, j] * kept + h0 * k0 + h1 * k1 + h2 * k2 + h3 * k3
 
 
-@_compiled
+@_part
 def _mix(pattern, v_KT, z, keys):
     """z = pattern v, four queries and four channels at a time: their sums fit into registers."""
     for row in range(0, _QUERIES, 4):
@@ -233,7 +235,7 @@ def _mix(pattern, v_KT, z, keys):
             z[row + 3, m], z[row + 3, m + 1], z[row + 3, m + 2], z[row + 3, m + 3] = d0, d1, d2, d3
 
 
-@_compiled
+@_part
 def _spread(weights, rows, sums_KT, keys):
     """sums += rowsᵀ weights over all queries of a block."""
     for m in range(rows.shape[1]):
@@ -245,7 +247,7 @@ def _spread(weights, rows, sums_KT, keys):
             sums_KT[m, j] += low + high
 
 
-@_compiled
+@_part
 def _exponentials(scores, total, first, keys):
     """Scores become their exponentials, next to 0 for later keys. Also fill the totals; False when
     one of them is out of range."""
@@ -263,7 +265,7 @@ def _exponentials(scores, total, first, keys):
     return in_range
 
 
-@_compiled
+@_part
 def _subtract_largest(scores, total, largest, first, keys):
     """Where the total is out of range, take from a query's scores the largest that it may look at:
     the others come out as they were, whatever stands behind them."""
@@ -277,7 +279,7 @@ def _subtract_largest(scores, total, largest, first, keys):
             largest[row] = top
 
 
-@_compiled
+@_part
 def _softmax_gradient(scores, dpattern, query, keys, log_sum, along):
     """One query's scores become its pattern, the pattern's gradient that of the scores."""
     for j in range(keys):
@@ -288,7 +290,7 @@ def _softmax_gradient(scores, dpattern, query, keys, log_sum, along):
         scores[j] = dpattern[j] = _ZERO
 
 
-@_compiled
+@_part
 def exp(x):
     """e^x for x ≤ 88 to within two units in the last place, in operations that vectorise.
 

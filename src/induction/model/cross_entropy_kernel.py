@@ -9,7 +9,9 @@ from induction.model.attention_kernel import exp
 
 _ALL_BUT_SIGN = np.int32(2**31 - 1)
 
+# As in attention_kernel.py.
 _compiled = njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
+_part = njit(fastmath=True, error_model="numpy", nogil=True)
 
 
 @_compiled
@@ -42,7 +44,7 @@ def losses_and_gradients(logits_NV, targets_N, losses_N):
         losses_N[row] = largest + math.log(total) - of_target
 
 
-@_compiled
+@_part
 def _largest(row):
     """The largest number of a row. Numba compares floats one after the other, and whole
     numbers in vectors: with its last 31 bits turned over where it is negative, a float's bits are a
