@@ -24,10 +24,10 @@ _NOTHING = np.float32(2e-38)  # what `exp` makes of all that is too small for it
 _LEAST_TOTAL, _MOST_TOTAL = np.float32(1e-25), np.float32(1e30)
 
 # Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
-# is kept beside Python's own in __pycache__, that of the parts inside of their callers alone: what
-# is linked to a part from there, and not compiled with it, may round differently.
+# is kept beside Python's own in __pycache__. Parts are written into their callers before these are
+# compiled: left to the compiler, that depends on what else the process has compiled, and so do bits.
 _compiled = njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
-_part = njit(fastmath=True, error_model="numpy", nogil=True)
+_part = njit(fastmath=True, error_model="numpy", nogil=True, inline="always")
 
 
 @_compiled

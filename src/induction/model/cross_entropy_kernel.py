@@ -11,7 +11,7 @@ _ALL_BUT_SIGN = np.int32(2**31 - 1)
 
 # As in attention_kernel.py.
 _compiled = njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
-_part = njit(fastmath=True, error_model="numpy", nogil=True)
+_part = njit(fastmath=True, error_model="numpy", nogil=True, inline="always")
 
 
 @_compiled
