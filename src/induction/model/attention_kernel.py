@@ -25,7 +25,7 @@ _LEAST_TOTAL, _MOST_TOTAL = np.float32(1e-25), np.float32(1e30)
 
 # Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
 # is kept beside Python's own in __pycache__. Parts are written into their callers before these are
-# compiled: left to the compiler, that depends on what else the process has compiled, and so do bits.
+# compiled: left to the compiler, that depends on what else a process has compiled, as do the bits.
 _compiled = njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
 _part = njit(fastmath=True, error_model="numpy", nogil=True, inline="always")
 
