@@ -35,25 +35,30 @@ def forward(q, k, v, z, log_sums):
     """Fill z with the outputs and log_sums [B, H, T] with the logs of the patterns' normalisers."""
     B, H, T, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
+    q_HTK, k_HTK, v_HTK = _example(H, T, K), _example(H, T, K), _example(H, T, K)
+    z_HTK = _example(H, T, K)
     width = _width(T)
     k_KT, v_KT = _rows(K, width), _rows(K, width)
     pattern = _rows(_QUERIES, width)
-    q_block, z_block = np.zeros((_QUERIES, K), np.float32), np.zeros((_QUERIES, K), np.float32)
     largest, total = np.zeros(_QUERIES, np.float32), np.ones(_QUERIES, np.float32)
     for b in range(B):
+        _copy(q[b], scale, q_HTK)
+        _copy(k[b], _ONE, k_HTK)
+        _copy(v[b], _ONE, v_HTK)
         for h in range(H):
-            _turn(k[b, h], k_KT)
-            _turn(v[b, h], v_KT)
+            _turn(k_HTK[h], k_KT)
+            _turn(v_HTK[h], v_KT)
             for first in range(0, T, _QUERIES):
-                keys = _keys(first, width)
-                count = _take(q[b, h], first, scale, q_block)
-                _attend(q_block, k_KT, pattern, total, largest, first, keys)
-                _mix(pattern, v_KT, z_block, keys)
-                for row in range(count):
+                block, keys = slice(first, first + _QUERIES), _keys(first, width)
+                _attend(q_HTK[h, block], k_KT, pattern, total, largest, first, keys)
+                _mix(pattern, v_KT, z_HTK[h, block], keys)
+                for row in range(_QUERIES):
                     share = _ONE / total[row]
-                    log_sums[b, h, first + row] = largest[row] + math.log(total[row])
                     for c in range(K):
-                        z[b, h, first + row, c] = z_block[row, c] * share
+                        z_HTK[h, first + row, c] *= share
+                for row in range(min(_QUERIES, T - first)):
+                    log_sums[b, h, first + row] = largest[row] + math.log(total[row])
+        _copy(z_HTK, _ONE, z[b])
 
 
 @_compiled
@@ -61,18 +66,20 @@ def patterns(q, k, filled):
     """Fill an array [B, H, T query, T key] with the attention probabilities."""
     B, H, T, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
+    q_HTK, k_HTK = _example(H, T, K), _example(H, T, K)
     width = _width(T)
     k_KT = _rows(K, width)
     pattern = _rows(_QUERIES, width)
-    q_block = np.zeros((_QUERIES, K), np.float32)
     largest, total = np.zeros(_QUERIES, np.float32), np.ones(_QUERIES, np.float32)
     for b in range(B):
+        _copy(q[b], scale, q_HTK)
+        _copy(k[b], _ONE, k_HTK)
         for h in range(H):
-            _turn(k[b, h], k_KT)
+            _turn(k_HTK[h], k_KT)
             for first in range(0, T, _QUERIES):
-                count = _take(q[b, h], first, scale, q_block)
-                _attend(q_block, k_KT, pattern, total, largest, first, _keys(first, width))
-                for row in range(count):
+                block, keys = slice(first, first + _QUERIES), _keys(first, width)
+                _attend(q_HTK[h, block], k_KT, pattern, total, largest, first, keys)
+                for row in range(min(_QUERIES, T - first)):
                     share, seen = _ONE / total[row], first + row + 1
                     for j in range(seen):
                         p = pattern[row, j]
@@ -85,42 +92,58 @@ def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
     """Fill dq, dk and dv with the gradients, given that of z and what `forward` filled."""
     B, H, T, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
+    # A gradient takes the place of what it is the gradient of, once that has been read.
+    q_HTK, k_HTK, v_HTK = _example(H, T, K), _example(H, T, K), _example(H, T, K)
+    z_HTK, dz_HTK = _example(H, T, K), _example(H, T, K)
     width = _width(T)
     k_KT, v_KT = _rows(K, width), _rows(K, width)
     dk_KT, dv_KT = _rows(K, width), _rows(K, width)
-    pattern = _rows(_QUERIES, width)
-    dscores = _rows(_QUERIES, width)
-    q_block, dz_block = np.zeros((_QUERIES, K), np.float32), np.zeros((_QUERIES, K), np.float32)
-    dq_block = np.zeros((_QUERIES, K), np.float32)
+    pattern, dscores = _rows(_QUERIES, width), _rows(_QUERIES, width)
     for b in range(B):
+        _copy(q[b], scale, q_HTK)
+        _copy(k[b], _ONE, k_HTK)
+        _copy(v[b], _ONE, v_HTK)
+        _copy(z[b], _ONE, z_HTK)
+        _copy(dz[b], _ONE, dz_HTK)
         for h in range(H):
-            _turn(k[b, h], k_KT)
-            _turn(v[b, h], v_KT)
+            _turn(k_HTK[h], k_KT)
+            _turn(v_HTK[h], v_KT)
             dk_KT[:] = _ZERO
             dv_KT[:] = _ZERO
             for first in range(0, T, _QUERIES):
-                keys = _keys(first, width)
-                count = _take(q[b, h], first, scale, q_block)
-                _take(dz[b, h], first, _ONE, dz_block)
-                _scores(q_block, k_KT, pattern, keys)
-                _scores(dz_block, v_KT, dscores, keys)
+                block, keys = slice(first, first + _QUERIES), _keys(first, width)
+                _scores(q_HTK[h, block], k_KT, pattern, keys)
+                _scores(dz_HTK[h, block], v_KT, dscores, keys)
                 for row in range(_QUERIES):
-                    along, log_sum = _ZERO, _ZERO
-                    if row < count:
-                        log_sum = log_sums[b, h, first + row]
-                        for c in range(K):
-                            along += dz_block[row, c] * z[b, h, first + row, c]
-                    _softmax_gradient(pattern[row], dscores[row], first + row, keys, log_sum, along)
-                _mix(dscores, k_KT, dq_block, keys)
-                for row in range(count):
+                    query = first + row
+                    log_sum, along = log_sums[b, h, query] if query < T else _ZERO, _ZERO
                     for c in range(K):
-                        dq[b, h, first + row, c] = dq_block[row, c] * scale
-                _spread(dscores, q_block, dk_KT, keys)
-                _spread(pattern, dz_block, dv_KT, keys)
-            for t in range(T):
-                for c in range(K):
-                    dk[b, h, t, c] = dk_KT[c, t]
-                    dv[b, h, t, c] = dv_KT[c, t]
+                        along += dz_HTK[h, query, c] * z_HTK[h, query, c]
+                    _softmax_gradient(pattern[row], dscores[row], query, keys, log_sum, along)
+                _spread(dscores, q_HTK[h, block], dk_KT, keys)
+                _spread(pattern, dz_HTK[h, block], dv_KT, keys)
+                _mix(dscores, k_KT, q_HTK[h, block], keys)
+            _turn_back(dk_KT, k_HTK[h])
+            _turn_back(dv_KT, v_HTK[h])
+        _copy(q_HTK, scale, dq[b])
+        _copy(k_HTK, _ONE, dk[b])
+        _copy(v_HTK, _ONE, dv[b])
+
+
+@_part
+def _example(H, T, K):
+    """Zeros for all heads of an example and whole blocks of queries, in one piece: what is spread
+    over memory is read once, in its order."""
+    return np.zeros((H, (T + _QUERIES - 1) // _QUERIES * _QUERIES, K), np.float32)
+
+
+@_part
+def _copy(x_HTK, factor, filled_HTK):
+    """Copy times a factor, as far as both reach in T."""
+    for t in range(min(x_HTK.shape[1], filled_HTK.shape[1])):
+        for h in range(x_HTK.shape[0]):
+            for c in range(x_HTK.shape[2]):
+                filled_HTK[h, t, c] = x_HTK[h, t, c] * factor
 
 
 @_part
@@ -151,15 +174,10 @@ def _turn(x_TK, x_KT):
 
 
 @_part
-def _take(x_TK, first, factor, block):
-    """Copy a block of rows times a factor; rows beyond the last are 0. Returns how many are not."""
-    count = min(_QUERIES, x_TK.shape[0] - first)
-    if count < _QUERIES:
-        block[:] = _ZERO
-    for row in range(count):
+def _turn_back(x_KT, x_TK):
+    for t in range(x_TK.shape[0]):
         for c in range(x_TK.shape[1]):
-            block[row, c] = x_TK[first + row, c] * factor
-    return count
+            x_TK[t, c] = x_KT[c, t]
 
 
 @_part
@@ -174,28 +192,22 @@ def _attend(q, k_KT, pattern, total, largest, first, keys):
 
 
 @_part
-def _scores(q, k_KT, scores, keys):
-    """scores = q k for the queries of a block, four channels at a time."""
-    for m in range(0, q.shape[1], 4):
-        a0, a1, a2, a3 = q[0, m], q[0, m + 1], q[0, m + 2], q[0, m + 3]
-        b0, b1, b2, b3 = q[1, m], q[1, m + 1], q[1, m + 2], q[1, m + 3]
-        c0, c1, c2, c3 = q[2, m], q[2, m + 1], q[2, m + 2], q[2, m + 3]
-        d0, d1, d2, d3 = q[3, m], q[3, m + 1], q[3, m + 2], q[3, m + 3]
-        e0, e1, e2, e3 = q[4, m], q[4, m + 1], q[4, m + 2], q[4, m + 3]
-        f0, f1, f2, f3 = q[5, m], q[5, m + 1], q[5, m + 2], q[5, m + 3]
-        g0, g1, g2, g3 = q[6, m], q[6, m + 1], q[6, m + 2], q[6, m + 3]
-        h0, h1, h2, h3 = q[7, m], q[7, m + 1], q[7, m + 2], q[7, m + 3]
-        kept = _ZERO if m == 0 else _ONE
-        for j in range(keys):
-            k0, k1, k2, k3 = k_KT[m, j], k_KT[m + 1, j], k_KT[m + 2, j], k_KT[m + 3, j]
-            scores[0, j] = scores[0, j] * kept + a0 * k0 + a1 * k1 + a2 * k2 + a3 * k3
-            scores[1, j] = scores[1, j] * kept + b0 * k0 + b1 * k1 + b2 * k2 + b3 * k3
-            scores[2, j] = scores[2, j] * kept + c0 * k0 + c1 * k1 + c2 * k2 + c3 * k3
-            scores[3, j] = scores[3, j] * kept + d0 * k0 + d1 * k1 + d2 * k2 + d3 * k3
-            scores[4, j] = scores[4, j] * kept + e0 * k0 + e1 * k1 + e2 * k2 + e3 * k3
-            scores[5, j] = scores[5, j] * kept + f0 * k0 + f1 * k1 + f2 * k2 + f3 * k3
-            scores[6, j] = scores[6, j] * kept + g0 * k0 + g1 * k1 + g2 * k2 + g3 * k3
-            scores[7, j] = scores[7, j] * kept + h0 * k0 + h1 * k1 + h2 * k2 + h3 * k3
+def _scores(q_block, k_KT, scores_block, keys):
+    """scores = q k for the queries of a block, four queries and four channels at a time."""
+    for row in range(0, _QUERIES, 4):
+        q, scores = q_block[row : row + 4], scores_block[row : row + 4]
+        for m in range(0, q.shape[1], 4):
+            a0, a1, a2, a3 = q[0, m], q[0, m + 1], q[0, m + 2], q[0, m + 3]
+            b0, b1, b2, b3 = q[1, m], q[1, m + 1], q[1, m + 2], q[1, m + 3]
+            c0, c1, c2, c3 = q[2, m], q[2, m + 1], q[2, m + 2], q[2, m + 3]
+            d0, d1, d2, d3 = q[3, m], q[3, m + 1], q[3, m + 2], q[3, m + 3]
+            kept = _ZERO if m == 0 else _ONE
+            for j in range(keys):
+                k0, k1, k2, k3 = k_KT[m, j], k_KT[m + 1, j], k_KT[m + 2, j], k_KT[m + 3, j]
+                scores[0, j] = scores[0, j] * kept + a0 * k0 + a1 * k1 + a2 * k2 + a3 * k3
+                scores[1, j] = scores[1, j] * kept + b0 * k0 + b1 * k1 + b2 * k2 + b3 * k3
+                scores[2, j] = scores[2, j] * kept + c0 * k0 + c1 * k1 + c2 * k2 + c3 * k3
+                scores[3, j] = scores[3, j] * kept + d0 * k0 + d1 * k1 + d2 * k2 + d3 * k3
 
 
 @_part
@@ -237,14 +249,21 @@ def _mix(pattern, v_KT, z, keys):
 
 @_part
 def _spread(weights, rows, sums_KT, keys):
-    """sums += rowsᵀ weights over all queries of a block."""
-    for m in range(rows.shape[1]):
+    """sums += rowsᵀ weights over all queries of a block, two channels at a time."""
+    for m in range(0, rows.shape[1], 2):
         r0, r1, r2, r3 = rows[0, m], rows[1, m], rows[2, m], rows[3, m]
         r4, r5, r6, r7 = rows[4, m], rows[5, m], rows[6, m], rows[7, m]
+        s0, s1, s2, s3 = rows[0, m + 1], rows[1, m + 1], rows[2, m + 1], rows[3, m + 1]
+        s4, s5, s6, s7 = rows[4, m + 1], rows[5, m + 1], rows[6, m + 1], rows[7, m + 1]
         for j in range(keys):
-            low = r0 * weights[0, j] + r1 * weights[1, j] + r2 * weights[2, j] + r3 * weights[3, j]
-            high = r4 * weights[4, j] + r5 * weights[5, j] + r6 * weights[6, j] + r7 * weights[7, j]
+            w0, w1, w2, w3 = weights[0, j], weights[1, j], weights[2, j], weights[3, j]
+            w4, w5, w6, w7 = weights[4, j], weights[5, j], weights[6, j], weights[7, j]
+            low = r0 * w0 + r1 * w1 + r2 * w2 + r3 * w3
+            high = r4 * w4 + r5 * w5 + r6 * w6 + r7 * w7
             sums_KT[m, j] += low + high
+            low = s0 * w0 + s1 * w1 + s2 * w2 + s3 * w3
+            high = s4 * w4 + s5 * w5 + s6 * w6 + s7 * w7
+            sums_KT[m + 1, j] += low + high
 
 
 @_part
@@ -293,6 +312,9 @@ def _softmax_gradient(scores, dpattern, query, keys, log_sum, along):
 @_part
 def exp(x):
     """e^x for x ≤ 88 to within two units in the last place, in operations that vectorise.
+
+    Also part of cross_entropy_kernel.py, whose compiled code Numba does not renew when only this
+    file changes: after a change here, delete that module's files in __pycache__.
 
     e^x = 2^n e^r with whole n and |r| ≤ ln 2 / 2; ln 2 in two parts, so that r is exact; e^r by the
     first terms of its series.
