@@ -83,7 +83,7 @@ bench-scale: $(READY) ## how memory, time and disk grow with the work (about fiv
 bench-portability: $(READY) ## how far headline numbers move on another kind of processor (ten minutes)
 	@python benchmarks/portability.py
 
-bench-external: $(READY) ## whether models in the formats of others show their phase change (half an hour)
+bench-external: $(READY) ## whether models in the formats of others show their phase change (an hour)
 	@python benchmarks/external.py
 
 format: $(READY) ## rewrite the code in the house style

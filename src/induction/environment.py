@@ -11,7 +11,7 @@ def environment(lock: Path) -> dict[str, str]:
 
     With the name of the `gpu` where this process works on one.
     """
-    import torch  # here alone: it takes a second, and the report is drawn without it
+    import torch  # here alone: it takes a second, which readers of lock files need not wait
 
     found = {
         "python": platform.python_version(),

@@ -91,6 +91,15 @@ def read_record(path: Path, kind: type[Record]) -> Record:
         ) from None
 
 
+def seconds_from(variable: str) -> float | None:
+    """Seconds that an environment variable holds, or None. StudyError when it is no number."""
+    text = os.environ.get(variable)
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise StudyError(f"{variable}: {text!r}: expected a number of seconds") from None
+
+
 @contextmanager
 def workplace(target: Path, scratch_root: Path) -> Iterator[Path]:
     """Yield the scratch folder of an output, which no other process uses at the same time.
@@ -100,7 +109,7 @@ def workplace(target: Path, scratch_root: Path) -> Iterator[Path]:
     """
     home = scratch_root / _UNFINISHED / f"{target.parent.name}-{target.name}"
     home.mkdir(parents=True, exist_ok=True)
-    with locked(home, float(os.environ.get(PATIENCE_VARIABLE, 0))) as free:
+    with locked(home, seconds_from(PATIENCE_VARIABLE) or 0.0) as free:
         if not free:
             raise StudyError(
                 f"{target}: another process is making it: wait for it to end, or stop it"

@@ -18,6 +18,7 @@ from induction.files import (
     publish,
     read_json,
     seal,
+    seconds_from,
     sha256,
     verify_folder,
     workplace,
@@ -146,8 +147,5 @@ def _linked(folder: Path) -> Path:
 
 def _seconds_between_saves(last: float = 0.0) -> float:
     """How long to wait before the next save; `last` is how many seconds the one before took."""
-    text = os.environ.get(SECONDS_VARIABLE)
-    try:
-        return float(text) if text else max(_SECONDS_BETWEEN_SAVES, _TIMES_A_SAVE * last)
-    except ValueError:
-        raise StudyError(f"{SECONDS_VARIABLE}: {text!r}: expected a number of seconds") from None
+    told = seconds_from(SECONDS_VARIABLE)
+    return max(_SECONDS_BETWEEN_SAVES, _TIMES_A_SAVE * last) if told is None else told

@@ -60,13 +60,15 @@ def ablated_losses(
     examples × n_layers × n_ctx × d_model for the intact head outputs.
     """
     device, length = model.device, evaluation.tokens.shape[1]
-    batch_size = batch_size or fitting_batch(model.spec, device, length, 16, patterns=True)
-    z = _all_head_outputs(model, evaluation, batch_size)
+    at_once = batch_size or fitting_batch(model.spec, device, length, 16, patterns=True)
+    z = _all_head_outputs(model, evaluation, at_once)
+    if batch_size is None:  # again: the head outputs of all examples lie on the device now
+        at_once = fitting_batch(model.spec, device, length, 16, patterns=True)
     distinct = {_cheapest(ablation, model.spec.n_layers) for ablation in ablations}
     intact: list[np.ndarray] = []
     ablated: dict[Ablation, list[np.ndarray]] = {ablation: [] for ablation in distinct}
-    for first in range(0, len(evaluation.tokens), batch_size):
-        tokens_BT = evaluation.tokens[first : first + batch_size].to(device)
+    for first in range(0, len(evaluation.tokens), at_once):
+        tokens_BT = evaluation.tokens[first : first + at_once].to(device)
         run = Record(("resid_pre", "pattern", "z"))
         intact.append(evaluation.at_tokens(_losses(model, tokens_BT, run, None), first))
         for ablation, batches in ablated.items():

@@ -6,9 +6,9 @@
 
 Classes are drawn independently line by line, no word returns, so an answer that pays no heed to
 the class is right once in two. Every line is asked for that has as many lines before it as one of
-the numbers of shots; flipped and random labels after the most of them are judged, the others are
-controls. The right places are the labels of earlier lines of the same class, wrong ones those of
-the other class.
+the numbers of shots; flipped and random labels after the most of them are judged (after none,
+nothing tells them), the others are controls. The right places are the labels of earlier lines of
+the same class, wrong ones those of the other class.
 """
 
 import numpy as np
@@ -80,6 +80,6 @@ def _task(
             prompt.write(lines.end)
         prompts.append(prompt)
     variants: dict[str, Kind] = {variant(kind, number): "control" for number in shots}
-    if kind != "natural":
+    if kind != "natural" and max(shots):
         variants[variant(kind, max(shots))] = "abstract"
     return make_task(NAME, variants, prompts)

@@ -57,7 +57,8 @@ def _text(
     for _ in range(settings.examples):
         passage = _passage(material, settings.segment, random)
         if passage is None:
-            return Untestable(NAME, TEXT, f"too few texts of {settings.segment} different tokens")
+            reason = f"too few texts of {settings.segment} tokens, {CANDIDATES} of them different"
+            return Untestable(NAME, TEXT, reason)
         between = _stretch(material, int(random.integers(*settings.gap, endpoint=True)), random)
         prompt = material.prompt()
         _ask_all(prompt, FIRST, passage, random)

@@ -50,6 +50,9 @@ def facts(a: Run, b: Run) -> list[Fact]:
         Fact(label, _environment(a, key), _environment(b, key))
         for key, label in _ENVIRONMENT.items()
     ]
+    gpu_a, gpu_b = (_environment(run, "gpu") for run in (a, b))
+    if gpu_a or gpu_b:  # only runs on one name it
+        found.append(Fact("GPU", gpu_a or "none", gpu_b or "none"))
     lock_a, lock_b = (_environment(run, "requirements_lock_sha256") for run in (a, b))
     found.append(
         Fact("SHA-256 of requirements.lock", lock_a and lock_a[:12], lock_b and lock_b[:12])

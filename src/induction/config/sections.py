@@ -174,7 +174,7 @@ class Explorer(Section):
 class Behaviours(Section):
     snapshots: Count
     examples: Annotated[int, Field(ge=2, le=10**5)]
-    segment: Annotated[int, Field(ge=6, le=1000)]
+    segment: Annotated[int, Field(ge=10, le=1000)]  # so many tokens to choose from
     gap: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=1000)]]
     lines: Annotated[int, Field(ge=5, le=1000)]
     shots: Annotated[tuple[Annotated[int, Field(ge=0, le=19)], ...], Field(min_length=1)]

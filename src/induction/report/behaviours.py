@@ -64,13 +64,15 @@ def heads(results: Results) -> str:
     to places of right and wrong answers."""
     shown = [name for name, details in results.details.items() if details["induction_heads"]]
     by_model = {
-        name: {(d.behaviour, d.variant): d for d in doings(results, name)} for name in shown
+        name: {(d.behaviour, d.variant): d for d in doings(results, name) if d.kind != "control"}
+        for name in shown
     }
     rows = []
     for behaviour, variant, _ in judged(results):
         found = [by_model[name].get((behaviour, variant)) for name in shown]
-        there = next((d for d in found if d), None)
-        equal = "–" if there is None else _attention(there.uniform, there.right_places)
+        # Prompts differ between models with tokenizers of their own.
+        equals = dict.fromkeys(_attention(d.uniform, d.right_places) for d in found if d)
+        equal = " / ".join(equals) or "–"
         cells = (_attention(d.attention, d.right_share) if d else "–" for d in found)
         rows.append((f"{behaviour}: {variant}", equal, *cells))
     return markdown_table(
@@ -91,7 +93,9 @@ def can_and_cannot(results: Results) -> str:
     sentences = [
         f"{len(with_heads)} of {total} models have induction heads.",
         _first_copy_sentence(results),
-        _kind_sentence(results, "loose", "tasks in which the prefix is only like the earlier one"),
+        _kind_sentence(
+            results, "loose", "tasks in which the prefix is only like the earlier one, or longer"
+        ),
         _kind_sentence(results, "abstract", "tasks for which no repeated prefix is enough"),
     ]
     at_chance = [
@@ -102,7 +106,7 @@ def can_and_cannot(results: Results) -> str:
     ]
     if at_chance:
         dearer = [d for d in at_chance if d.needs_induction]
-        factor = max(d.attention / d.uniform for d in at_chance if d.uniform)
+        factor = max((d.attention / d.uniform for d in at_chance if d.uniform), default=0.0)
         further = max((d.right_share or 0) - (d.right_places or 0) for d in at_chance)
         sentences.append(
             "Where models with induction heads are not above chance in abstract tasks, the loss of "
@@ -111,8 +115,7 @@ def can_and_cannot(results: Results) -> str:
             f"of {len(at_chance)} cases, and they look to the right places up to "
             f"{number(factor, 0)} times as much as equal attention would. But they look to the "
             "places of wrong answers too: the share of the right ones is at most "
-            f"{number(100 * further, 0)} percentage points above that of equal attention. They "
-            "make it likelier that such an answer follows, and hardly which."
+            f"{number(100 * further, 0)} percentage points above that of equal attention."
         )
     return " ".join(sentences)
 
@@ -137,7 +140,8 @@ def not_asked(results: Results) -> str:
 def _of(results: Results, behaviour: str, variant: str) -> Iterator[tuple[str, Doing]]:
     for name in results.behaviours:
         for doing in doings(results, name):
-            if (doing.behaviour, doing.variant) == (behaviour, variant):
+            asked = (doing.behaviour, doing.variant) == (behaviour, variant)
+            if asked and doing.kind != "control":  # as with fewer shots than another model's most
                 yield name, doing
 
 
@@ -152,7 +156,7 @@ def _cost_range(asked: list[tuple[str, Doing]]) -> str:
 def _first_copy_sentence(results: Results) -> str:
     """How often a passage of text is continued rightly before it was seen."""
     firsts = [
-        float(row["accuracy"])
+        (float(row["accuracy"]), float(row["chance"]))
         for own in results.behaviours.values()
         for row in own.behaviours.filter(
             (pl.col("behaviour") == _FIRST_COPY[0])
@@ -164,9 +168,9 @@ def _first_copy_sentence(results: Results) -> str:
     if not firsts:
         return ""
     return (
-        f"Natural text is continued rightly in {percent(min(firsts))} to {percent(max(firsts))} of "
-        "places when it stands there for the first time: what its second copy adds to that is "
-        "copying."
+        "In natural text that stands there for the first time, the right token is held for the "
+        f"likeliest of those asked about in {percent(min(firsts)[0])} to {percent(max(firsts)[0])} "
+        f"of places (chance: {percent(firsts[0][1])}): what a second copy adds is copying."
     )
 
 

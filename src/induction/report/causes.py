@@ -124,10 +124,10 @@ def variance_sentence(results: Results) -> str:
     space = results.loss_space
     two, smooth = sum(space.explained_variance[:2]), sum(space.explained_variance_smooth[:2])
     first, second, *rest = (percent(share) for share in space.explained_variance)
+    following = f" The next ones hold {', '.join(rest)}." if rest else ""
     return (
         f"The first two components hold {first} and {second} of the variance, together "
-        f"{percent(two)}. The next ones hold "
-        f"{', '.join(rest)}. With a constant learning rate, losses jitter from snapshot to "
+        f"{percent(two)}.{following} With a constant learning rate, losses jitter from snapshot to "
         f"snapshot: smoothing every loss over ln(tokens) takes {percent(space.noise)} of the "
         f"variance away, and of what the smooth paths hold, the same two components explain "
         f"{percent(smooth)}."

@@ -79,7 +79,8 @@ def _negative_copying(results: Results) -> str:
     }
     if not matching:
         return f"{lead} No head matches prefixes here."
-    chance = 2 / float(np.mean(results.config.evaluation.probe_period)) - 1
+    # Probes are cut to the shortest for this score: so many different tokens are in each.
+    chance = 2 / results.config.evaluation.probe_period[0] - 1
     found = [head for head, copying in matching.items() if copying < rule.copying]
     return (
         f"{lead} Of {len(matching)} heads that match prefixes here, {len(found)} fall short of the "

@@ -10,6 +10,7 @@ from induction.report.figures import cells
 from induction.report.figures.axes import seen, token_axis
 from induction.report.results import Results
 from induction.report.style import FAINT, looks
+from induction.study.behaviours import Behaviours
 
 _KEY = ("behaviour", "variant")
 _COLUMNS = 4
@@ -35,9 +36,14 @@ def judged(results: Results) -> list[tuple[str, str, str]]:
     """Behaviour, variant and kind of all that some model was asked and that is no control."""
     found: dict[tuple[str, str, str], None] = {}
     for own in results.behaviours.values():
-        asked = own.tasks.filter(pl.col("why_not").is_null() & (pl.col("kind") != "control"))
-        found |= dict.fromkeys(asked.select(*_KEY, "kind").iter_rows())
+        found |= dict.fromkeys(_judged(own).iter_rows())
     return list(found)
+
+
+def _judged(own: Behaviours) -> pl.DataFrame:
+    """Those of one model: another tokenizer may leave room for other numbers of shots."""
+    asked = own.tasks.filter(pl.col("why_not").is_null() & (pl.col("kind") != "control"))
+    return asked.select(*_KEY, "kind")
 
 
 def at_the_end(results: Results) -> pl.DataFrame:
@@ -56,7 +62,6 @@ def _last_rows(results: Results, name: str) -> pl.DataFrame:
     means = last.group_by(*_KEY, "condition", "heads", maintain_order=True).agg(
         pl.col("accuracy").mean(), pl.col("loss").mean(), pl.col("chance").first()
     )
-    shown = pl.DataFrame(judged(results), schema=[*_KEY, "kind"], orient="row")
     of_intact = pl.DataFrame(
         [
             {**{key: doing[key] for key in _KEY}, "low": _scaled(doing, "accuracy_low")}
@@ -67,7 +72,7 @@ def _last_rows(results: Results, name: str) -> pl.DataFrame:
         | {"high": pl.Float64, "condition": pl.String},
     )
     return (
-        means.join(shown, on=_KEY, maintain_order="left")
+        means.join(_judged(own), on=_KEY, maintain_order="left")
         .join(of_intact, on=[*_KEY, "condition"], how="left", maintain_order="left")
         .select(
             pl.lit(name).alias("model"),
@@ -87,7 +92,6 @@ def _scaled(doing: dict, key: str) -> float:
 def over_training(results: Results) -> pl.DataFrame:
     """A row for each model, judged variant and snapshot of the intact model: accuracy above chance,
     and attention to the right places of the head that looks there most at the end."""
-    shown = pl.DataFrame(judged(results), schema=[*_KEY, "kind"], orient="row")
     rows = []
     for name, own in results.behaviours.items():
         best = pl.DataFrame(
@@ -105,7 +109,7 @@ def over_training(results: Results) -> pl.DataFrame:
         scale = (pl.col("accuracy") - pl.col("chance")) / (1 - pl.col("chance"))
         rows.append(
             own.behaviours.filter(pl.col("condition") == "intact")
-            .join(shown, on=_KEY, maintain_order="left")
+            .join(_judged(own), on=_KEY, maintain_order="left")
             .join(attention, on=[*_KEY, "step"], maintain_order="left")
             .with_columns(pl.lit(name).alias("model"), scale.alias("above_chance"))
             .select("model", "tokens", *_KEY, "above_chance", "loss", *attention.columns[3:])
