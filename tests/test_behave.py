@@ -218,6 +218,17 @@ def test_labels_stand_for_pairs_of_categories(tasks, material):
         assert len(set(zip(pairs[:-1], labels, strict=True))) == 4
 
 
+def test_labels_that_nothing_tells_are_not_judged(material):
+    found = make_tasks(material, SETTINGS.model_copy(update={"shots": (0,)}))
+    kinds = {
+        variant: kind
+        for task in found
+        if isinstance(task, Task) and task.behaviour == "few-shot"
+        for variant, kind in task.variants.items()
+    }
+    assert kinds == {f"{kind}, 0 shots": "control" for kind in ("natural", "flipped", "random")}
+
+
 @pytest.mark.parametrize("kind", ["natural", "flipped", "random"])
 def test_shots_are_counted_and_labelled(kind, tasks, material):
     task = of(tasks, "few-shot", f"{kind}, 16 shots")

@@ -233,6 +233,16 @@ def test_text_environment_and_packages_that_changed(two):
     assert [(s.name, s.b) for s in comparison.sources] == [("own/a.txt", "f" * 12)]
 
 
+def test_a_gpu_of_one_run_is_told(two):
+    assert "GPU" not in {fact.name for fact in compare(*two).facts}
+    for manifest in (two[1] / "data" / "measurements").glob("*/manifest.json"):
+        about = read_json(manifest)
+        about["environment"]["gpu"] = "H100"
+        write_json(manifest, about)
+    [gpu] = [fact for fact in compare(*two).facts if fact.name == "GPU"]
+    assert (gpu.a, gpu.b, gpu.differs) == ("none", "H100", True)
+
+
 def test_a_run_with_parameters_and_metrics_alone_still_compares(two):
     for path in two[0].rglob("*"):
         if path.is_file() and path.name not in ("params.yaml", "metrics.json", "run.json"):

@@ -237,6 +237,14 @@ def test_half_precision_comes_out_in_float32():
     assert np.abs(table - whole).mean() < 0.1
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.0), (torch.float32, 1e-5)])
+def test_an_ablation_of_nothing_changes_nothing(dtype, tolerance):
+    ours = AdaptedModel(random_external("llama").to(dtype))
+    nothing = Ablation(frozenset(), "zero")
+    found = ablated_losses(ours, evaluation(), [nothing])
+    assert np.abs(found.ablated[nothing] - found.intact).max() <= tolerance
+
+
 def test_patterns_of_half_precision_are_those_of_float32():
     random = torch.Generator().manual_seed(0)
     q, k = 3 * torch.randn(2, 1, 2, 30, 16, generator=random).bfloat16()

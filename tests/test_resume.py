@@ -13,12 +13,12 @@ import torch
 from induction import resume
 from induction.config import load_config
 from induction.errors import StudyError
-from induction.files import verify_folder, write_json
+from induction.files import PATIENCE_VARIABLE, verify_folder, write_json
 from induction.fingerprint import fingerprint
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.over_snapshots import Rows
 from induction.paths import StudyPaths, find_study
-from induction.resume import Attempt, attempt
+from induction.resume import SECONDS_VARIABLE, Attempt, attempt
 from induction.train.checkpoint import load_checkpoint, save_checkpoint
 from induction.train.loop import Step, batches, train
 from induction.train.optimizer import make_optimizers
@@ -140,6 +140,16 @@ def test_two_at_once_are_told_apart(tmp_path):
         attempt(target, scratch, "a", {}),
         pytest.raises(StudyError, match="another process is making it"),
         attempt(target, scratch, "a", {}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("variable", [PATIENCE_VARIABLE, SECONDS_VARIABLE])
+def test_seconds_that_are_no_number_are_refused_in_a_line(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, "3m")
+    with (
+        pytest.raises(StudyError, match=rf"^{variable}: '3m': expected a number of seconds$"),
+        attempt(tmp_path / "data" / "out", tmp_path / "scratch", "a", {}),
     ):
         pass
 
