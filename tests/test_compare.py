@@ -145,6 +145,20 @@ def test_stages_that_re_ran_say_because_of_what(folders):
     assert "measure@deep" in found["summarize"].upstream
 
 
+def test_stages_stand_in_the_order_of_the_pipeline(two):
+    lock = YAML(typ="safe").load(two[1] / "dvc.lock")
+    lock["stages"] = dict(reversed(lock["stages"].items()))
+    YAML().dump(lock, two[1] / "dvc.lock")
+    order = [rerun.stage for rerun in compare(*two).reruns if rerun.outcome != "only in A"]
+    assert order[-1] == "summarize"
+    assert len(order) > 1
+    back = {"path": "data/results/metrics.json", "md5": "0" * 32}
+    lock["stages"]["measure@deep"]["deps"].append(back)  # a circle
+    lock["stages"]["summarize"]["outs"].append(back)
+    YAML().dump(lock, two[1] / "dvc.lock")
+    assert {rerun.stage for rerun in compare(*two).reruns} >= set(order)
+
+
 def test_a_stage_with_other_code_and_the_same_outputs(two):
     lock = two[1] / "dvc.lock"
     lock.write_text((two[0] / "dvc.lock").read_text().replace("md5: code", "md5: rewritten", 1))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,9 +43,9 @@ class Rerun:
 
 
 def reruns(a: Stages, b: Stages) -> list[Rerun]:
-    """Stages that differ in what they depend on or in what they made, in the order of B."""
+    """Stages that differ in what they depend on or in what they made, in the order of work."""
     found = []
-    for stage in dict.fromkeys([*b, *a]):
+    for stage in dict.fromkeys([*_in_order(b), *a]):
         if stage not in a or stage not in b:
             found.append(Rerun(stage, "only in B" if stage in b else "only in A"))
         elif (rerun := _compare(stage, a, b)) is not None:
@@ -122,6 +123,18 @@ def makers_of(stages: Stages, wanted: Iterable[str]) -> list[str]:
             seen.add(stage)
             waiting += _hashes(stages[stage], "deps")
     return [stage for stage in stages if stage in seen]
+
+
+def _in_order(stages: Stages) -> list[str]:
+    """Each stage after those whose outputs it reads: the record has them as they were first run."""
+    upstream = {
+        name: {maker for path in _hashes(stage, "deps") for maker in _makers(path, stages)}
+        for name, stage in stages.items()
+    }
+    try:
+        return list(TopologicalSorter(upstream).static_order())
+    except CycleError:  # with entries left over from stages that have another name now
+        return list(stages)
 
 
 def _makers(path: str, stages: Stages) -> set[str]:
