@@ -75,6 +75,20 @@ def test_idle_heads_of_the_built_model_do_nothing(kind):
         assert effect.before_after is None
 
 
+def test_batches_are_fitted_again_beside_the_head_outputs_of_all(monkeypatch):
+    model, examples = random_model(2), evaluate(examples=5)
+    expected = change(model, examples, "mean", (0, 1), batch_size=1)
+    sizes, seen = iter((4, 2)), []
+    monkeypatch.setattr(evaluator, "fitting_batch", lambda *_, **__: next(sizes))
+    residual = model.residual
+    monkeypatch.setattr(
+        model, "residual", lambda tokens, *rest: seen.append(len(tokens)) or residual(tokens, *rest)
+    )
+    np.testing.assert_allclose(change(model, examples, "mean", (0, 1)), expected, atol=1e-5)
+    assert seen[:2] == [4, 1]
+    assert max(seen[2:]) == 2
+
+
 @pytest.mark.parametrize("kind", ["zero", "pattern_preserving"])
 def test_without_the_induction_head_every_token_is_as_likely_as_any(kind):
     model, evaluation = induction_model(), evaluate(period=20)

@@ -210,6 +210,25 @@ def test_the_same_score_is_judged_by_the_step_that_another_rule_allows():
     assert "more than the" in told(-0.5 + 1.1 * step)
 
 
+def test_variance_of_two_components_alone():
+    def told(*shares: float) -> str:
+        space = SimpleNamespace(
+            explained_variance=shares, explained_variance_smooth=shares, noise=0
+        )
+        return causes.variance_sentence(results(loss_space=space))
+
+    assert "together 50\u00a0%. The next ones hold 10\u00a0%. With a" in told(0.3, 0.2, 0.1)
+    assert "together 50\u00a0%. With a" in told(0.3, 0.2)
+
+
+def test_chance_of_copying_is_that_of_the_shortest_probes():
+    evaluation = CONFIG.evaluation.model_copy(update={"probe_period": (5, 45)})
+    config = CONFIG.model_copy(update={"evaluation": evaluation})
+    own = heads(layer=[1], head=[0], prefix_matching=[1.0], copying=[0.3])
+    told = curiosities._negative_copying(results(config=config, curves={"a": own}))
+    assert told.endswith("chance is about −0.6.")
+
+
 def test_negative_copying_counts_heads_that_match_prefixes():
     rule = CONFIG.head_kinds
     own = heads(
