@@ -9,18 +9,14 @@ import os
 import sys
 import time
 
-_perf_counter, _time, _start = time.perf_counter, time.time, time.monotonic()
+_time, _start = time.time, time.monotonic()
+_BACK = 86400 if "CHAOS_CLOCK_GOES_BACK" in os.environ else 0
 
 
-def _no_duration() -> float:
-    stage = sys._getframe(1).f_globals.get("__name__") == "induction.stages"
-    return 0.0 if stage else _perf_counter()
+def _now() -> float:
+    if sys._getframe(1).f_globals.get("__name__") == "induction.stages":
+        return 0.0  # long before the process started, so that it took no time
+    return _time() - (_BACK if time.monotonic() - _start > 2 else 0)
 
 
-def _set_back() -> float:
-    return _time() - (86400 if time.monotonic() - _start > 2 else 0)
-
-
-time.perf_counter = _no_duration
-if "CHAOS_CLOCK_GOES_BACK" in os.environ:
-    time.time = _set_back
+time.time = _now
