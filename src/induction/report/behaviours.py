@@ -13,9 +13,11 @@ _FIRST_COPY = ("literal copying", "text, first copy")
 
 
 def doings(results: Results, name: str) -> list[Doing]:
-    """What details.json says of a model's behaviours."""
+    """What details.json says of a model's behaviours, those left out that are controls for it."""
     found = []
     for values in results.details[name]["behaviours"]:
+        if values["kind"] == "control":  # perhaps with the number of shots judged of another model
+            continue
         costs = {
             key: value and Cost(**value)
             for key, value in values.items()
@@ -64,8 +66,7 @@ def heads(results: Results) -> str:
     to places of right and wrong answers."""
     shown = [name for name, details in results.details.items() if details["induction_heads"]]
     by_model = {
-        name: {(d.behaviour, d.variant): d for d in doings(results, name) if d.kind != "control"}
-        for name in shown
+        name: {(d.behaviour, d.variant): d for d in doings(results, name)} for name in shown
     }
     rows = []
     for behaviour, variant, _ in judged(results):
@@ -140,8 +141,7 @@ def not_asked(results: Results) -> str:
 def _of(results: Results, behaviour: str, variant: str) -> Iterator[tuple[str, Doing]]:
     for name in results.behaviours:
         for doing in doings(results, name):
-            asked = (doing.behaviour, doing.variant) == (behaviour, variant)
-            if asked and doing.kind != "control":  # as with fewer shots than another model's most
+            if (doing.behaviour, doing.variant) == (behaviour, variant):
                 yield name, doing
 
 
