@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report compare publish test test-extras chaos bench bench-recipe bench-cost bench-scale bench-portability bench-external check format preset lock clean
+.PHONY: help setup study report compare publish test test-extras chaos bench gpu-check bench-recipe bench-cost bench-scale bench-portability bench-external check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ chaos: $(READY) ## kill, damage and fill a small study in many ways: it must com
 
 bench: $(READY) ## our speed beside that of others, in turns (ten minutes; DEVICE=cuda for a GPU's)
 	@python benchmarks/$(if $(filter cuda,$(DEVICE)),gpu_speed,speed).py
+
+gpu-check: $(READY) ## everything that only a GPU can show, in eight minutes (benchmarks/gpu.json)
+	@python benchmarks/gpu_check.py
 
 bench-recipe: $(READY) ## which training recipe brings the phase change earliest (a quarter of an hour)
 	@python benchmarks/recipe.py
