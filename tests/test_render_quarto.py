@@ -17,16 +17,18 @@ import json, os, pathlib, sys
 if sys.argv[1:] == ["--version"]:
     print(os.environ.get("FAKE_VERSION", "1.7.34"))
     sys.exit()
-pathlib.Path("index.typ").write_text("an intermediate file")
 call = {{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+call["document"] = pathlib.Path("index.qmd").read_text()
+call["settings"] = json.loads(pathlib.Path("_quarto.yml").read_text())
+call["files"] = sorted(str(path) for path in pathlib.Path(".").rglob("*") if path.is_file())
 pathlib.Path(os.environ["FAKE_CALL"]).write_text(json.dumps(call))
 print(os.environ.get("FAKE_MESSAGE", ""), file=sys.stderr)
 if os.environ.get("FAKE_STATUS"):
     sys.exit(1)
-output = pathlib.Path(sys.argv[sys.argv.index("--output-dir") + 1])
-output.joinpath("index.html").write_text("page")
-output.joinpath("report.pdf").write_text("pdf")
-pathlib.Path("index.typ").unlink()
+output = pathlib.Path(call["settings"]["project"]["output-dir"])
+output.mkdir()
+output.joinpath("index.html").write_text("page" + os.environ.get("FAKE_PAGE", ""))
+output.joinpath(os.environ.get("FAKE_PDF", "report.pdf")).write_text("pdf")
 """
 
 
@@ -49,16 +51,77 @@ def test_quarto_renders_where_there_is_one(quarto: Path, tmp_path: Path) -> None
     assert (tmp_path / "out" / "index.html").read_text() == "page"
     assert (tmp_path / "out" / "report.pdf").read_text() == "pdf"
     call = json.loads(quarto.read_text())
-    assert call["folder"] == str(source)
-    assert call["arguments"][:2] == ["render", "."]
-    assert not any("date" in argument for argument in call["arguments"])
-    scratch = call["arguments"][call["arguments"].index("--output-dir") + 1]
-    assert scratch.startswith(".quarto/")
-    assert not (source / scratch).exists()
+    assert call["arguments"] == ["render", "."]
+    assert not Path(call["folder"]).exists()  # a copy, outside of any hidden folder
+    assert not any(part.startswith(".") for part in Path(call["folder"]).parts)
+    assert sorted(path.name for path in source.iterdir()) == [
+        *("_quarto.yml", "index.qmd", "references.bib", "styles.css")
+    ]
     environment = call["environment"]
-    assert environment["QUARTO_PYTHON"] == sys.executable
     assert environment["INDUCTION_RENDERER"] == "Quarto 1.7.34"
     assert environment["SOURCE_DATE_EPOCH"].isdigit()
+
+
+CELLS = """@fig-a, @tbl-b and `{python} 1 + 1`; ran `{python} open("runs", "a").write("x")`×.
+
+```{python}
+#| label: fig-a
+#| fig-cap: "A caption with [a link](#place)
+#|   and *more*."
+#| fig-alt: "A line."
+import matplotlib.pyplot as plt
+plt.plot([0, 1]); plt.show()
+```
+
+```{python}
+#| label: tbl-b
+#| tbl-cap: "A table."
+#| tbl-colwidths: [20,80]
+from IPython.display import Markdown
+Markdown("| a | b |\\n|---|---|\\n| 1 | 2 |")
+```
+
+```{python}
+#| output: asis
+print("```{=html}\\n<script>" + "x" * 60_000 + "</script>\\n```")
+```
+"""
+
+
+def test_quarto_gets_what_the_cells_gave_and_they_run_once(
+    quarto: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row Q6: by itself Quarto runs all cells again for each format. Row Q2: no cell, no label."""
+    (tmp_path / "reports").mkdir()
+    source = write_source(tmp_path / "reports" / "source", CELLS)
+    settings = (source / "_quarto.yml").read_text().replace("styles.css", "../styles.css")
+    (source / "_quarto.yml").write_text(settings)
+    (source / "styles.css").replace(tmp_path / "reports" / "styles.css")
+    monkeypatch.setenv("FAKE_PAGE", '<i class="set-aside-0"></i>')
+    monkeypatch.setenv("FAKE_PDF", "index.pdf")  # as some versions name it
+    render(source, tmp_path / "out")
+    assert (source / "runs").read_text() == "x"
+    call = json.loads(quarto.read_text())
+    front, text = call["document"].removeprefix("---\n").split("\n---\n", 1)
+    assert json.loads(front) == {"title": "T", "engine": "markdown"}
+    assert "{python}" not in text
+    assert "@fig-a, @tbl-b and 2; ran 1×." in text
+    caption, place = "A caption with [a link](#place) and *more*.", "figures/fig-a-1.png"
+    assert f'![{caption}](<{place}>){{#fig-a fig-alt="A line."}}' in text
+    assert "figures/fig-a-1.png" in call["files"]
+    assert '| 1 | 2 |\n\n: A table. {#tbl-b tbl-colwidths="[20, 80]"}' in text
+    assert "xxxx" not in text  # set aside, and put back below
+    assert (tmp_path / "out" / "index.html").read_text().count("x") == 60_000
+    assert call["settings"]["format"]["html"]["css"] == "styles.css"
+    assert "styles.css" in call["files"]
+    assert (tmp_path / "out" / "report.pdf").read_text() == "pdf"
+
+
+def test_a_cell_that_raises_is_told_with_its_line(quarto: Path, tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source", "```{python}\n1 / 0\n```")
+    with pytest.raises(StudyError, match=r"index.qmd:6: ZeroDivisionError: division by zero$"):
+        render(source, tmp_path / "out")
+    assert not quarto.exists()
 
 
 def test_quarto_gets_date_names_and_variables(quarto: Path, tmp_path: Path) -> None:
@@ -80,6 +143,13 @@ def test_quarto_gets_date_names_and_variables(quarto: Path, tmp_path: Path) -> N
     ("status", "output", "message"),
     [
         ("1", "Traceback\nValueError: no data\n", r"Quarto 1\.7\.34: ValueError: no data$"),
+        # Row Q5: the line that says what is wrong, not the underline below it.
+        (
+            "1",
+            "error: label `<a>` does not exist\n  ┌─ index.typ:1:2\n  │   ^^^^^^^^",
+            r"Quarto 1\.7\.34: error: label `<a>` does not exist$",
+        ),
+        ("1", "ValueError: no data\n  │   ^^^^^^^^", r"Quarto 1\.7\.34: ValueError: no data$"),
         ("1", "ERROR: Bad things\n\nStack trace:\n  at x", r"Quarto 1\.7\.34: Bad things$"),
         ("", "[WARNING] Unable to resolve crossref @fig-nope", r":5: unknown reference @fig-nope"),
         ("", "[WARNING] Citeproc: citation nobody not found", "citation @nobody is not in the"),
@@ -100,7 +170,6 @@ def test_a_failing_quarto_leaves_the_output(
         render(source, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
-    assert not (source / "index.typ").exists()
 
 
 def test_an_old_quarto_is_passed_over(

@@ -6,7 +6,7 @@ from induction.compare.comparison import FEW, Comparison
 from induction.compare.metrics import CLEAR, Mark, Row, yardstick
 from induction.compare.parameters import ABSENT, value_text
 from induction.compare.run import Run
-from induction.report.text import names, number, percent, short_tokens
+from induction.report.text import names, notice, number, percent, short_tokens
 
 _FEW = 4  # of anything: more are counted, and stand in the tables
 
@@ -50,7 +50,7 @@ def warnings(comparison: Comparison) -> str:
             f"The results of {run} (`{label}`) are not those of its state: {'; '.join(reasons)}. "
             "`make study` renews them; until then, this page shows what is there."
         )
-    return _box("warning", "Results out of date", lines)
+    return notice("Results out of date", lines)
 
 
 def omissions(comparison: Comparison) -> str:
@@ -68,7 +68,7 @@ def omissions(comparison: Comparison) -> str:
                 f"{name} was made with another `requirements.lock` than the one that stands in it, "
                 "so the packages named below may not be those of its results."
             )
-    return _box("note", "Left out", lines) if lines else ""
+    return notice("Left out", lines) if lines else ""
 
 
 def origin(run: Run) -> str:
@@ -338,8 +338,3 @@ def _and(parts: Sequence[str], last: str = "and") -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
-
-
-def _box(kind: str, title: str, lines: Sequence[str]) -> str:
-    text = "\n\n".join(lines)
-    return f"::: {{.callout-{kind}}}\n## {title}\n{text}\n:::"

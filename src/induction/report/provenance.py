@@ -9,7 +9,7 @@ import sys
 from induction.environment import environment, package_changes, packages
 from induction.files import read_json
 from induction.report.results import Results
-from induction.report.text import markdown_table, number
+from induction.report.text import markdown_table, notice, number
 
 # What a run writes is no change to what it was made from.
 _INPUTS = (
@@ -75,9 +75,7 @@ def banner(results: Results) -> str:
         )
     if not reasons:
         return ""
-    return (
-        f"::: {{.callout-warning}}\n## Preliminary\nThis report was {', and '.join(reasons)}.\n:::"
-    )
+    return notice("Preliminary", [f"This report was {', and '.join(reasons)}."])
 
 
 def _device(results: Results) -> str:

@@ -11,7 +11,10 @@ from induction.report.results import Results
 
 
 def figure_sources(results: Results) -> str:
-    """Markdown: a heading for each figure, which its caption links to, with what made it.
+    """Markdown: a block for each figure, which its caption links to, with what made it.
+
+    Not a heading: with a number it would fill the contents, and of one without a number Quarto's
+    PDF drops the identifier.
 
     In the web page the data are a download held by the page itself and the code unfolds; the PDF
     names both.
@@ -33,8 +36,8 @@ def _source(label: str, entry: Entry, results: Results) -> str:
     download = base64.b64encode(table.encode()).decode()
     return "\n\n".join(
         [
-            f"### {label} {{#data-{label} .unnumbered .unlisted}}",
-            f"@{label} shows `{label}.csv`, {rows:,} rows of {listed}. "
+            f"::: {{#data-{label} .figure-source}}",
+            f"**{label}.** @{label} shows `{label}.csv`, {rows:,} rows of {listed}. "
             f"It is drawn by `{entry.name}` (`{entry.place(results.paths)}`)."
             + (rest if entry.also else ""),
             "```{=html}\n"
@@ -43,5 +46,6 @@ def _source(label: str, entry: Entry, results: Results) -> str:
             "<details><summary>Code</summary>"
             f"<pre><code>{escape(inspect.getsource(entry.function))}</code></pre></details>\n"
             "```",
+            ":::",
         ]
     )

@@ -28,14 +28,16 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}\u00a0%".replace("-", "−")
 
 
-def others_sentence(results: Results) -> str:
-    """What sets models of others apart, followed by a space; nothing where there are none."""
+def models_sentence(results: Results) -> str:
+    """Where the table of models is; and, where there are any, what sets models of others apart."""
+    listed = "@tbl-zoo lists the models."
     others = list(results.config.external)
     if not others:
-        return ""
+        return listed
     return (
-        f"{names(others)}, trained by others on other text, {'read' if others[1:] else 'reads'} "
-        "the same windows in tokens of their own; losses are given back on the study's tokens. "
+        f"{listed} {names(others)}, trained by others on other text, "
+        f"{'read' if others[1:] else 'reads'} the same windows in tokens of their own; losses are "
+        "given back on the study's tokens."
     )
 
 
@@ -59,6 +61,13 @@ def code(text: str) -> str:
 def _drawable() -> Set[int]:
     """What DejaVu Sans Mono has, which typst brings and, as a file to look into, matplotlib."""
     return get_font(findfont("DejaVu Sans Mono")).get_charmap().keys()
+
+
+def notice(title: str, paragraphs: Sequence[str]) -> str:
+    """A box for what a reader has to know first. Not a callout: Quarto's PDF loads a font for the
+    icons of these from the network."""
+    text = "\n\n".join([f"**{title}.** {paragraphs[0]}", *paragraphs[1:]])
+    return f"::: {{.notice}}\n{text}\n:::"
 
 
 def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
@@ -108,10 +117,21 @@ def _verdict(results: Results, argument: int) -> dict:
 
 def _grounds(verdict: dict) -> str:
     checks = verdict["checks"]
-    failed = [check for check in checks if not check["held"]]
+    failed = [check for check in checks if check["held"] is False]
+    unsettled = [check for check in checks if check["held"] is None]
     if verdict["outcome"] == "not tested":
         return "The zoo lacks the models that this rule needs."
-    if not failed:
+    if not failed and not unsettled:
         return f"All {len(checks)} checks held."
-    where = "; ".join(f"{check['question']} ({names(check['models'])})" for check in failed)
-    return f"{len(checks) - len(failed)} of {len(checks)} checks held. Failed: {where}."
+    held = len(checks) - len(failed) - len(unsettled)
+    sentences = [f"{held} of {len(checks)} checks held."]
+    if failed:
+        sentences.append(f"Failed: {_asked(failed)}.")
+    if unsettled:
+        needed = "; ".join(dict.fromkeys(check["settle"] for check in unsettled))
+        sentences.append(f"Cannot be told: {_asked(unsettled)}. What would settle it: {needed}.")
+    return " ".join(sentences)
+
+
+def _asked(checks: Sequence[dict]) -> str:
+    return "; ".join(f"{check['question']} ({names(check['models'])})" for check in checks)

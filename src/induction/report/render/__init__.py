@@ -1,7 +1,7 @@
 """The report as a web page and a PDF, by Quarto where there is one, by pandoc and typst elsewhere.
 
-Both run the cells of `index.qmd` in its own folder and tell them in the environment variable
-INDUCTION_RENDERER which of the two is at work.
+The cells of `index.qmd` run once, in its own folder; the environment variable INDUCTION_RENDERER
+tells them which of the two is at work.
 """
 
 import os
@@ -50,23 +50,13 @@ def render(
         # A backend chosen for scripts would keep the cells from showing their figures.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
-    names = {HTML: page, PDF: pdf}
-    if quarto:
-        with _quarto_scratch(source_dir) as scratch:
+    with tempfile.TemporaryDirectory(prefix="induction-report-") as scratch:
+        if quarto:
             render_with_quarto(quarto, source, Path(scratch), variables)
-            _publish(Path(scratch), output_dir, names)
-    else:
-        with tempfile.TemporaryDirectory(prefix="induction-report-") as scratch:
+        else:
             render_with_pandoc(source, Path(scratch), variables)
-            _publish(Path(scratch), output_dir, names)
+        _publish(Path(scratch), output_dir, {HTML: page, PDF: pdf})
     return name
-
-
-def _quarto_scratch(source_dir: Path) -> tempfile.TemporaryDirectory[str]:
-    """Quarto wants its output inside the project; its own hidden folder is out of git's sight."""
-    hidden = source_dir / ".quarto"
-    hidden.mkdir(exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="rendering-", dir=hidden)
 
 
 def _publish(scratch: Path, output_dir: Path, names: Mapping[str, str]) -> None:

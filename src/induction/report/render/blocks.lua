@@ -1,11 +1,8 @@
--- Content for one format alone, callouts, and the summary.
+-- Content for one format alone, and boxes.
 
 local common = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE), 'common.lua'})
 local html, target, stop = common.html, common.target, common.stop
-local raw_block, with_ends = common.raw_block, common.with_ends
-
-local callouts = {note = 'Note', warning = 'Warning', important = 'Important', tip = 'Tip',
-                  caution = 'Caution'}
+local raw_block = common.raw_block
 
 local function wanted(element)
   local visible = element.classes:includes('content-visible')
@@ -27,40 +24,8 @@ local function conditional(element)
   return keep and element.content or {}
 end
 
-local function callout(div, kind)
-  local title = div.attributes.title and pandoc.Inlines(div.attributes.title)
-  if not title and div.content[1] and div.content[1].t == 'Header' then
-    title = div.content:remove(1).content
-  end
-  title = title or pandoc.Inlines(callouts[kind])
-  local collapsed = div.attributes.collapse
-  -- What is said aside is no part of the report's outline.
-  local content = div.content:walk {Header = function(header)
-    header.classes:extend {'unnumbered', 'unlisted'}
-    return header
-  end}
-  local blocks = pandoc.Blocks {}
-  if html then
-    local class = ' class="callout callout-' .. kind .. '">'
-    local open, tag, close = '<div role="note"' .. class, 'p', '</div>'
-    if collapsed then
-      local state = collapsed == 'false' and ' open' or ''
-      open, tag, close = '<details' .. state .. class, 'summary', '</details>'
-    end
-    blocks:insert(raw_block(open))
-    blocks:insert(with_ends('<' .. tag .. ' class="callout-title">', title, '</' .. tag .. '>'))
-    blocks:extend(content)
-    blocks:insert(raw_block(close))
-  else
-    blocks:insert(with_ends('#callout("' .. kind .. '", [', title, '])['))
-    blocks:extend(content)
-    blocks:insert(raw_block(']'))
-  end
-  return blocks
-end
-
--- What a reader in a hurry needs: a box in the PDF, a class for the style sheet on the page.
-local function summary(element)
+-- What a reader has to know first: a box in the PDF, a class for the style sheet on the page.
+local function box(element)
   if html then return nil end
   local blocks = pandoc.Blocks {raw_block('#summary[')}
   blocks:extend(element.content)
@@ -69,9 +34,14 @@ local function summary(element)
 end
 
 local function div(element)
-  if element.classes:includes('summary') then return summary(element) end
-  for kind in pairs(callouts) do
-    if element.classes:includes('callout-' .. kind) then return callout(element, kind) end
+  if element.classes:includes('summary') or element.classes:includes('notice') then
+    return box(element)
+  end
+  for _, class in ipairs(element.classes) do
+    if class:match('^callout') then
+      stop(class, 'a callout: for its icon Quarto\'s PDF loads a font from the network: write ' ..
+        '::: {.notice} instead')
+    end
   end
 end
 

@@ -21,6 +21,8 @@ CELL_SECONDS = 900  # after this long, a cell is taken to hang
 # Best first. A text/html view exists for web pages alone, so it comes after what works in both.
 _IMAGES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# Of elements in raw HTML, and in Markdown's braces.
+_IDENTIFIERS = re.compile(r"""(?:\bid=["']?|\{#)([A-Za-z][\w-]*)""")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#$@~^|])")
 
 Outputs = list[dict[str, Any]]
@@ -100,23 +102,40 @@ def _located(
 
 
 def to_markdown(source: Source, outputs: Mapping[int, Outputs], target: str, figures: Path) -> str:
-    """The document as plain pandoc Markdown for one format, with images written to `figures`.
+    """The document as plain Markdown, with images written to `figures`.
 
-    Raises StudyError for a labelled figure or table that shows nothing or the wrong thing.
+    target: "html" or "typst" for pandoc and the filters here, "quarto" for Quarto, which makes
+    both formats of one text and has its own way of writing figures and tables.
+    Raises StudyError for a labelled figure or table that shows nothing or the wrong thing, and for
+    what Quarto would lose without a word.
     """
-    settings = source.settings(target)
+    settings = source.settings("html" if target == "quarto" else target)
+    labels = {piece.label for piece in source.pieces if isinstance(piece, Cell) and piece.label}
     parts = []
     for index, piece in enumerate(source.pieces):
         match piece:
             case Prose():
                 parts.append(piece.text)
             case Inline():
-                parts.append(_inline(outputs[index]))
+                if not (value := _inline(outputs[index])):
+                    message = "this inline code gives nothing: Quarto would show the code itself"
+                    raise source.fail(piece.line, message)
+                parts.append(value)
             case Cell():
                 name = piece.label or f"cell-{index}"
                 view = _CellView(source, piece, settings, target, figures / name)
                 parts.append(f"\n\n{view.markdown(outputs.get(index, []))}\n\n")
-    return "".join(parts)
+    text = "".join(parts)
+    if taken := labels.intersection(_IDENTIFIERS.findall(text)) - _floats(labels):
+        label = min(taken)
+        message = f"#{label} is also the label of a cell, which Quarto gives to what the cell shows"
+        raise source.fail(source.line_of(f"#{label}"), f"{message}: name one of them otherwise")
+    return text
+
+
+def _floats(labels: set[str]) -> set[str]:
+    """Those labels that are identifiers of the figures and tables themselves."""
+    return {label for label in labels if label.startswith(("fig-", "tbl-"))}
 
 
 def _inline(outputs: Outputs) -> str:
@@ -158,7 +177,7 @@ class _CellView:
 
     def _code(self) -> str:
         block = _fence(self.cell.code, "{.python .cell-code}")
-        if self.target != "html" or not self.option.get("code-fold", False):
+        if self.target == "typst" or not self.option.get("code-fold", False):
             return block
         summary = self.option.get("code-summary", "Code")
         is_open = " open" if self.option["code-fold"] == "show" else ""
@@ -169,9 +188,20 @@ class _CellView:
 
     def _float(self, shown: list[str]) -> str:
         """A numbered figure or table: a div that the filter numbers, its caption last."""
-        label, caption = self.cell.label, self.option[f"{self.kind}-cap"]
+        label, caption = self.cell.label, str(self.option[f"{self.kind}-cap"]).strip()
         if not shown:
             raise self._fail(f"cell {label} shows nothing: end it with plt.show() or a value")
+        if self.target == "quarto" and len(shown) == 1 and not self.option.get("fig-subcap"):
+            widths = self.cell.options.get("tbl-colwidths")
+            if self.kind == "tbl":
+                widths = f' tbl-colwidths="{widths}"' if widths else ""
+                return f"{shown[0]}\n\n: {' '.join(caption.split())} {{#{label}{widths}}}"
+            if shown[0].startswith("![]("):
+                return (
+                    shown[0]
+                    .replace("![]", f"![{' '.join(caption.split())}]", 1)
+                    .replace("{fig-alt", f"{{#{label} fig-alt", 1)
+                )
         if captions := self.option.get("fig-subcap"):
             if len(captions) != len(shown):
                 raise self._fail(
@@ -186,7 +216,7 @@ class _CellView:
             for key in ("layout-ncol", "tbl-colwidths")
             if key in self.cell.options
         )
-        return "\n\n".join([f"::: {{#{label}{attributes}}}", *shown, str(caption).strip(), ":::"])
+        return "\n\n".join([f"::: {{#{label}{attributes}}}", *shown, caption, ":::"])
 
     def _output(self, output: dict[str, Any]) -> str:
         if output["output_type"] == "stream":
@@ -200,7 +230,7 @@ class _CellView:
         for mime, extension in _IMAGES.items():
             if mime in data:
                 return self._image(data[mime], extension)
-        if "text/html" in data and self.target == "html":
+        if "text/html" in data and self.target != "typst":
             return _fence(data["text/html"], "{=html}")
         text = data.get("text/plain", "")
         if self.kind == "fig" and output["output_type"] == "execute_result":

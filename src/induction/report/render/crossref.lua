@@ -11,6 +11,7 @@ local names = {fig = 'Figure', tbl = 'Table', eq = 'Equation', sec = 'Section'}
 local counters = {fig = 0, tbl = 0, eq = 0}
 local labels = {}         -- identifier -> its number as text
 local identifiers = {}    -- every identifier that a link may point to
+local lost = {}           -- those of headings without a number, which Quarto's PDF drops
 
 -- "fig" for "fig-loss"; nil for an identifier that is no label of ours.
 local function kind_of(identifier)
@@ -107,11 +108,12 @@ end
 local top_level, numbers, number_sections = 6, {}, false
 
 local function header(element)
-  identifiers[element.identifier] = true
+  local unnumbered = element.classes:includes('unnumbered');
+  (unnumbered and lost or identifiers)[element.identifier] = true
   local depth = element.level - top_level + 1
   if not html then element.level = depth end
   summarized = summarized or not element.classes:includes('unlisted')
-  if not number_sections or element.classes:includes('unnumbered') then return element end
+  if unnumbered or not number_sections then return element end
   numbers[depth] = (numbers[depth] or 0) + 1
   for level = 1, depth - 1 do numbers[level] = numbers[level] or 0 end
   for level = #numbers, depth + 1, -1 do numbers[level] = nil end
@@ -213,6 +215,10 @@ end
 
 local function check_link(link)
   local identifier = link.target:match('^#(.+)')
+  if identifier and lost[identifier] then
+    stop(link.target, 'the link to ' .. link.target .. ' leads to a heading without a number, ' ..
+      'whose identifier Quarto\'s PDF drops: put ::: {#' .. identifier .. '} around the place')
+  end
   if identifier and not (labels[identifier] or identifiers[identifier]) then
     stop(link.target, 'the link to ' .. link.target .. ' leads nowhere')
   end

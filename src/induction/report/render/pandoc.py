@@ -61,17 +61,17 @@ def render_with_pandoc(source: Source, scratch: Path, environment: Mapping[str, 
     for target in ("html", "typst"):
         text = to_markdown(source, outputs, target, figures)
         if target == "html":
-            text = _set_aside(text, large)
+            text = set_aside(text, large)
         (scratch / f"{target}.md").write_text(text, encoding="utf-8")
     with ThreadPoolExecutor(1) as pool:
         page = pool.submit(_pandoc, source, "html", scratch)
         _pandoc(source, "typst", scratch)
         _typst(source, scratch / "report.typ", scratch / PDF, int(environment["SOURCE_DATE_EPOCH"]))
         page.result()
-    _put_back(scratch / HTML, large)
+    put_back(scratch / HTML, large)
 
 
-def _set_aside(text: str, large: list[str]) -> str:
+def set_aside(text: str, large: list[str]) -> str:
     """Large raw HTML goes into the list, and a mark into its place: pandoc would take seconds to
     look for images in data and scripts."""
 
@@ -84,7 +84,7 @@ def _set_aside(text: str, large: list[str]) -> str:
     return _RAW_HTML.sub(mark, text)
 
 
-def _put_back(page: Path, large: list[str]) -> None:
+def put_back(page: Path, large: list[str]) -> None:
     text = page.read_text(encoding="utf-8")
     for number, content in enumerate(large):
         before, _, after = text.partition(_MARK.format(number))

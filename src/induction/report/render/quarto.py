@@ -1,20 +1,25 @@
 """Rendering with Quarto, where there is one."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from induction.errors import StudyError
+from induction.files import write_text
+from induction.report.render.cells import Outputs, run_cells, to_markdown
+from induction.report.render.pandoc import HTML, PDF, put_back, set_aside
 from induction.report.render.source import DOCUMENT, Source
 
 OLDEST = (1, 4)  # the first with Typst
 QUARTO_SECONDS = 3600
+_OUTPUT = "_output"
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # Quarto warns about these and goes on; a report with a hole in it is no report.
@@ -67,56 +72,90 @@ def find_quarto() -> Quarto | None:
 def render_with_quarto(
     quarto: Quarto, source: Source, scratch: Path, environment: Mapping[str, str]
 ) -> None:
-    """Render into a scratch folder below the source, as index.html and report.pdf.
+    """Write index.html and report.pdf into an empty scratch folder.
 
-    Raises StudyError with Quarto's last word when it fails, and when it only warns of an unknown
+    The cells run here, once, and Quarto gets a copy of the project in which their outputs stand in
+    place of them: by itself it would run them for each format again. Raises StudyError for a cell
+    that raises, with Quarto's own word when it fails, and when it only warns of an unknown
     reference, variable, citation or image.
     """
-    before = set(source.folder.iterdir())
-    command = [quarto.program, "render", ".", "--no-execute-daemon"]
-    command += ["--output-dir", os.path.relpath(scratch, source.folder)]
+    folder = scratch / "project"
+    large = _write_project(source, folder, run_cells(source, environment))
+    command = [quarto.program, "render", "."]
     if source.date:
         command += ["--metadata", f"date:{source.date}"]
     process = subprocess.Popen(
         command,
-        cwd=source.folder,
-        env={**environment, "QUARTO_PYTHON": sys.executable},
+        cwd=folder,
+        env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # so that its kernel can be ended with it
+        start_new_session=True,  # so that what it starts can be ended with it
     )
     try:
         output, _ = process.communicate(timeout=QUARTO_SECONDS)
-        lines = [line.strip() for line in _ANSI.sub("", output).splitlines() if line.strip()]
-        if process.returncode:
-            raise source.fail(None, f"{quarto.name}: {_last_word(lines)}")
-        _refuse_holes(source, lines)
-        # Older versions name the PDF after the document, whatever `output-file` says.
-        if (plain := scratch / "index.pdf").is_file():
-            plain.replace(scratch / "report.pdf")
-        for name in ("index.html", "report.pdf"):
-            if not (scratch / name).is_file():
-                raise source.fail(None, f"{quarto.name} made no {name}: see format in _quarto.yml")
     except subprocess.TimeoutExpired:
         raise source.fail(None, f"{quarto.name} ran longer than {QUARTO_SECONDS} s") from None
-    except BaseException:
-        _remove_intermediates(source, before)
-        raise
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+    lines = [line.strip() for line in _ANSI.sub("", output).splitlines() if line.strip()]
+    if process.returncode:
+        raise source.fail(None, f"{quarto.name}: {_reason(lines)}")
+    _refuse_holes(source, lines)
+    made = folder / _OUTPUT
+    # Older versions name the PDF after the document, whatever `output-file` says.
+    names = {HTML: (HTML,), PDF: (PDF, f"{Path(DOCUMENT).stem}.pdf")}
+    for name, candidates in names.items():
+        found = next((made / each for each in candidates if (made / each).is_file()), None)
+        if found is None:
+            raise source.fail(None, f"{quarto.name} made no {name}: see format in _quarto.yml")
+        shutil.copyfile(found, scratch / name)
+    put_back(scratch / HTML, large)
 
 
-def _last_word(lines: list[str]) -> str:
-    """The line that says what went wrong: Quarto's own ERROR line, else the last of a traceback."""
+def _write_project(source: Source, folder: Path, outputs: Mapping[int, Outputs]) -> list[str]:
+    """A copy of the project that holds no code; returns what was set aside of its page.
+
+    Style sheets and bibliographies that lie outside are copied too.
+    """
+    shutil.copytree(
+        source.folder, folder, ignore=lambda _, names: [n for n in names if n[0] in "._"]
+    )
+    settings = source.project()
+    settings["project"] = {"type": "default", "output-dir": _OUTPUT, "render": [DOCUMENT]}
+    write_text(folder / "_quarto.yml", json.dumps(_within(settings, source.folder, folder)))
+    large: list[str] = []
+    text = set_aside(to_markdown(source, outputs, "quarto", folder / "figures"), large)
+    text = text.replace(f"(<{folder}/", "(<")
+    front = json.dumps({**source.front_matter, "engine": "markdown"}, default=str)
+    write_text(folder / DOCUMENT, f"---\n{front}\n---\n\n{text}")
+    return large
+
+
+def _within(value: Any, origin: Path, folder: Path) -> Any:
+    """Settings with every path that leads out of the project replaced by a copy inside."""
+    if isinstance(value, dict):
+        return {key: _within(item, origin, folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_within(item, origin, folder) for item in value]
+    if isinstance(value, str) and value.startswith("../") and (origin / value).is_file():
+        return shutil.copyfile(origin / value, folder / Path(value).name).name
+    return value
+
+
+def _reason(lines: list[str]) -> str:
+    """The line that says what went wrong: that of typst, else of Quarto, else the last one."""
+    typst = [line for line in lines if line.startswith("error:")]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
-    useful = [line for line in errors if line and line != "Error"]
-    return (useful or lines or ["failed without a message"])[-1]
+    useful = [line for line in errors if line and line not in ("Error", "Problem with running")]
+    words = [line for line in lines if re.search(r"\w{3}", line)]
+    return (typst[:1] or useful[-1:] or words[-1:] or ["failed without a message"])[0]
 
 
 def _refuse_holes(source: Source, lines: list[str]) -> None:
@@ -124,11 +163,3 @@ def _refuse_holes(source: Source, lines: list[str]) -> None:
         for pattern, message in _HOLES:
             if match := pattern.search(line):
                 raise source.fail(source.line_of(match[1]), message.format(match[1]))
-
-
-def _remove_intermediates(source: Source, before: set[Path]) -> None:
-    """Remove what a failed run left beside the document (index.typ, index_files and so on)."""
-    stem = Path(DOCUMENT).stem
-    for path in set(source.folder.iterdir()) - before:
-        if path.name.startswith((f"{stem}.", f"{stem}_")):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()

@@ -137,6 +137,10 @@ class Source:
         settings = self._expanded(_merged(general, special))
         return settings | ({"date": self.date} if self.date else {})
 
+    def project(self) -> dict[str, Any]:
+        """What _quarto.yml says."""
+        return dict(self._project)
+
     @cached_property
     def pieces(self) -> list[Piece]:
         """The document's body, in order."""
@@ -164,6 +168,9 @@ class Source:
             elif match["shortcode"] is not None:
                 yield Prose(self._shortcode(match["shortcode"], line))
             elif match["ticks"] == "`" and match["span"].startswith("{python}"):
+                if self.text[match.end() : match.end() + 1].isalnum():
+                    message = "a letter follows this inline code, which Quarto then does not run"
+                    raise self.fail(line, f"{message}: put a space or a full stop between them")
                 yield Inline(match["span"].removeprefix("{python}").strip(), line)
             elif not match["comment"]:
                 yield Prose(self._expanded(match[0], line))
