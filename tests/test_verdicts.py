@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from induction.config import Model, load_config
 from induction.paths import find_study
 from induction.study.attribution import Attribution, Removed
 from induction.study.behaviours import Cost, Doing
+from induction.study.cut_off import is_cut_off
 from induction.study.head_kinds import HeadKinds
 from induction.study.mechanism import Circuit
-from induction.study.phase_change import PhaseChange
+from induction.study.phase_change import PhaseChange, find_phase_change, first_crossing
 from induction.study.summary import ModelSummary
 from induction.study.verdicts import (
     Verdict,
@@ -63,6 +65,7 @@ REMOVED = Attribution(
     previous_token=Removed(0.95, 0.8, 1.1),
     random=(Removed(0.1, 0.0, 0.2), Removed(-0.1, -0.2, 0.0)),
 )
+LITTLE = replace(REMOVED, induction=Removed(0.3, 0.2, 0.4))
 COPYING = Doing(
     behaviour="literal copying",
     variant="random",
@@ -95,7 +98,16 @@ ZOO = [ONE, TWO, SMEARED_ONE, SMEARED_TWO]
 
 
 def failed(verdict: Verdict) -> list[tuple[str, ...]]:
-    return [check.models for check in verdict.checks if not check.held]
+    return [check.models for check in verdict.checks if check.held is False]
+
+
+def is_open(verdict: Verdict, *models: str, settled_by: str) -> bool:
+    """Whether the verdict is inconclusive for these models' check alone, and says what tells."""
+    unsettled = [check for check in verdict.checks if check.held is None]
+    assert [check.models for check in unsettled] == [models]
+    assert settled_by in unsettled[0].settle
+    assert all(check.settle == "" for check in verdict.checks if check.held is not None)
+    return verdict.outcome == "inconclusive"
 
 
 def test_the_papers_outcome_is_supported():
@@ -161,7 +173,7 @@ def test_ablation_is_supported_when_the_gain_goes_with_the_induction_heads_alone
 @pytest.mark.parametrize(
     "attribution",
     [
-        replace(REMOVED, induction=Removed(0.6, 0.4, 0.8)),  # the interval reaches below the rule
+        LITTLE,
         replace(REMOVED, random=(Removed(0.9, 0.8, 1.0), Removed(0.3, 0.2, 0.4))),
     ],
 )
@@ -253,6 +265,7 @@ def test_generality_is_supported_when_induction_heads_do_the_abstract_work(behav
     assert verdict.checks[0].numbers == {"behaviours_done": 2.0, "behaviours_served": 2.0}
 
 
+LESS = Cost(-0.2, -0.3, -0.1)
 NOTHING = Cost(0.1, -0.1, 0.3)
 
 
@@ -261,13 +274,183 @@ NOTHING = Cost(0.1, -0.1, 0.3)
     [
         (PATTERNS,),  # one behaviour is too few
         (PATTERNS, replace(PATTERNS, variant="another")),  # as are two variants of it
-        (FUZZY, replace(PATTERNS, ablated_more=NOTHING)),
-        (FUZZY, replace(PATTERNS, knocked_out_more=NOTHING)),
+        (FUZZY, replace(PATTERNS, ablated_more=LESS)),
+        (FUZZY, replace(PATTERNS, knocked_out_more=LESS)),
         (FUZZY, replace(PATTERNS, ablated_more=None, knocked_out_more=None)),
-        (PATTERNS, replace(TRANSLATION, accuracy_low=0.1, ablated_more=NOTHING)),
+        (PATTERNS, replace(TRANSLATION, accuracy_low=0.1, ablated_more=LESS)),
     ],
 )
 def test_generality_fails_where_the_rule_says(behaviours):
     verdict = judged_with(*behaviours)
     assert verdict.outcome == "not supported"
     assert failed(verdict) == [("two",)]
+
+
+# Inconclusive: training ended inside a change, or an interval has the threshold inside.
+
+MORE_TOKENS, WINDOWS = "more training tokens for `{}`", "more windows"
+
+
+def begun(s: ModelSummary) -> ModelSummary:
+    """Training ended before its change was large enough to count."""
+    return replace(s, cut_off=True)
+
+
+def unfinished(s: ModelSummary) -> ModelSummary:
+    assert s.change is not None
+    return replace(s, cut_off=True, change=replace(s.change, complete=False))
+
+
+SLOW = begun(model("slow", 2, None))
+HALF = replace(unfinished(model("half", 2, 4.7e6)), heads_formed_tokens=None)
+
+
+@pytest.mark.parametrize(
+    ("zoo", "models"),
+    [
+        ([ONE, TWO, HALF], ("half",)),  # heads that were half formed when training ended
+        ([ONE, TWO, SLOW], ("slow",)),
+        ([ONE, TWO, replace(SLOW, heads_formed_tokens=7e6)], ("slow",)),
+        ([begun(ONE), TWO], ("one",)),
+    ],
+)
+def test_co_occurrence_is_inconclusive_where_training_ended_inside_a_change(zoo, models):
+    verdict = co_occurrence(zoo, THRESHOLDS)
+    assert is_open(verdict, *models, settled_by=MORE_TOKENS.format(models[0]))
+
+
+def test_co_occurrence_is_inconclusive_when_the_only_change_has_just_begun():
+    verdict = co_occurrence([ONE, SLOW], THRESHOLDS)
+    assert verdict.outcome == "inconclusive"
+    assert [check.held for check in verdict.checks] == [True, None, None]
+
+
+def test_a_cut_off_change_counts_where_its_heads_are_there():
+    assert co_occurrence([ONE, unfinished(TWO)], THRESHOLDS).outcome == "supported"
+
+
+def test_what_failed_decides_beside_what_cannot_be_told():
+    headless = replace(TWO, name="headless", heads_formed_tokens=None)
+    verdict = co_occurrence([ONE, HALF, headless], THRESHOLDS)
+    assert verdict.outcome == "not supported"
+    assert failed(verdict) == [("headless",)]
+
+
+def test_co_occurrence_is_inconclusive_where_the_onset_is_too_uncertain():
+    early = replace(TWO, heads_formed_tokens=3e6 * 0.72)  # 0.33 e-folds before the band
+    assert co_occurrence([ONE, early], THRESHOLDS).outcome == "not supported"
+    uncertain = replace(early, intervals={"onset_tokens": (2.8e6, 3.2e6)})
+    assert is_open(co_occurrence([ONE, uncertain], THRESHOLDS), "two", settled_by=WINDOWS)
+    certain = replace(early, intervals={"onset_tokens": (2.95e6, 3.05e6)})
+    assert co_occurrence([ONE, certain], THRESHOLDS).outcome == "not supported"
+
+
+@pytest.mark.parametrize(
+    ("smeared", "plain", "settled_by"),
+    [
+        (begun(model("s", 1, None, smeared=True)), ONE, MORE_TOKENS.format("s")),
+        (SMEARED_ONE, begun(ONE), MORE_TOKENS.format("one")),
+        (unfinished(replace(SMEARED_ONE, icl_score=-0.3)), ONE, MORE_TOKENS.format("smeared-one")),
+        (replace(SMEARED_ONE, icl_gains={"one": (0.2, 0.4)}), ONE, WINDOWS),
+    ],
+)
+def test_co_perturbation_is_inconclusive_in_one_layer(smeared, plain, settled_by):
+    verdict = co_perturbation([smeared, plain], THRESHOLDS)
+    assert is_open(verdict, smeared.name, plain.name, settled_by=settled_by)
+
+
+def test_co_perturbation_is_inconclusive_where_onsets_cannot_be_told_apart():
+    def with_onset(s: ModelSummary, low: float, high: float) -> ModelSummary:
+        return replace(s, intervals={"onset_tokens": (low, high)})
+
+    pair = [with_onset(SMEARED_TWO, 5e5, 3.1e6), with_onset(TWO, 2.9e6, 3.2e6)]
+    verdict = co_perturbation([ONE, SMEARED_ONE, *pair], THRESHOLDS)
+    assert is_open(verdict, "smeared-two", "two", settled_by=WINDOWS)
+    late = [begun(model("s", 2, None, smeared=True)), TWO]
+    verdict = co_perturbation([ONE, SMEARED_ONE, *late], THRESHOLDS)
+    assert is_open(verdict, "s", "two", settled_by=MORE_TOKENS.format("s"))
+
+
+@pytest.mark.parametrize(
+    ("two", "settled_by"),
+    [
+        (replace(TWO, attribution=replace(REMOVED, induction=Removed(0.6, 0.4, 0.8))), WINDOWS),
+        (
+            unfinished(replace(TWO, attribution=LITTLE)),
+            MORE_TOKENS.format("two"),
+        ),
+        (replace(TWO, attribution=replace(REMOVED, random=(Removed(0.4, 0.2, 0.6),))), WINDOWS),
+    ],
+)
+def test_ablation_is_inconclusive_where_the_threshold_is_inside_the_interval(two, settled_by):
+    assert is_open(ablation([ONE, two], THRESHOLDS), "two", "one", settled_by=settled_by)
+
+
+@pytest.mark.parametrize("which", ["ablated_more", "knocked_out_more"])
+def test_generality_is_inconclusive_where_a_difference_may_be_nothing(which):
+    verdict = judged_with(FUZZY, replace(PATTERNS, **{which: NOTHING}))
+    assert is_open(verdict, "two", settled_by="more prompts")
+
+
+def test_mechanism_is_inconclusive_for_a_head_that_was_still_forming():
+    weak = replace(TWO, circuits=(replace(CIRCUIT, ov_eigenvalue=0.2),))
+    assert mechanism([ONE, weak], THRESHOLDS).outcome == "not supported"
+    verdict = mechanism([ONE, unfinished(weak)], THRESHOLDS)
+    assert is_open(verdict, "two", settled_by=MORE_TOKENS.format("two"))
+
+
+@pytest.mark.parametrize(
+    ("four", "settled_by"),
+    [
+        (unfinished(model("four", 4, 6e6)), MORE_TOKENS.format("four")),
+        (replace(model("four", 4, 4e6), intervals={"onset_tokens": (3e6, 5e6)}), WINDOWS),
+    ],
+)
+def test_extrapolation_is_inconclusive_where_a_step_is_uncertain(four, settled_by):
+    three = replace(model("three", 3, 3.1e6), intervals={"onset_tokens": (3e6, 3.2e6)})
+    verdict = extrapolation([ONE, TWO, three, four], THRESHOLDS)
+    assert is_open(verdict, "three", "four", settled_by=settled_by)
+
+
+def test_extrapolation_is_inconclusive_where_a_score_is_uncertain():
+    three = replace(model("three", 3, 3.1e6), icl_gains={"four": (-0.3, -0.1)})
+    four = replace(model("four", 4, 3.2e6), icl_score=-1.0)
+    verdict = extrapolation([ONE, TWO, three, four], THRESHOLDS)
+    assert is_open(verdict, "three", "four", settled_by=WINDOWS)
+
+
+RULE = load_config(find_study().params).phase_change
+
+
+@pytest.mark.parametrize("end", [1.5e6, 2.5e6, 3.2e6, 4e6, 5e6, 6e6, 10e6])
+def test_a_run_cut_anywhere_is_never_held_against_the_argument(end):
+    """One made training, stopped before, inside and after its change: the heads form with it."""
+    tokens = np.geomspace(3e5, 10e6, 80)
+    seen = tokens[tokens <= end]
+    share = 1 / (1 + np.exp(-(np.log(seen) - np.log(3.6e6)) / 0.12))
+    icl, heads = -0.05 - 0.45 * share, 0.02 + 0.6 * share
+    change = find_phase_change(seen, icl, RULE)
+    formed = heads[-1] >= THRESHOLDS.head_score
+    cut = replace(
+        model("cut", 2, None),
+        change=change,
+        cut_off=is_cut_off(seen, icl, RULE),
+        heads_formed_tokens=first_crossing(seen, heads, heads[-1] / 2) if formed else None,
+    )
+    outcomes = [co_occurrence([ONE, *zoo], THRESHOLDS).outcome for zoo in ([cut], [TWO, cut])]
+    assert outcomes[1] in ("supported", "inconclusive")
+    if end >= 6e6:
+        assert outcomes == ["supported", "supported"]
+    if 2.5e6 < end < 3.5e6:
+        assert outcomes == ["inconclusive", "inconclusive"]
+
+
+def test_a_flat_or_finished_curve_is_not_cut_off():
+    tokens = np.geomspace(3e5, 10e6, 80)
+    noise = np.random.default_rng(0).normal(0, 0.003, 80)
+    assert not is_cut_off(tokens, noise, RULE)
+    assert not is_cut_off(tokens, -0.05 * np.log(tokens) + noise, RULE)
+    fallen = -0.4 / (1 + np.exp(-(np.log(tokens) - np.log(2e6)) / 0.1))
+    assert find_phase_change(tokens, fallen, RULE)
+    assert not is_cut_off(tokens, fallen + noise, RULE)
+    assert not is_cut_off(tokens[:3], fallen[:3], RULE)

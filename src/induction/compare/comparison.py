@@ -39,7 +39,7 @@ class VerdictChange:
     a: str | None
     b: str | None
     rule_differs: bool
-    checks: tuple[tuple[str, tuple[str, ...], bool, bool], ...]
+    checks: tuple[tuple[str, tuple[str, ...], bool | None, bool | None], ...]
 
     @property
     def differs(self) -> bool:

@@ -20,6 +20,7 @@ _MARKS: dict[Mark, str] = {
     "one run": "one run",
 }
 
+_HELD = {True: "held", False: "failed", None: "open"}
 _MOST = 30  # packages or sources
 
 
@@ -130,8 +131,8 @@ def verdict_checks(comparison: Comparison) -> str:
                 str(verdict.argument),
                 question,
                 ", ".join(f"`{model}`" for model in models),
-                "held" if in_a else "failed",
-                "held" if in_b else "failed",
+                _HELD[in_a],
+                _HELD[in_b],
             )
             for verdict in comparison.verdicts
             for question, models, in_a, in_b in verdict.checks

@@ -22,7 +22,7 @@ def outcome_sentences(results: Results) -> str:
             f"in {names(flat)} it did not."
         )
     counts = []
-    for outcome in ("supported", "not supported", "not tested"):
+    for outcome in ("supported", "not supported", "inconclusive", "not tested"):
         arguments = [str(v["argument"]) for v in results.verdicts if v["outcome"] == outcome]
         if arguments:
             counts.append(f"{len(arguments)} are **{outcome}** ({', '.join(arguments)})")
@@ -49,11 +49,12 @@ def verdicts(results: Results) -> str:
 def _co_occurrence(results: Results, verdict: dict) -> str:
     together = [c for c in verdict["checks"] if c["numbers"].get("lag") is not None]
     alone = [c for c in verdict["checks"] if c["question"].startswith("no phase change")]
-    inside = sum(c["held"] for c in together)
+    inside = sum(c["held"] is True for c in together)
+    neither = sum(c["held"] is True for c in alone)
     bumps, turns, changed = causes.co_occurring(results)
     return (
         f"heads formed with the change in {inside} of {len(together)} models that have both; "
-        f"neither in {sum(c['held'] for c in alone)} of {len(alone)} plain one-layer models. "
+        f"neither in {neither} of {len(alone)} plain one-layer models. "
         f"Beyond the rule: loss bump in {bumps} of {changed}, sharp turn in {turns} of {changed}"
     )
 
@@ -91,7 +92,7 @@ def _ablation(results: Results, verdict: dict) -> str:
 def _generality(results: Results, verdict: dict) -> str:
     checks = verdict["checks"]
     if checks:
-        served = sum(check["held"] for check in checks)
+        served = sum(check["held"] is True for check in checks)
         return (
             f"in {served} of {len(checks)} models that do something abstract, induction heads do it"
         )
@@ -110,7 +111,7 @@ def _generality(results: Results, verdict: dict) -> str:
 
 def _mechanism(results: Results, verdict: dict) -> str:
     checks = verdict["checks"]
-    held = sum(check["held"] for check in checks)
+    held = sum(check["held"] is True for check in checks)
     return (
         f"{held} of {len(checks)} induction heads copy, match prefixes through a previous-token "
         "head, and read it with their keys"

@@ -103,7 +103,7 @@ def checks(results: Results, argument: int) -> str:
                     f"{_LABELS[key]} {_quantity(key, value)}"
                     for key, value in check["numbers"].items()
                 ),
-                "yes" if check["held"] else "no",
+                {True: "yes", False: "no", None: "open"}[check["held"]],
             )
             for check in verdict["checks"]
         ),

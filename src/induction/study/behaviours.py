@@ -99,6 +99,12 @@ class Doing:
         costs = (self.ablated_more, self.knocked_out_more)
         return all(cost is not None and cost.low > 0 for cost in costs)
 
+    @property
+    def may_need_induction(self) -> bool:
+        """Whether the intervals allow that it does."""
+        costs = (self.ablated_more, self.knocked_out_more)
+        return all(cost is not None and cost.high > 0 for cost in costs)
+
 
 def load_behaviours(paths: StudyPaths, model: str) -> Behaviours:
     """Read and verify the tables of a model.

@@ -1,7 +1,7 @@
 """One model's training in a few numbers: the row of metrics.json."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import polars as pl
 
@@ -10,8 +10,9 @@ from induction.study.attribution import Attribution, attribute
 from induction.study.behaviours import Behaviours, Doing, describe_behaviours
 from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
+from induction.study.cut_off import is_cut_off
 from induction.study.head_kinds import HeadKinds, find_head_kinds, head_names
-from induction.study.intervals import Interval, last_intervals
+from induction.study.intervals import Interval, last_intervals, mean_interval
 from induction.study.lag import Lag, find_lag
 from induction.study.mechanism import Circuit, describe_circuits
 from induction.study.phase_change import (
@@ -31,7 +32,9 @@ class ModelSummary:
     heads) are those of the last snapshot. intervals: 95 %, of what metrics() calls by the same
     names, over evaluation examples or probe sequences; None where there is none.
     heads_formed_tokens: when the best prefix-matching score first reached half of its final
-    value; None when that final value is below verdicts.head_score. lag: from the ICL onset to that
+    value; None when that final value is below verdicts.head_score. cut_off: whether training ended
+    inside a change of the ICL score. icl_gains: by how many nats its final ICL score is better than
+    that of each other model, 95 % over the windows that both read. lag: from the ICL onset to that
     of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens and over
     ln(tokens). kinds, circuits, attribution, behaviours: of the last snapshot; attribution is None
     for models without induction heads or without a control.
@@ -54,6 +57,8 @@ class ModelSummary:
     behaviours: tuple[Doing, ...]
     intervals: dict[str, Interval | None]
     loss_per_character: float | None = None
+    cut_off: bool = False
+    icl_gains: Mapping[str, Interval] = field(default_factory=dict)
 
     def metrics(self) -> dict:
         """The model's entry in metrics.json: whole tokens, nats and shares to four decimals."""
@@ -83,6 +88,7 @@ class ModelSummary:
                 name: ends and [round(end, 4) for end in ends]
                 for name, ends in self.intervals.items()
             },
+            "cut_off": self.cut_off,
             "band_share": _rounded(self.change and self.change.share),
             "induction_heads": head_names(self.kinds.induction),
             "previous_token_heads": head_names(self.kinds.previous_token),
@@ -144,6 +150,8 @@ def _summarize(
         name=name,
         entry=config.studied[name],
         change=change,
+        cut_off=is_cut_off(own.tokens, own.icl_score, rule),
+        icl_gains=_icl_gains(name, curves),
         icl_score=float(own.icl_score[-1]),
         loss=float(own.loss[-1]),
         loss_per_character=None if own.per_character is None else float(own.per_character[-1]),
@@ -175,6 +183,13 @@ def _summarize(
             **last_intervals(own),
         },
     )
+
+
+def _icl_gains(name: str, curves: Mapping[str, Curves]) -> dict[str, Interval]:
+    """Over the same windows, so that what is hard for all models drops out."""
+    last = {model: (own.late - own.early)[-1] for model, own in curves.items()}
+    ends = {model: mean_interval(score - last[name]) for model, score in last.items()}
+    return {model: interval for model, interval in ends.items() if interval and model != name}
 
 
 def _attribution(

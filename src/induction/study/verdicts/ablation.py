@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, outcome
+from induction.study.verdicts.verdict import (
+    MORE_WINDOWS,
+    Check,
+    Verdict,
+    at_least,
+    more_tokens,
+    outcome,
+)
 
 
 def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -24,7 +31,9 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
         rule="In every plain model that has induction heads, setting all of them to zero takes "
         f"away at least {100 * thresholds.min_removed:.0f} % of the ICL score gained over the "
         "one-layer model of the same kind, with the lower end of the 95 % interval above that; and "
-        "as many other heads, drawn at random and matched by layer, take away less on average.",
+        "as many other heads, drawn at random and matched by layer, take away less on average. "
+        "Inconclusive where the threshold lies inside an interval, or where less goes from a model "
+        "whose training ended inside its change.",
         evidence="causal",
         paper_strength="strong for small attention-only models; strong for some and medium for "
         "most of in-context learning in small models with MLPs; not done for large ones; causal",
@@ -39,6 +48,9 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
 def _most_goes(s: ModelSummary, thresholds: Thresholds) -> Check:
     assert s.attribution is not None
     removed = s.attribution.induction
+    held = at_least((removed.low, removed.high), thresholds.min_removed)
+    if held is False and s.cut_off:
+        held = None
     return Check(
         question="without its induction heads, most of the ICL gain is gone",
         models=(s.name, s.attribution.control),
@@ -48,8 +60,15 @@ def _most_goes(s: ModelSummary, thresholds: Thresholds) -> Check:
             "removed_low": removed.low,
             "removed_high": removed.high,
         },
-        held=removed.low >= thresholds.min_removed,
+        held=held,
+        settle=_settle(held, s),
     )
+
+
+def _settle(held: bool | None, s: ModelSummary) -> str:
+    if held is not None:
+        return ""
+    return more_tokens(s.name) if s.cut_off else MORE_WINDOWS
 
 
 def _others_matter_less(s: ModelSummary, thresholds: Thresholds) -> Check | None:
@@ -57,9 +76,14 @@ def _others_matter_less(s: ModelSummary, thresholds: Thresholds) -> Check | None
     mean = s.attribution.random_mean
     if mean is None:
         return None
+    draws = s.attribution.random
+    ends = sum(r.low for r in draws) / len(draws), sum(r.high for r in draws) / len(draws)
+    too_much = at_least(ends, thresholds.min_removed)
+    held = None if too_much is None else not too_much
     return Check(
         question="without as many other heads, most of the ICL gain stays",
         models=(s.name, s.attribution.control),
         numbers={"removed_share": mean, "draws": float(len(s.attribution.random))},
-        held=mean < thresholds.min_removed,
+        held=held,
+        settle=_settle(held, s),
     )

@@ -5,7 +5,13 @@ from math import log
 
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, outcome
+from induction.study.verdicts.verdict import (
+    MORE_WINDOWS,
+    Check,
+    Verdict,
+    more_tokens,
+    outcome,
+)
 
 
 def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -26,7 +32,9 @@ def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         rule="No plain one-layer model has a phase change or a prefix-matching head; at least one "
         "deeper plain model has a phase change; and every other model has both or neither, with "
         f"the heads half formed inside the band or within {thresholds.max_lag} e-folds of it. "
-        f"A head counts from a score of {thresholds.head_score}.",
+        f"A head counts from a score of {thresholds.head_score}. Inconclusive where training ended "
+        "inside a change of a model that shows one of the two alone or neither, or where the "
+        "onset's interval has the greatest distance inside.",
         evidence="correlational",
         paper_strength="medium at all sizes, correlational",
         would_change="A one-layer model with a phase change, or heads that form well before or "
@@ -38,15 +46,19 @@ def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
 
 
 def _some_change(deeper: Sequence[ModelSummary]) -> Check:
+    begun = [s.name for s in deeper if s.cut_off]
+    held = True if any(s.change for s in deeper) else None if begun else False
     return Check(
         question="a phase change in at least one plain model of two or more layers",
         models=tuple(s.name for s in deeper),
         numbers={"models_with_change": float(sum(s.change is not None for s in deeper))},
-        held=any(s.change for s in deeper),
+        held=held,
+        settle=more_tokens(*begun) if held is None else "",
     )
 
 
 def _no_change(s: ModelSummary) -> Check:
+    neither = s.change is None and s.heads_formed_tokens is None
     return Check(
         question="no phase change and no prefix-matching head in one layer",
         models=(s.name,),
@@ -54,7 +66,8 @@ def _no_change(s: ModelSummary) -> Check:
             "onset_tokens": s.change.onset_tokens if s.change else None,
             "max_prefix_matching": s.max_prefix_matching,
         },
-        held=s.change is None and s.heads_formed_tokens is None,
+        held=None if neither and s.cut_off else neither,
+        settle=more_tokens(s.name) if neither and s.cut_off else "",
     )
 
 
@@ -62,7 +75,12 @@ def _together(s: ModelSummary, max_lag: float) -> Check:
     lag = None
     if s.change and s.heads_formed_tokens:
         lag = _distance(s.heads_formed_tokens, s.change.band_tokens)
-    neither = s.change is None and s.heads_formed_tokens is None
+    held: bool | None
+    if lag is None:  # one of the two alone, or neither
+        neither = s.change is None and s.heads_formed_tokens is None
+        held, settle = (None, more_tokens(s.name)) if s.cut_off else (neither, "")
+    else:
+        held, settle = _near(s, lag, max_lag), MORE_WINDOWS
     return Check(
         question="phase change and prefix-matching heads together, or neither",
         models=(s.name,),
@@ -71,8 +89,18 @@ def _together(s: ModelSummary, max_lag: float) -> Check:
             "heads_formed_tokens": s.heads_formed_tokens,
             "lag": lag,
         },
-        held=neither or (lag is not None and abs(lag) <= max_lag),
+        held=held,
+        settle=settle if held is None else "",
     )
+
+
+def _near(s: ModelSummary, lag: float, max_lag: float) -> bool | None:
+    """Whether heads formed near enough to the band; None where its start is too uncertain."""
+    onset = s.intervals.get("onset_tokens")
+    if lag >= 0 or not onset or not s.heads_formed_tokens:
+        return abs(lag) <= max_lag
+    early, late = (log(s.heads_formed_tokens / start) >= -max_lag for start in onset)
+    return early if early == late else None
 
 
 def _distance(tokens: float, band: tuple[float, float]) -> float:

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from induction.config import Model
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, outcome
+from induction.study.verdicts.verdict import (
+    MORE_WINDOWS,
+    Check,
+    Verdict,
+    at_least,
+    more_tokens,
+    outcome,
+)
 
 
 def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -32,7 +39,9 @@ def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -
         rule="With one layer, the smeared model has a phase change, the plain one has none, and "
         f"the smeared one ends at least {thresholds.min_icl_gain} nats better in ICL score; with "
         "more layers, the smeared model's onset comes after fewer tokens than the plain one's. "
-        "Each smeared model is compared with every plain model of the same depth and kind.",
+        "Each smeared model is compared with every plain model of the same depth and kind. "
+        "Inconclusive where training ended inside a change that is asked about, or where intervals "
+        "have the threshold inside or overlap.",
         evidence="interventional",
         paper_strength="medium for small models, weak for large ones, interventional",
         would_change="A smeared one-layer model that stays flat, or a smeared deeper one that "
@@ -57,6 +66,15 @@ def _same_but_for_keys(a: ModelSummary, b: ModelSummary) -> bool:
 
 def _appears(smeared: ModelSummary, plain: ModelSummary, min_gain: float) -> Check:
     gain = plain.icl_score - smeared.icl_score
+    better = at_least(smeared.icl_gains.get(plain.name, (gain, gain)), min_gain)
+    open_ends = [s.name for s in (smeared, plain) if s.cut_off]
+    held: bool | None
+    if plain.change or (smeared.change is None and not smeared.cut_off):
+        held = False
+    elif plain.cut_off or smeared.change is None or (smeared.cut_off and not better):
+        held = None
+    else:
+        held = better
     return Check(
         question="phase change with smeared keys and none without, and a better ICL score",
         models=(smeared.name, plain.name),
@@ -65,12 +83,24 @@ def _appears(smeared: ModelSummary, plain: ModelSummary, min_gain: float) -> Che
             "plain_onset_tokens": plain.change.onset_tokens if plain.change else None,
             "icl_gain": gain,
         },
-        held=smeared.change is not None and plain.change is None and gain >= min_gain,
+        held=held,
+        settle=_settle(held, open_ends),
     )
+
+
+def _settle(held: bool | None, cut_off: Sequence[str]) -> str:
+    if held is not None:
+        return ""
+    return more_tokens(*cut_off) if cut_off else MORE_WINDOWS
 
 
 def _comes_earlier(smeared: ModelSummary, plain: ModelSummary) -> Check:
     a, b = smeared.change, plain.change
+    held: bool | None
+    if a is None:
+        held = None if smeared.cut_off else False
+    else:
+        held = True if b is None else _before(smeared, plain)
     return Check(
         question="phase change earlier with smeared keys, or only with them",
         models=(smeared.name, plain.name),
@@ -78,5 +108,16 @@ def _comes_earlier(smeared: ModelSummary, plain: ModelSummary) -> Check:
             "onset_tokens": a.onset_tokens if a else None,
             "plain_onset_tokens": b.onset_tokens if b else None,
         },
-        held=a is not None and (b is None or a.onset_tokens < b.onset_tokens),
+        held=held,
+        settle=_settle(held, [smeared.name] if a is None else []),
     )
+
+
+def _before(smeared: ModelSummary, plain: ModelSummary) -> bool | None:
+    """Whether the first onset comes earlier; None where the intervals of both overlap."""
+    assert smeared.change is not None
+    assert plain.change is not None
+    a, b = smeared.intervals.get("onset_tokens"), plain.intervals.get("onset_tokens")
+    if a and b and max(a[0], b[0]) <= min(a[1], b[1]):
+        return None
+    return smeared.change.onset_tokens < plain.change.onset_tokens

@@ -6,7 +6,15 @@ from math import log
 
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, outcome
+from induction.study.verdicts.verdict import (
+    MORE_WINDOWS,
+    Check,
+    Interval,
+    Verdict,
+    at_least,
+    more_tokens,
+    outcome,
+)
 
 
 def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -27,7 +35,8 @@ def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         rule=f"At least {thresholds.min_depths} depths of plain attention-only models have a phase "
         f"change, and from each to the next the onset moves by at most {thresholds.max_lag} "
         f"e-folds of tokens and the ICL score by at most {thresholds.max_icl_step} nats. Fewer "
-        "depths are too short a series to extrapolate from.",
+        "depths are too short a series to extrapolate from. Inconclusive where an interval has a "
+        "limit inside, or where a step is too large and training ended inside one of the changes.",
         evidence="analogy",
         paper_strength="analogy, for large models only",
         would_change="Deeper models whose onset or score jumps away from the series. With enough "
@@ -42,9 +51,32 @@ def _close(small: ModelSummary, large: ModelSummary, thresholds: Thresholds) -> 
     assert large.change is not None
     shift = log(large.change.onset_tokens / small.change.onset_tokens)
     step = large.icl_score - small.icl_score
+    beyond = (
+        at_least(_size(_shift_interval(small, large) or (shift, shift)), thresholds.max_lag),
+        at_least(_size(small.icl_gains.get(large.name, (step, step))), thresholds.max_icl_step),
+    )
+    cut_off = [s.name for s in (small, large) if s.cut_off]
+    held = True
+    if True in beyond:
+        held = None if cut_off else False
+    elif None in beyond:
+        held = None
     return Check(
         question="onset and ICL score change little from one depth to the next",
         models=(small.name, large.name),
         numbers={"onset_step": shift, "icl_step": step},
-        held=abs(shift) <= thresholds.max_lag and abs(step) <= thresholds.max_icl_step,
+        held=held,
+        settle="" if held is not None else more_tokens(*cut_off) if cut_off else MORE_WINDOWS,
     )
+
+
+def _shift_interval(small: ModelSummary, large: ModelSummary) -> Interval | None:
+    """From the least to the greatest shift of the onset that both models' intervals allow."""
+    a, b = small.intervals.get("onset_tokens"), large.intervals.get("onset_tokens")
+    return (log(b[0] / a[1]), log(b[1] / a[0])) if a and b else None
+
+
+def _size(ends: Interval) -> Interval:
+    """The least and the greatest absolute value in an interval."""
+    sizes = sorted(abs(end) for end in ends)
+    return (0.0 if ends[0] <= 0 <= ends[1] else sizes[0]), sizes[1]

@@ -7,6 +7,8 @@ from induction.study.behaviours import Doing
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Check, Verdict, outcome
 
+MORE_PROMPTS = "more prompts (`behaviours.examples`): an interval has 0 inside"
+
 
 def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
     """Every model with induction heads that does something abstract is asked: the paper's evidence
@@ -28,7 +30,8 @@ def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Ver
         "Supported if in each of them, taking out the induction heads, and also their induction "
         "pattern alone, costs more than the same with as many random heads, the intervals of both "
         f"differences above 0, in at least {thresholds.min_behaviours} behaviours beyond literal "
-        "copying that it does, an abstract one among them.",
+        "copying that it does, an abstract one among them. Inconclusive where that hangs on "
+        "differences whose intervals have 0 inside.",
         evidence="plausibility",
         paper_strength="plausibility, for large models only",
         would_change="A model that does such tasks: induction heads that it needs for them would "
@@ -41,7 +44,9 @@ def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Ver
 def _heads_serve(s: ModelSummary, thresholds: Thresholds) -> Check:
     beyond = _done(s, ("loose", "abstract"), thresholds)
     served = {doing.behaviour for doing in beyond if doing.needs_induction}
-    abstract = any(d.kind == "abstract" and d.needs_induction for d in beyond)
+    held: bool | None = _enough([d for d in beyond if d.needs_induction], thresholds)
+    if not held and _enough([d for d in beyond if d.may_need_induction], thresholds):
+        held = None
     return Check(
         question="what it does beyond literal copying, it does with its induction heads",
         models=(s.name,),
@@ -49,8 +54,14 @@ def _heads_serve(s: ModelSummary, thresholds: Thresholds) -> Check:
             "behaviours_done": float(len({doing.behaviour for doing in beyond})),
             "behaviours_served": float(len(served)),
         },
-        held=abstract and len(served) >= thresholds.min_behaviours,
+        held=held,
+        settle=MORE_PROMPTS if held is None else "",
     )
+
+
+def _enough(served: Sequence[Doing], thresholds: Thresholds) -> bool:
+    abstract = any(doing.kind == "abstract" for doing in served)
+    return abstract and len({d.behaviour for d in served}) >= thresholds.min_behaviours
 
 
 def _done(s: ModelSummary, kinds: Sequence[str], thresholds: Thresholds) -> list[Doing]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from induction.config import Verdicts as Thresholds
 from induction.study.mechanism import Circuit
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, outcome
+from induction.study.verdicts.verdict import Check, Verdict, more_tokens, outcome
 
 
 def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -25,7 +25,9 @@ def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verd
         f"score of at least {thresholds.min_eigenvalue}, a QK eigenvalue score through earlier "
         "heads (weighted by their previous-token scores) of at least as much, and composes most "
         "through its keys with an earlier head that has a previous-token score of at least "
-        f"{thresholds.partner_previous_token}, more than through queries or values with that head.",
+        f"{thresholds.partner_previous_token}, more than through queries or values with that head. "
+        "Inconclusive where a head of a model whose training ended inside its change lacks "
+        "something: it was still forming.",
         evidence="correlational",
         paper_strength="strong for some contribution in small models, medium in large ones; weak "
         "or none for the majority",
@@ -47,6 +49,7 @@ def _built_as_theory_says(s: ModelSummary, circuit: Circuit, thresholds: Thresho
         and k is not None
         and k > max(circuit.q or 0.0, circuit.v or 0.0)
     )
+    unfinished = s.cut_off and not held
     return Check(
         question=f"head {circuit.head} copies, matches through {circuit.partner or 'none'}, "
         "and reads it with its keys",
@@ -59,5 +62,6 @@ def _built_as_theory_says(s: ModelSummary, circuit: Circuit, thresholds: Thresho
             "q_composition": circuit.q,
             "v_composition": circuit.v,
         },
-        held=held,
+        held=None if unfinished else held,
+        settle=more_tokens(s.name) if unfinished else "",
     )
