@@ -1,6 +1,8 @@
 """Models of others behind the study's interface, against `transformers` itself."""
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,14 @@ from test_measure import SETTINGS
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
+from induction.config import ExternalModel
 from induction.errors import StudyError
 from induction.external import attention
 from induction.external.adapter import AdaptedModel
 from induction.external.attention import Call
 from induction.external.families import FAMILIES, family_of
+from induction.external.left_out import LEFT_OUT
+from induction.external.weights import load_model
 from induction.measure import (
     composition,
     copying,
@@ -380,8 +385,49 @@ LOCAL_LAYERS = {"mistral": (0, 1, 2), "gpt_neo": (1, 2), "smollm3": (0, 2)}
 
 
 def test_every_family_says_what_its_circuits_leave_out():
-    for name, family in FAMILIES.items():
-        windows = "local windows" in family.left_out
-        assert "positions" in family.left_out
-        assert windows or name not in LOCAL_LAYERS
-    assert "the norms of queries" in FAMILIES["olmo2"].left_out
+    assert list(LEFT_OUT) == list(FAMILIES)
+    assert all("positions" in words for words in LEFT_OUT.values())
+    assert all("local windows" in LEFT_OUT[family] for family in LOCAL_LAYERS)
+    assert all("scales of the norms" in LEFT_OUT[family] for family in SCALES_OF_HEADS)
+
+
+def saved(theirs: Any, folder: Path, **changes: Any) -> Path:
+    theirs.save_pretrained(folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+def load(folder: Path) -> AdaptedModel:
+    entry = {"source": "x", "revisions": {"a": 1}, "batch_tokens": 1, "n_layers": 3}
+    entry = ExternalModel(**entry, device="cpu", dtype="float32")
+    return load_model(folder, entry, torch.device("cpu"))
+
+
+def test_what_is_loaded_from_files_is_the_model_that_was_saved(pair, tmp_path):
+    theirs, _ = pair
+    ours = load(saved(theirs, tmp_path))
+    record = Record(("pattern",))
+    out = theirs(TOKENS, output_attentions=True)
+    torch.testing.assert_close(logits(ours, record), out.logits, **CLOSE)
+    torch.testing.assert_close(record["pattern", 1], out.attentions[1], **CLOSE)
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "smollm3"])
+def test_a_head_size_of_null_is_one_that_is_not_given(family, tmp_path):
+    theirs = random_external(family)
+    found = logits(load(saved(theirs, tmp_path, head_dim=None)))
+    torch.testing.assert_close(found, theirs(TOKENS).logits, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"no_rope_layers": [1]}, "no_rope_layers: says it of 1 layers, but num_hidden_layers is"),
+        ({"sliding_window": None}, "layer_types: has layers of sliding_attention, but no sliding"),
+        ({"layer_types": ["full_attention"]}, "`num_hidden_layers` .3. must be equal"),
+    ],
+)
+def test_layers_of_which_too_little_is_said_are_one_line(changes, expected, tmp_path):
+    with pytest.raises(StudyError, match=rf"config.json: .*{expected}"):
+        load(saved(random_external("smollm3"), tmp_path, **changes))

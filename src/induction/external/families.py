@@ -1,9 +1,10 @@
-"""Where each family of models keeps what the study asks of it, and what its circuits leave out.
+"""Where each family of models keeps what the study asks of it.
 
 Biases are left out of the matrices of heads: a bias adds the same for every token, and circuits
 are about what differs between tokens. Positions are left out too: queries and keys meet as at
 distance 0. Of a norm inside a head or after it, the weights are folded in and the scale, which
-depends on what it is given, is left out. Shape suffixes as in transformer.py.
+depends on what it is given, is left out. left_out.py says it of each family. Shape suffixes as in
+transformer.py.
 """
 
 from collections.abc import Callable
@@ -24,15 +25,13 @@ class Family:
     """Names of a family's parts. heads: W_Q, W_K, W_V [H, D, K] and W_O [H, K, D] of a layer, with
     shared keys and values repeated. layers, final_norm: parts of the base model; norm: part of a
     layer, before its heads; None where they read the stream as it is. centred: LayerNorm, not
-    RMSNorm. left_out: what circuits leave out, as words that follow "circuits leave out". tuples:
-    whether a layer hands back a tuple that begins with the stream, not the stream alone."""
+    RMSNorm. tuples: whether a layer hands back a tuple that begins with the stream."""
 
     layers: str
     norm: str | None
     final_norm: str
     centred: bool
     heads: Callable[[nn.Module, int], Matrices]
-    left_out: str
     tuples: bool = False
 
 
@@ -109,44 +108,16 @@ def _olmo2(layer: Any, n_heads: int) -> Matrices:
     return W_Q, W_K, W_V, W_O * layer.post_attention_layernorm.weight
 
 
-_GPT2 = Family(
-    *("h", "ln_1", "ln_f", True, _gpt2),
-    left_out="biases and learned positions",
-)
-_LLAMA = Family(
-    *("layers", "input_layernorm", "norm", False, _llama),
-    left_out="biases, where there are any, and rotary positions",
-)
+_GPT2 = Family("h", "ln_1", "ln_f", True, _gpt2)
+_LLAMA = Family("layers", "input_layernorm", "norm", False, _llama)
 FAMILIES = {
-    "gpt_neox": Family(
-        *("layers", "input_layernorm", "final_layer_norm", True, _gpt_neox),
-        left_out="biases and rotary positions",
-    ),
+    "gpt_neox": Family("layers", "input_layernorm", "final_layer_norm", True, _gpt_neox),
     "gpt2": _GPT2,
     "llama": _LLAMA,
-    "mistral": replace(_LLAMA, left_out="rotary positions and the limits of local windows"),
-    "qwen2": replace(_LLAMA, left_out="biases, rotary positions and the limits of local windows"),
-    "qwen3": replace(
-        _LLAMA,
-        left_out="biases, where there are any, rotary positions, the limits of local windows and "
-        "the scales of the norms of queries and keys",
-    ),
-    "gpt_neo": replace(
-        _GPT2,
-        heads=_gpt_neo,
-        left_out="biases, learned positions and the limits of local windows",
-        tuples=True,
-    ),
-    "smollm3": replace(
-        _LLAMA,
-        left_out="biases, where there are any, rotary positions, in the layers that have them, "
-        "and the limits of local windows",
-    ),
-    "olmo2": replace(
-        _LLAMA,
-        norm=None,
-        heads=_olmo2,
-        left_out="biases, where there are any, rotary positions and the scales of the norms of "
-        "queries, of keys and of what the heads of a layer write together",
-    ),
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "gpt_neo": replace(_GPT2, heads=_gpt_neo, tuples=True),
+    "smollm3": _LLAMA,
+    "olmo2": replace(_LLAMA, norm=None, heads=_olmo2),
 }

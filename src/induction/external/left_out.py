@@ -1,0 +1,16 @@
+"""What the circuits of each family in families.py leave out, in words for the report."""
+
+_WINDOWS = "rotary positions and the limits of local windows"
+LEFT_OUT = {
+    "gpt_neox": "biases and rotary positions",
+    "gpt2": "biases and learned positions",
+    "llama": "biases, where there are any, and rotary positions",
+    "mistral": _WINDOWS,
+    "qwen2": f"biases, {_WINDOWS}",
+    "qwen3": "the scales of the norms of queries and keys, biases, where there are any, "
+    f"{_WINDOWS}",
+    "gpt_neo": "biases, learned positions and the limits of local windows",
+    "smollm3": f"biases, where there are any, {_WINDOWS}, in the layers that have them",
+    "olmo2": "rotary positions, biases, where there are any, and the scales of the norms of "
+    "queries, of keys and of what the heads of a layer write together",
+}
