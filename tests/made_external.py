@@ -14,6 +14,7 @@ from transformers import (
     LlamaConfig,
     MistralConfig,
     Olmo2Config,
+    Olmo3Config,
     Qwen2Config,
     Qwen3Config,
     SmolLM3Config,
@@ -58,6 +59,12 @@ CONFIGS: dict[str, Any] = {
     ),
     "olmo2": lambda: Olmo2Config(
         **{**_GROUPED, "head_dim": 16}, pad_token_id=None, attention_bias=True
+    ),
+    "olmo3": lambda: Olmo3Config(
+        **_GROUPED,
+        pad_token_id=None,
+        sliding_window=8,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
     ),
 }
 

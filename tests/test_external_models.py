@@ -141,7 +141,8 @@ def test_given_patterns_and_outputs_are_used_and_blocked_places_are_not_attended
 
 # Dimensions over which queries and keys are normalised, with a scale that matrices leave out: of
 # each head alone, or of all heads of a layer together.
-SCALES_OF_HEADS: dict[str, Any] = {"qwen3": (-1,), "olmo2": (-2, -1)}
+SCALES_OF_HEADS: dict[str, Any] = {"qwen3": (-1,), "olmo2": (-2, -1), "olmo3": (-2, -1)}
+POST_NORM = ("olmo2", "olmo3")
 
 
 def test_matrices_of_heads_give_what_heads_read_and_write(pair, monkeypatch):
@@ -153,7 +154,7 @@ def test_matrices_of_heads_give_what_heads_read_and_write(pair, monkeypatch):
             weight.zero_()
     ours, seen, wrote = AdaptedModel(copy.deepcopy(theirs)), [], []
     for layer in layers_of(ours._model):
-        last = "post_attention_layernorm" if family == "olmo2" else output_projection(layer)[0]
+        last = "post_attention_layernorm" if family in POST_NORM else output_projection(layer)[0]
         layer.get_submodule(last).register_forward_hook(lambda _, __, out: wrote.append(out))
 
     def note(q, k, *_):
@@ -181,7 +182,7 @@ def test_matrices_of_heads_give_what_heads_read_and_write(pair, monkeypatch):
             torch.testing.assert_close(expected, first, **CLOSE)
         written = (record["z", layer].transpose(1, 2)[..., None, :] @ W_O).squeeze(-2).sum(dim=2)
         joins = wrote[layer]
-        if family == "olmo2":  # so is that of the norm on the way to the stream
+        if family in POST_NORM:  # so is that of the norm on the way to the stream
             written, joins = (v / v.norm(dim=-1, keepdim=True) for v in (written, joins))
         torch.testing.assert_close(written, joins, **CLOSE)
 
@@ -381,7 +382,7 @@ def test_a_local_window_shorter_than_the_context_hides_what_lies_before(pair):
         torch.testing.assert_close(record["pattern", layer].sum(-1), torch.ones(3, 4, 40))
 
 
-LOCAL_LAYERS = {"mistral": (0, 1, 2), "gpt_neo": (1, 2), "smollm3": (0, 2)}
+LOCAL_LAYERS = {"mistral": (0, 1, 2), "gpt_neo": (1, 2), "smollm3": (0, 2), "olmo3": (0, 2)}
 
 
 def test_every_family_says_what_its_circuits_leave_out():

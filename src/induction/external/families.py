@@ -102,7 +102,7 @@ def _llama(layer: Any, n_heads: int) -> Matrices:
     return W_Q, W_K, split(attention.v_proj), W_O
 
 
-def _olmo2(layer: Any, n_heads: int) -> Matrices:
+def _olmo(layer: Any, n_heads: int) -> Matrices:
     """As Llama's; what the heads write together is normalised before it joins the stream."""
     W_Q, W_K, W_V, W_O = _llama(layer, n_heads)
     return W_Q, W_K, W_V, W_O * layer.post_attention_layernorm.weight
@@ -110,6 +110,7 @@ def _olmo2(layer: Any, n_heads: int) -> Matrices:
 
 _GPT2 = Family("h", "ln_1", "ln_f", True, _gpt2)
 _LLAMA = Family("layers", "input_layernorm", "norm", False, _llama)
+_OLMO = replace(_LLAMA, norm=None, heads=_olmo)
 FAMILIES = {
     "gpt_neox": Family("layers", "input_layernorm", "final_layer_norm", True, _gpt_neox),
     "gpt2": _GPT2,
@@ -119,5 +120,6 @@ FAMILIES = {
     "qwen3": _LLAMA,
     "gpt_neo": replace(_GPT2, heads=_gpt_neo, tuples=True),
     "smollm3": _LLAMA,
-    "olmo2": replace(_LLAMA, norm=None, heads=_olmo2),
+    "olmo2": _OLMO,
+    "olmo3": _OLMO,
 }
