@@ -10,7 +10,7 @@ import pytest
 import torch
 from made_external import CONFIGS, D_VOCAB, random_external
 from test_measure import SETTINGS
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
 from induction.config import ExternalModel
@@ -119,6 +119,23 @@ def test_starting_from_a_later_layer_gives_the_same_logits_and_runs_no_other(pai
     torch.testing.assert_close(logits(ours, later, start), expected, **CLOSE)
     assert {layer for _, layer in later.values} == {2}
     torch.testing.assert_close(logits(ours), expected, **CLOSE)  # all layers are back
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neo", "olmo2"])
+def test_many_layers_can_be_skipped(family):
+    """A layer of GPT-Neo hands back a tuple: what stands for it must too, or the stream is cut."""
+    changes: dict[str, Any] = {"num_hidden_layers": 6, "vocab_size": D_VOCAB}
+    if family == "gpt_neo":
+        changes |= {"attention_types": [[["global", "local"], 3]], "window_size": 8}
+    config = type(CONFIGS[family]())(
+        **changes, hidden_size=32, num_attention_heads=4, pad_token_id=None
+    )
+    torch.manual_seed(0)
+    ours = AdaptedModel(AutoModelForCausalLM.from_config(config, attn_implementation="eager"))
+    record = Record(("resid_pre",))
+    expected = logits(ours, record)
+    start = Intervention(start=(5, record["resid_pre", 5]))
+    torch.testing.assert_close(logits(ours, None, start), expected, **CLOSE)
 
 
 def test_given_patterns_and_outputs_are_used_and_blocked_places_are_not_attended_to(pair):
