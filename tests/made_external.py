@@ -9,11 +9,15 @@ from tokenizers import Tokenizer
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
+    GPTNeoConfig,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
+    Olmo2Config,
+    Olmo3Config,
     Qwen2Config,
     Qwen3Config,
+    SmolLM3Config,
 )
 
 from induction.data.tokenizer import encode_documents, train_tokenizer
@@ -38,6 +42,30 @@ CONFIGS: dict[str, Any] = {
     "mistral": lambda: MistralConfig(**_GROUPED, sliding_window=8),
     "qwen2": lambda: Qwen2Config(**_GROUPED),
     "qwen3": lambda: Qwen3Config(**_GROUPED, head_dim=16),
+    "gpt_neo": lambda: GPTNeoConfig(
+        **{**_OWN, "hidden_size": 32, "num_layers": 3, "num_heads": 4, "intermediate_size": 48},
+        max_position_embeddings=128,
+        attention_types=[[["global", "local"], 1], [["local"], 1]],
+        window_size=8,
+    ),
+    # Layers with and without rotary positions, and both with and without a window.
+    "smollm3": lambda: SmolLM3Config(
+        **_GROUPED,
+        pad_token_id=None,
+        use_sliding_window=True,
+        sliding_window=8,
+        no_rope_layers=[1, 0, 0],
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    ),
+    "olmo2": lambda: Olmo2Config(
+        **{**_GROUPED, "head_dim": 16}, pad_token_id=None, attention_bias=True
+    ),
+    "olmo3": lambda: Olmo3Config(
+        **_GROUPED,
+        pad_token_id=None,
+        sliding_window=8,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    ),
 }
 
 

@@ -1,6 +1,8 @@
 """Models of others behind the study's interface, against `transformers` itself."""
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,14 +10,17 @@ import pytest
 import torch
 from made_external import CONFIGS, D_VOCAB, random_external
 from test_measure import SETTINGS
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from induction.ablate.evaluator import Ablation, ablated_losses
+from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
+from induction.config import ExternalModel
 from induction.errors import StudyError
 from induction.external import attention
 from induction.external.adapter import AdaptedModel
 from induction.external.attention import Call
 from induction.external.families import FAMILIES, family_of
+from induction.external.left_out import LEFT_OUT
+from induction.external.weights import load_model
 from induction.measure import (
     composition,
     copying,
@@ -74,7 +79,12 @@ def layers_of(model: Any) -> Any:
 
 def output_projection(layer: Any) -> tuple[str, bool]:
     """The name of a layer's output projection; whether a row of its weight is an input."""
-    ends = {"attention.dense": False, "attn.c_proj": True, "self_attn.o_proj": False}
+    ends = {
+        "attention.dense": False,
+        "attn.c_proj": True,
+        "attn.attention.out_proj": False,
+        "self_attn.o_proj": False,
+    }
     [found] = [name for name, _ in layer.named_modules() if name in ends]
     return found, ends[found]
 
@@ -111,6 +121,23 @@ def test_starting_from_a_later_layer_gives_the_same_logits_and_runs_no_other(pai
     torch.testing.assert_close(logits(ours), expected, **CLOSE)  # all layers are back
 
 
+@pytest.mark.parametrize("family", ["gpt2", "gpt_neo", "olmo2"])
+def test_many_layers_can_be_skipped(family):
+    """A layer of GPT-Neo hands back a tuple: what stands for it must too, or the stream is cut."""
+    changes: dict[str, Any] = {"num_hidden_layers": 6, "vocab_size": D_VOCAB}
+    if family == "gpt_neo":
+        changes |= {"attention_types": [[["global", "local"], 3]], "window_size": 8}
+    config = type(CONFIGS[family]())(
+        **changes, hidden_size=32, num_attention_heads=4, pad_token_id=None
+    )
+    torch.manual_seed(0)
+    ours = AdaptedModel(AutoModelForCausalLM.from_config(config, attn_implementation="eager"))
+    record = Record(("resid_pre",))
+    expected = logits(ours, record)
+    start = Intervention(start=(5, record["resid_pre", 5]))
+    torch.testing.assert_close(logits(ours, None, start), expected, **CLOSE)
+
+
 def test_given_patterns_and_outputs_are_used_and_blocked_places_are_not_attended_to(pair):
     _, ours = pair
     record = Record(("pattern", "z"))
@@ -129,16 +156,23 @@ def test_given_patterns_and_outputs_are_used_and_blocked_places_are_not_attended
     torch.testing.assert_close(run["pattern", 1].sum(-1), torch.ones(3, 4, 40))
 
 
+# Dimensions over which queries and keys are normalised, with a scale that matrices leave out: of
+# each head alone, or of all heads of a layer together.
+SCALES_OF_HEADS: dict[str, Any] = {"qwen3": (-1,), "olmo2": (-2, -1), "olmo3": (-2, -1)}
+POST_NORM = ("olmo2", "olmo3")
+
+
 def test_matrices_of_heads_give_what_heads_read_and_write(pair, monkeypatch):
     """Without biases, and at the first position, where no rotation is."""
     theirs, _ = pair
+    family = theirs.config.model_type
     for name, weight in theirs.named_parameters():
         if name.endswith("bias") and any(part in name for part in ("attn", "attention.")):
             weight.zero_()
     ours, seen, wrote = AdaptedModel(copy.deepcopy(theirs)), [], []
     for layer in layers_of(ours._model):
-        projection = layer.get_submodule(output_projection(layer)[0])
-        projection.register_forward_hook(lambda _, __, out: wrote.append(out))
+        last = "post_attention_layernorm" if family in POST_NORM else output_projection(layer)[0]
+        layer.get_submodule(last).register_forward_hook(lambda _, __, out: wrote.append(out))
 
     def note(q, k, *_):
         seen.append((q, k))
@@ -154,13 +188,20 @@ def test_matrices_of_heads_give_what_heads_read_and_write(pair, monkeypatch):
         torch.testing.assert_close(
             record["pattern", layer] @ (x @ W_V), record["z", layer], **CLOSE
         )
-        for W, got in zip((W_Q, W_K), seen[layer], strict=True):
+        q, k = seen[layer]
+        if family == "gpt_neo":  # does not divide its scores, so that W_Q says what others' says
+            q = q * ours.spec.d_head**0.5
+        for W, got in ((W_Q, q), (W_K, k)):
             expected, first = (x @ W)[:, :, 0], got[:, :, 0]
-            if theirs.config.model_type == "qwen3":  # the scale of its norm is left out
-                expected, first = (v / v.norm(dim=-1, keepdim=True) for v in (expected, first))
+            if family in SCALES_OF_HEADS:
+                dims = SCALES_OF_HEADS[family]
+                expected, first = (v / v.norm(dim=dims, keepdim=True) for v in (expected, first))
             torch.testing.assert_close(expected, first, **CLOSE)
         written = (record["z", layer].transpose(1, 2)[..., None, :] @ W_O).squeeze(-2).sum(dim=2)
-        torch.testing.assert_close(written, wrote[layer], **CLOSE)
+        joins = wrote[layer]
+        if family in POST_NORM:  # so is that of the norm on the way to the stream
+            written, joins = (v / v.norm(dim=-1, keepdim=True) for v in (written, joins))
+        torch.testing.assert_close(written, joins, **CLOSE)
 
 
 def test_norms_and_embeddings_are_the_models_own(pair):
@@ -168,7 +209,11 @@ def test_norms_and_embeddings_are_the_models_own(pair):
     torch.testing.assert_close(ours.W_E, theirs.get_input_embeddings().weight)
     torch.testing.assert_close(ours.W_U, theirs.get_output_embeddings().weight.T)
     base, x = theirs.base_model, torch.randn(2, 5, 32)
-    norms = [getattr(layer, "ln_1", None) or layer.input_layernorm for layer in layers_of(theirs)]
+    names = ("ln_1", "input_layernorm")
+    norms = [
+        next((getattr(layer, n) for n in names if hasattr(layer, n)), torch.nn.Identity())
+        for layer in layers_of(theirs)
+    ]
     last = next(getattr(base, n) for n in ("final_layer_norm", "ln_f", "norm") if hasattr(base, n))
     for layer, norm in enumerate([*norms, last]):
         torch.testing.assert_close(ours.norm(layer)(x), norm(x), **CLOSE)
@@ -260,5 +305,147 @@ def test_patterns_of_half_precision_are_those_of_float32():
 
 
 def test_an_unknown_family_is_one_line_that_lists_the_known():
-    with pytest.raises(StudyError, match=r"family bloom: known: gpt_neox, gpt2, llama, mistral"):
+    with pytest.raises(StudyError, match=f"family bloom: known: {', '.join(FAMILIES)}$"):
         family_of("bloom")
+
+
+def eager_losses(theirs: Any, tokens_BT: torch.Tensor, ablation: Ablation) -> np.ndarray:
+    """Losses under an ablation as eager `transformers` gives them, hooked where the output
+    projection reads; patterns are kept by giving each layer's attention the intact one."""
+    ends = [layer.get_submodule(output_projection(layer)[0]) for layer in layers_of(theirs)]
+    n_heads = theirs.config.num_attention_heads
+    inputs: list[torch.Tensor] = []
+
+    def keep(_, arguments):
+        inputs.append(arguments[0].unflatten(-1, (n_heads, -1)))
+
+    hooks = [end.register_forward_pre_hook(keep) for end in ends]
+    out = theirs(tokens_BT[:, :-1], output_attentions=True)
+    for hook in hooks:
+        hook.remove()
+
+    def changed(layer):
+        def hook(module, arguments):
+            z_BTHK = arguments[0].unflatten(-1, (n_heads, -1)).clone()
+            if ablation.kind == "pattern_preserving":
+                z_BTHK = mixed(layer, out.attentions[layer])
+            for at, head in ablation.heads:
+                if at == layer:
+                    z_BTHK[:, :, head] = stand_in(inputs[layer][:, :, head])
+            return (z_BTHK.flatten(-2),)
+
+        return hook
+
+    def stand_in(z_BTK):
+        if ablation.kind == "mean":
+            return z_BTK.mean(dim=(0, 1))
+        return z_BTK.roll(-1, dims=0) if ablation.kind == "resample" else torch.zeros(())
+
+    values: dict[int, torch.Tensor] = {}
+
+    def mixed(layer, pattern_BHTT):
+        v_BHTK = values[layer].unflatten(-1, (-1, inputs[layer].shape[-1])).transpose(1, 2)
+        v_BHTK = v_BHTK.repeat_interleave(n_heads // v_BHTK.shape[1], dim=1)
+        return (pattern_BHTT @ v_BHTK).transpose(1, 2)
+
+    hooks = [end.register_forward_pre_hook(changed(n)) for n, end in enumerate(ends)]
+    for layer, place in enumerate(layers_of(theirs)):
+        hooks.append(hook_on_values(place, n_heads, lambda v, n=layer: values.__setitem__(n, v)))
+    logits = theirs(tokens_BT[:, :-1]).logits
+    for hook in hooks:
+        hook.remove()
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), tokens_BT[:, 1:].flatten(), reduction="none"
+    )
+    return losses.view(tokens_BT[:, 1:].shape).numpy()
+
+
+def hook_on_values(layer: Any, n_heads: int, put: Any) -> Any:
+    """Have `put` called with a layer's values, [B, T, heads × K]."""
+    modules = {name.rsplit(".", 1)[-1]: module for name, module in layer.named_modules()}
+    if "v_proj" in modules:
+        return modules["v_proj"].register_forward_hook(lambda _, __, out: put(out))
+    if "c_attn" in modules:
+        return modules["c_attn"].register_forward_hook(
+            lambda _, __, out: put(out.chunk(3, dim=-1)[2])
+        )
+    return modules["query_key_value"].register_forward_hook(
+        lambda _, __, out: put(out.unflatten(-1, (n_heads, 3, -1))[..., 2, :].flatten(-2))
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_ablation_is_that_of_eager_transformers(pair, kind):
+    theirs, ours = pair
+    data = evaluation(settings=SETTINGS).first(4)
+    assert data.tokens.shape[1] > 8 * 2  # longer than the local windows
+    for heads in ({(0, 1)}, {(1, 3)}, {(2, 0)}, {(0, 2), (1, 0), (2, 3)}):
+        ablation = Ablation(frozenset(heads), kind)
+        found = ablated_losses(ours, data, [ablation])
+        expected = data.at_tokens(eager_losses(theirs, data.tokens, ablation), 0)
+        np.testing.assert_allclose(found.ablated[ablation], expected, atol=1e-4)
+        assert np.abs(found.ablated[ablation] - found.intact).max() > 1e-3
+
+
+def test_a_local_window_shorter_than_the_context_hides_what_lies_before(pair):
+    theirs, ours = pair
+    record = Record(("pattern",))
+    ours.residual(TOKENS, record)
+    local = LOCAL_LAYERS.get(theirs.config.model_type, ())
+    before = torch.ones(40, 40, dtype=torch.bool).tril(-8)  # the window is 8, with the token itself
+    for layer in range(3):
+        seen = record["pattern", layer][..., before]
+        assert (seen.max() == 0) == (layer in local)
+        torch.testing.assert_close(record["pattern", layer].sum(-1), torch.ones(3, 4, 40))
+
+
+LOCAL_LAYERS = {"mistral": (0, 1, 2), "gpt_neo": (1, 2), "smollm3": (0, 2), "olmo3": (0, 2)}
+
+
+def test_every_family_says_what_its_circuits_leave_out():
+    assert list(LEFT_OUT) == list(FAMILIES)
+    assert all("positions" in words for words in LEFT_OUT.values())
+    assert all("local windows" in LEFT_OUT[family] for family in LOCAL_LAYERS)
+    assert all("scales of the norms" in LEFT_OUT[family] for family in SCALES_OF_HEADS)
+
+
+def saved(theirs: Any, folder: Path, **changes: Any) -> Path:
+    theirs.save_pretrained(folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+def load(folder: Path) -> AdaptedModel:
+    entry = {"source": "x", "revisions": {"a": 1}, "batch_tokens": 1, "n_layers": 3}
+    entry = ExternalModel(**entry, device="cpu", dtype="float32")
+    return load_model(folder, entry, torch.device("cpu"))
+
+
+def test_what_is_loaded_from_files_is_the_model_that_was_saved(pair, tmp_path):
+    theirs, _ = pair
+    ours = load(saved(theirs, tmp_path))
+    record = Record(("pattern",))
+    out = theirs(TOKENS, output_attentions=True)
+    torch.testing.assert_close(logits(ours, record), out.logits, **CLOSE)
+    torch.testing.assert_close(record["pattern", 1], out.attentions[1], **CLOSE)
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "smollm3"])
+def test_a_head_size_of_null_is_one_that_is_not_given(family, tmp_path):
+    theirs = random_external(family)
+    found = logits(load(saved(theirs, tmp_path, head_dim=None)))
+    torch.testing.assert_close(found, theirs(TOKENS).logits, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"no_rope_layers": [1]}, "no_rope_layers: says it of 1 layers, but num_hidden_layers is"),
+        ({"sliding_window": None}, "layer_types: has layers of sliding_attention, but no sliding"),
+        ({"layer_types": ["full_attention"]}, "`num_hidden_layers` .3. must be equal"),
+    ],
+)
+def test_layers_of_which_too_little_is_said_are_one_line(changes, expected, tmp_path):
+    with pytest.raises(StudyError, match=rf"config.json: .*{expected}"):
+        load(saved(random_external("smollm3"), tmp_path, **changes))

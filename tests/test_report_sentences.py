@@ -9,7 +9,7 @@ import pytest
 
 from induction.config import load_config
 from induction.paths import find_study
-from induction.report import ablations, behaviours, causes, curiosities
+from induction.report import ablations, behaviours, causes, curiosities, text
 from induction.report.results import Ablations, Results
 
 CONFIG = load_config(find_study().params)
@@ -244,3 +244,11 @@ def test_negative_copying_counts_heads_that_match_prefixes():
     none = heads(layer=[1], head=[0], prefix_matching=[0.0], copying=[0.0])
     assert "No head matches" in curiosities._negative_copying(results(curves={"a": none}))
     assert np.isfinite(rule.copying)
+
+
+def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_others():
+    alone, beside = (SimpleNamespace(external=others) for others in ({}, {"theirs": None}))
+    assert text.circuits_sentence(results(config=alone)) == ""
+    said = text.circuits_sentence(results(config=beside))
+    assert "; `gpt_neo` biases, learned positions and the limits of local windows; " in said
+    assert said.endswith(" and the limits of local windows.")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from induction.external.attention import NAME, called, current_call
+from induction.external.attention import attend_here, called, current_call
 from induction.external.configuration import spec_of
-from induction.external.families import as_norm, family_of
+from induction.external.families import as_norm, family_of, no_norm
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Norm
 
@@ -26,8 +26,8 @@ class AdaptedModel:
     """
 
     def __init__(self, model: PreTrainedModel):
-        model.set_attn_implementation(NAME)
         self._family = family_of(model.config.model_type)
+        attend_here(model)
         self._model = model.eval().requires_grad_(False)
         self._base: Any = model.base_model
         self._layers = getattr(self._base, self._family.layers)
@@ -51,6 +51,8 @@ class AdaptedModel:
         """What stands before the heads of a layer; for n_layers, before the unembedding."""
         if layer == self.spec.n_layers:
             return as_norm(getattr(self._base, self._family.final_norm), self._family.centred)
+        if self._family.norm is None:
+            return no_norm(self.spec.d_model, self.device)
         return as_norm(getattr(self._layers[layer], self._family.norm), self._family.centred)
 
     @torch.no_grad()
@@ -62,7 +64,7 @@ class AdaptedModel:
     ) -> Tensor:
         """The normalised final residual stream, [B, T, D]: what the unembedding reads."""
         first = intervene.start[0] if intervene and intervene.start else 0
-        with called(record, intervene), _without(self._layers, first):
+        with called(record, intervene), _without(self._layers, first, self._family.tuples):
             return self._base(tokens_BT, use_cache=False).last_hidden_state.float()
 
 
@@ -82,18 +84,22 @@ def _reads(layer: int) -> Any:
 
 
 class _Skipped(nn.Module):
-    """Stands where a layer is not run."""
+    """Stands where a layer is not run; hands back what such a layer does, a tuple or not."""
 
-    def forward(self, resid_BTD: Tensor, *_: Any, **__: Any) -> Tensor:
-        return resid_BTD
+    def __init__(self, tuples: bool):
+        super().__init__()
+        self._tuples = tuples
+
+    def forward(self, resid_BTD: Tensor, *_: Any, **__: Any) -> Tensor | tuple[Tensor]:
+        return (resid_BTD,) if self._tuples else resid_BTD
 
 
 @contextmanager
-def _without(layers: Any, count: int) -> Iterator[None]:
+def _without(layers: Any, count: int, tuples: bool) -> Iterator[None]:
     """Leave the first `count` layers out; the others keep their places, on which masks depend."""
     kept = [layers[index] for index in range(count)]
     for index in range(count):
-        layers[index] = _Skipped()
+        layers[index] = _Skipped(tuples)
     try:
         yield
     finally:

@@ -2,7 +2,8 @@
 of it what the output projection reads.
 
 `transformers` lets a model be loaded with an attention function by name. This one fills a Record
-and obeys an Intervention, and is plain causal attention for calls with neither. Shape suffixes as
+and obeys an Intervention, and is plain causal attention for calls with neither. GPT-Neo has a
+table of attention modules instead, into which one goes that calls the function. Shape suffixes as
 in transformer.py.
 """
 
@@ -15,8 +16,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
+from transformers.models.gpt_neo.modeling_gpt_neo import (
+    GPT_NEO_ATTENTION_CLASSES,
+    GPTNeoPreTrainedModel,
+    GPTNeoSelfAttention,
+)
 
 from induction.model.hooks import Intervention, Record
 
@@ -114,5 +120,27 @@ def _pattern(q: Tensor, k: Tensor, mask: Tensor | None, scaling: float | None) -
     return scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
 
 
+class _GPTNeoAttention(GPTNeoSelfAttention):
+    """GPT-Neo's: no scaling of scores, and a mask of its own that knows local windows."""
+
+    def _attn(
+        self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, None]:
+        self.layer_idx = self.layer_id
+        n = query.shape[-2]
+        z, pattern = attend(self, query, key, value, self.bias[:, :, :n, :n], scaling=1.0)
+        return z.transpose(1, 2), pattern
+
+
+def attend_here(model: PreTrainedModel) -> None:
+    """Have all layers of a model attend by this module's function, however it was loaded."""
+    if not isinstance(model, GPTNeoPreTrainedModel):
+        model.set_attn_implementation(NAME)
+    for module in model.modules():
+        if isinstance(module, GPTNeoSelfAttention):
+            module.__class__ = _GPTNeoAttention  # the same parts, another way through them
+
+
 AttentionInterface.register(NAME, attend)
 AttentionMaskInterface.register(NAME, sdpa_mask)
+GPT_NEO_ATTENTION_CLASSES[NAME] = _GPTNeoAttention

@@ -36,8 +36,24 @@ def load_config(folder: Path) -> Any:
     kind = values.get("model_type") if isinstance(values, dict) else None
     try:
         family_of(kind)
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        _refuse_unknown_layers(config)
+        if hasattr(config, "head_dim"):  # null says that it is not given
+            config.head_dim = spec_of(config).d_head
+        return config
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
     except Exception as error:  # of many kinds: every family checks its own values
         raise StudyError(f"{path}: not a configuration of a model: {error}") from None
+
+
+def _refuse_unknown_layers(config: Any) -> None:
+    """StudyError where it is not said of each layer how it attends: such a model cannot run."""
+    kinds, rotary = (getattr(config, key, None) or () for key in ("layer_types", "no_rope_layers"))
+    if "sliding_attention" in kinds and not config.sliding_window:
+        raise StudyError("layer_types: has layers of sliding_attention, but no sliding_window")
+    if rotary and len(rotary) < config.num_hidden_layers:
+        raise StudyError(
+            f"no_rope_layers: says it of {len(rotary)} layers, but num_hidden_layers is "
+            f"{config.num_hidden_layers}"
+        )

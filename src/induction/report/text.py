@@ -5,6 +5,7 @@ from functools import cache
 
 from matplotlib.font_manager import findfont, get_font
 
+from induction.external.left_out import LEFT_OUT
 from induction.report.results import Results
 
 
@@ -39,6 +40,14 @@ def models_sentence(results: Results) -> str:
         f"{'read' if others[1:] else 'reads'} the same windows in tokens of their own; losses are "
         "given back on the study's tokens."
     )
+
+
+def circuits_sentence(results: Results) -> str:
+    """What circuits leave out, by family of models of others; nothing where there are none."""
+    if not results.config.external:
+        return ""
+    families = "; ".join(f"`{family}` {left_out}" for family, left_out in LEFT_OUT.items())
+    return f"Circuits of models of others leave out, by family: {families}."
 
 
 def names(models: Sequence[str]) -> str:
