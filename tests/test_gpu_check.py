@@ -1,8 +1,10 @@
 """`make gpu-check` on a CPU with tiny sizes: every section runs, time may run out at any point."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import gpu_check
@@ -49,6 +51,33 @@ def test_a_section_that_fails_costs_the_others_nothing():
     command = [sys.executable, "-c", "print('{}'); raise SystemExit('it broke')"]
     assert list(gpu_check._rows(command, 60, entry)) == [{}]
     assert entry["problem"] == "status 1: it broke"
+
+
+def test_a_section_that_hangs_is_stopped_with_what_it_started(tmp_path):
+    """The section starts another process and waits for it; neither outlives the section's time."""
+    script = (
+        "import subprocess, pathlib; child = subprocess.Popen(['sleep', '600']);"
+        f"pathlib.Path({str(tmp_path / 'child')!r}).write_text(str(child.pid));"
+        "print('{}', flush=True); print('{\"half', end='', flush=True); child.wait()"
+    )
+    entry = {"problem": None}
+    assert list(gpu_check._rows([sys.executable, "-c", script], 5, entry)) == [{}]
+    assert entry["problem"] == "stopped after its 5 s"
+    assert gone(int((tmp_path / "child").read_text()))
+
+
+def gone(process: int) -> bool:
+    """Whether it ends, or only waits to be collected by whoever that is here."""
+    for _ in range(600):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        state = Path(f"/proc/{process}/stat")
+        if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
