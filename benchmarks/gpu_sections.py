@@ -42,9 +42,9 @@ from induction.study.phase_change import find_phase_change, first_crossing
 from induction.train.loop import loss_function, train
 from induction.train.optimizer import make_optimizers
 
-# Nats between losses. Another model's weights are 8e-3 away at the test's size, 2.6e-2 at the
-# paper's width; bfloat16 on a CPU is at most 5e-4 away.
-LIMITS = {"float32": 1e-3, "bfloat16": 5e-3}
+# Nats between losses. bfloat16 on a CPU is at most 7e-4 away; a model with its embedding upside
+# down at least 4e-3, at the test's size and at the paper's width.
+LIMITS = {"float32": 1e-3, "bfloat16": 2e-3}
 
 
 def operations(job: Job) -> Iterator[Row]:
