@@ -8,31 +8,33 @@ benchmarks/gpu.json, whole at any moment. Ends with status 1 when a check failed
 
 import argparse
 import json
+import os
 import platform
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import torch
-from gpu_sections import SECTIONS, Job
+from gpu_sections import SECTIONS
+from gpu_study import Job
 
 from induction.files import write_json
 
 TARGET = Path(__file__).parent / "gpu.json"
 # Shares of the whole time; what one does not use is left to those after it.
-SHARES = {"text": 0.2, "operations": 0.25, "training": 0.65, "resumed": 0.2, "speed": 1.0}
+SHARES = {"text": 0.2, "operations": 0.25, "training": 0.5, "resumed": 0.2, "speed": 1.0}
 
 
 def main() -> None:
     arguments = _arguments()
-    # The stage around the loop takes as long again, and so do the models with one layer.
-    train_seconds = 0.0 if arguments.tiny else arguments.minutes * 60 / 24
+    train_seconds = 0.0 if arguments.tiny else arguments.minutes * 60 / 10
     job = Job(arguments.device, arguments.tiny, arguments.work, train_seconds)
     if arguments.section:
         _section(job, arguments.section)
@@ -80,26 +82,41 @@ def _rows(command: list[str], seconds: float, entry: dict[str, Any]):
     if seconds < 5:
         entry["problem"] = "no time was left"
         return
+    late = threading.Event()
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        # A group of its own, so that the stages that a section started end with it.
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
+        ) as process,
     ):
-        timer = Timer(seconds, process.kill)
+
+        def end() -> None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+        def stop() -> None:
+            late.set()
+            end()
+
+        timer = threading.Timer(seconds, stop)
         timer.start()
         try:
             assert process.stdout
             for line in process.stdout:
-                if line.startswith("{"):
+                if line.startswith("{") and line.endswith("\n"):
                     yield json.loads(line)
-        finally:
             code = process.wait()
+        finally:
             timer.cancel()
+            if process.poll() is None:
+                end()
         errors.seek(0)
-        said = errors.read().strip().splitlines()
-        if code == -signal.SIGKILL:
+        lines = errors.read().strip().splitlines()
+        if code and late.is_set():
             entry["problem"] = f"stopped after its {seconds:.0f} s"
         elif code:
-            entry["problem"] = f"status {code}: {' | '.join(said[-4:])}"
+            entry["problem"] = f"status {code}: {' | '.join(lines[-4:])}"
 
 
 def _section(job: Job, name: str) -> None:
@@ -108,7 +125,7 @@ def _section(job: Job, name: str) -> None:
 
 
 def _short(row: dict[str, Any]) -> str:
-    mark = {True: "ok", False: "FAILED"}.get(row.get("ok"), "")
+    mark = ("ok" if row["ok"] else "FAILED") if "ok" in row else ""
     rest = {k: v for k, v in row.items() if k not in ("what", "ok") and not isinstance(v, list)}
     return f"{mark} {row['what']} {rest or ''}".strip()
 
