@@ -1,6 +1,8 @@
 """Text as people bring it: one file, short ones, headings, old line ends, other encodings."""
 
+import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -247,3 +249,49 @@ def configured(folder: Path, old: str, new: str) -> StudyConfig:
     assert old in text
     (folder / "params.yaml").write_text(text.replace(old, new, 1))
     return load_config(folder / "params.yaml")
+
+
+def test_experiments_in_folders_of_their_own_read_the_text_and_see_it_change(tmp_path):
+    """`dvc exp run --temp` and queued experiments work in copies that lack what git ignores."""
+    paths = study(tmp_path / "study", {"input.txt": paragraphs(200)})
+    root = paths.root
+    (root / "src").symlink_to(ROOT / "src")
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "data/own/README.md", "data/sources.txt"):
+        shutil.copy(ROOT / name, root / name)
+
+    def run(*command: str) -> str:
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1"}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def watched(name: str) -> str:
+        """What the experiment's dvc.lock says of the text."""
+        (reference,) = (
+            line for line in run("git", "for-each-ref", "--format=%(refname)").splitlines()
+            if line.endswith(f"/{name}")
+        )  # fmt: skip
+        lock = YAML(typ="safe").load(run("git", "show", f"{reference}:dvc.lock"))
+        (text,) = (dep for dep in lock["stages"]["fetch"]["deps"] if dep["path"] == "data/own")
+        return text["md5"]
+
+    run("git", "init", "--quiet", "--initial-branch=main")
+    run("git", "config", "user.name", "Test")
+    run("git", "config", "user.email", "test@example.org")
+    run("dvc", "init", "--quiet")
+    run("git", "add", "--all")
+    run("git", "commit", "--quiet", "--message", "A study")
+    seeds = ("-S", "corpus.seed=3", "fetch")
+    run("dvc", "exp", "run", "--temp", "--name", "one", *seeds)
+    run("dvc", "exp", "run", "--temp", "--name", "same", *seeds)
+    (paths.own / "input.txt").write_text(paragraphs(100))
+    run("dvc", "exp", "run", "--temp", "--name", "other", *seeds)
+    assert watched("one") == watched("same") != watched("other")
+    assert (paths.own / "input.txt").read_text() == paragraphs(100)
+
+
+def test_the_checkout_of_an_experiment_is_the_one_that_it_was_started_in(tmp_path):
+    assert StudyPaths(tmp_path / "a").checkout == tmp_path / "a"
+    assert StudyPaths(tmp_path / "a/.dvc/tmp/exps/tmpx").checkout == tmp_path / "a"
+    assert StudyPaths(tmp_path / "a/.dvc/tmp/exps/standalone/tmpx").checkout == tmp_path / "a"

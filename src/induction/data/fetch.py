@@ -165,6 +165,13 @@ def copy_wheels(wheels: list[Path], target: Path) -> None:
         shutil.copyfile(wheel, target / wheel.name)
 
 
+def bring_files(origin: Path, target: Path) -> None:
+    """Make a folder hold the files of another, as they are there."""
+    if origin.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(origin, target)
+
+
 def own_files(patterns: tuple[str, ...], root: Path) -> list[str]:
     """The user's own files: paths relative to `root`, in order, each once.
 
