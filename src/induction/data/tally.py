@@ -65,7 +65,8 @@ def check_lengths(valid: np.ndarray, config: StudyConfig) -> list[str]:
     if not usable:
         raise StudyError(f"{about}: windows of text lie inside one document: {way_out}")
     if usable < _FEW:
-        return [f"warning: {about}: few for {config.evaluation.examples} windows: {way_out}"]
+        few = f"few for {config.evaluation.examples} windows of text"
+        return [f"warning: {about}: {few}: {'add text' if usable == len(lengths) else way_out}"]
     return [about]
 
 
