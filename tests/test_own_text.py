@@ -43,8 +43,8 @@ def paragraphs(count: int, joint: str = "\n\n", seed: int = 0) -> str:
     return joint.join(paragraph(rng) for _ in range(count))
 
 
-def study(folder: Path, files: dict[str, str | bytes], **models: int) -> StudyPaths:
-    """The smoke study with these files below data/own, and with these contexts and the like."""
+def study(folder: Path, files: dict[str, str | bytes]) -> StudyPaths:
+    """The smoke study with these files below data/own."""
     (folder / "data" / "own").mkdir(parents=True)
     (folder / "dvc.yaml").touch()
     for name, content in files.items():

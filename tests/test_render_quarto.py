@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from test_render import write_source
 
 from induction.errors import StudyError
@@ -14,12 +15,13 @@ from induction.report.render import render
 
 FAKE_QUARTO = """#!{python}
 import json, os, pathlib, sys
+from ruamel.yaml import YAML
 if sys.argv[1:] == ["--version"]:
     print(os.environ.get("FAKE_VERSION", "1.7.34"))
     sys.exit()
 call = {{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
 call["document"] = pathlib.Path("index.qmd").read_text()
-call["settings"] = json.loads(pathlib.Path("_quarto.yml").read_text())
+call["settings"] = YAML(typ="safe").load(pathlib.Path("_quarto.yml"))
 call["files"] = sorted(str(path) for path in pathlib.Path(".").rglob("*") if path.is_file())
 pathlib.Path(os.environ["FAKE_CALL"]).write_text(json.dumps(call))
 print(os.environ.get("FAKE_MESSAGE", ""), file=sys.stderr)
@@ -104,7 +106,7 @@ def test_quarto_gets_what_the_cells_gave_and_they_run_once(
     assert (source / "runs").read_text() == "x"
     call = json.loads(quarto.read_text())
     front, text = call["document"].removeprefix("---\n").split("\n---\n", 1)
-    assert json.loads(front) == {"title": "The 4.1 million", "engine": "markdown"}
+    assert YAML(typ="safe").load(front) == {"title": "The 4.1 million", "engine": "markdown"}
     assert "{python}" not in text
     assert "@fig-a, @tbl-b and 2; ran 1×." in text
     caption, place = "A caption with [a link](#place) and *more*.", "figures/fig-a-1.png"

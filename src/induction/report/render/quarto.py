@@ -1,6 +1,6 @@
 """Rendering with Quarto, where there is one."""
 
-import json
+import io
 import os
 import re
 import shutil
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
 
 from induction.errors import StudyError
 from induction.files import write_text
@@ -129,13 +131,20 @@ def _write_project(source: Source, folder: Path, outputs: Mapping[int, Outputs])
     )
     settings, front = source.expanded()
     settings["project"] = {"type": "default", "output-dir": _OUTPUT, "render": [DOCUMENT]}
-    write_text(folder / "_quarto.yml", json.dumps(_within(settings, source.folder, folder)))
+    write_text(folder / "_quarto.yml", _yaml(_within(settings, source.folder, folder)))
     large: list[str] = []
     text = set_aside(to_markdown(source, outputs, "quarto", folder / "figures"), large)
     text = text.replace(f"(<{folder}/", "(<")
-    header = json.dumps({**front, "engine": "markdown"}, default=str)
-    write_text(folder / DOCUMENT, f"---\n{header}\n---\n\n{text}")
+    header = _yaml({**front, "engine": "markdown"})
+    write_text(folder / DOCUMENT, f"---\n{header}---\n\n{text}")
     return large
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(dict(values), text := io.StringIO())
+    return text.getvalue()
 
 
 def _within(value: Any, origin: Path, folder: Path) -> Any:
