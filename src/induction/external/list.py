@@ -14,13 +14,13 @@ from induction.external.hub import list_names
 from induction.external.revisions import check_source
 
 _NUMBER = r"(\d[\d_]*)(k|m)?"
-# From the surest on: a word for steps with a number, then a name that ends with its only number.
+# A word for steps with a number, or a number alone: seeds, stages and versions have numbers too.
 _NAMED = re.compile(
     rf"(?:^|[^a-z])(?:global_?step|steps?|checkpoint|ckpt|iter(?:ation)?|it)s?[-_=.]?{_NUMBER}"
     r"(?![a-z\d])",
     re.IGNORECASE,
 )
-_BARE = re.compile(rf"^(?:.*[-_/=.])?{_NUMBER}$", re.IGNORECASE)
+_BARE = re.compile(rf"^(?:.*/)?{_NUMBER}$", re.IGNORECASE)
 _SCALE = {"": 1, "k": 1000, "m": 1_000_000}
 
 
