@@ -58,6 +58,7 @@ class FakeHub:
         self.error: Exception | None = None
         self.damages = False
         self.waits: list[float] = []
+        self.pause = self.waits.append
 
     def model_info(self, repository, revision, files_metadata):
         if self.error:
@@ -112,7 +113,7 @@ def fake(published, tmp_path, monkeypatch) -> FakeHub:
     monkeypatch.setattr(hub, "hf_hub_download", found.hf_hub_download)
     monkeypatch.setattr(hub, "try_to_load_from_cache", found.is_here)
     monkeypatch.setattr(hub, "scan_cache_dir", lambda _: found)
-    monkeypatch.setattr(hub, "sleep", found.waits.append)
+    monkeypatch.setattr(hub, "sleep", lambda seconds: found.pause(seconds))
     return found
 
 
@@ -224,8 +225,10 @@ def test_too_little_room_for_a_download_is_told_before_it(fake, tmp_path, monkey
     assert fake.fetched == []
 
 
-def _answer(status: int):
-    return httpx2.Response(status, request=httpx2.Request("GET", "http://hub.invalid/"))
+def _answer(status: int, headers: dict[str, str] | None = None):
+    return httpx2.Response(
+        status, headers=headers, request=httpx2.Request("GET", "http://hub.invalid/")
+    )
 
 
 TROUBLE = {
@@ -266,6 +269,83 @@ def test_trouble_with_a_hub_is_one_clear_line(what, fake, tmp_path):
         find_revisions(tmp_path, entry("someone/model"))
     assert expected in str(found.value)
     assert "\n" not in str(found.value)
+
+
+BUSY = {
+    "as long as it asks": (_answer(429, {"Retry-After": "30"}), [30.0, 30.0]),
+    "longer each time": (_answer(503), [10.0, 20.0]),
+    "where a file is looked for": (_answer(429, {"Retry-After": "7"}), [7.0, 7.0]),
+}
+
+
+@pytest.mark.parametrize("what", BUSY)
+def test_rate_limits_are_waited_for_and_told(what, fake, tmp_path, capsys):
+    answer, waits = BUSY[what]
+    error: Exception = errors.HfHubHTTPError("x", response=answer)
+    if "file" in what:  # as the client wraps it
+        wrapped = errors.LocalEntryNotFoundError("x")
+        wrapped.__cause__, error = error, wrapped
+    fake.error, calls = error, []
+
+    def pause(seconds):
+        calls.append(seconds)
+        if len(calls) == 2:
+            fake.error = None
+
+    fake.pause = pause
+    assert len(found_in(tmp_path)) == 2
+    assert calls == waits
+    said = capsys.readouterr().out
+    assert f"answers with status {answer.status_code}: asking again in {waits[0]:.0f} s" in said
+
+
+def test_rate_limits_that_do_not_end_are_one_line(fake, tmp_path):
+    fake.error = errors.HfHubHTTPError("x", response=_answer(429, {"Retry-After": "30"}))
+    with pytest.raises(StudyError, match="the hub answers with status 429: try later"):
+        found_in(tmp_path)
+    assert fake.waits == [30.0] * 4
+    fake.error = errors.HfHubHTTPError("x", response=_answer(429, {"Retry-After": "4000"}))
+    with pytest.raises(StudyError, match="status 429"):
+        found_in(tmp_path)
+    assert len(fake.waits) == 4
+
+
+def test_a_connection_that_is_cut_goes_on_by_itself(fake, tmp_path):
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
+    fake.error = httpx2.ReadError("cut off")
+
+    def pause(_):
+        fake.error = None
+
+    fake.pause = pause
+    fetched(place, revisions[0])
+    assert len(fake.fetched) == 2
+
+
+def test_hole_of_a_hub_is_left_out_but_trouble_is_not_a_hole(fake, published, tmp_path):
+    shutil.copytree(published, tmp_path / "copy")
+    fake.published = tmp_path / "copy"
+    (fake.published / "step10" / "model.safetensors").unlink()
+    found = find_revisions(tmp_path, entry("someone/model"))
+    assert [each.name for each in found.revisions] == ["step20"]
+    assert [each.name for each in found.left_out] == ["step10"]
+    fake.error = httpx2.ConnectError("no route")
+    with pytest.raises(StudyError, match="cannot be reached"):
+        find_revisions(tmp_path, entry("someone/model"))
+
+
+def test_tokenizer_once_on_a_hub_is_that_of_main(fake, published, tmp_path):
+    shutil.copytree(published, tmp_path / "copy")
+    fake.published = tmp_path / "copy"
+    shutil.copytree(fake.published / "step20", fake.published / "main")
+    for name in ("step10", "step20"):
+        (fake.published / name / "tokenizer.json").unlink()
+    found = find_revisions(tmp_path, entry("someone/model"))
+    assert str(found.tokenizer) == "tokenizer.json of someone/model"
+    assert found.tokenizer.commit == "c-main"
+    with hub_store(tmp_path).tokenizer(tmp_path, found.tokenizer) as path:
+        assert path.is_file()
+    assert fake.fetched == ["c-main/tokenizer.json"]
 
 
 def test_a_full_disk_is_not_the_hubs_trouble(fake, tmp_path):
@@ -320,7 +400,7 @@ def test_weights_that_can_run_code_are_not_read(published, tmp_path):
     shutil.copytree(published, tmp_path / "mine")
     for weights in (tmp_path / "mine").glob("*/model.safetensors"):
         weights.rename(weights.with_name("pytorch_model.bin"))
-    with pytest.raises(StudyError, match=r"older format .*induction\.external\.convert mine FOLDER"):
+    with pytest.raises(StudyError, match=r"older format .*external\.convert mine FOLDER"):
         find_revisions(tmp_path, entry("mine"))
 
 

@@ -88,5 +88,12 @@ def find_shared(digests: Mapping[str, Mapping[str, str]]) -> list[Shared]:
     for (tensor, _), revisions in holders.items():
         if len(revisions) > 1:
             groups.setdefault(tuple(revisions), []).append(tensor)
-    found = [Shared(list(r), sorted(t), len(digests[r[0]])) for r, t in groups.items()]
+    found = [
+        Shared(list(r), sorted(t, key=_embeddings_first), len(digests[r[0]]))
+        for r, t in groups.items()
+    ]
     return sorted(found, key=lambda shared: -len(shared.tensors))
+
+
+def _embeddings_first(name: str) -> tuple[bool, str]:
+    return not any(part in name for part in ("emb", "wte")), name
