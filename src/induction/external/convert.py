@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from safetensors.torch import save_file
@@ -99,14 +98,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
+    except Exception as error:  # of many kinds, by what is wrong
+        if type(error).__name__ != "UnpicklingError":
+            raise StudyError(f"{path}: damaged: {error}") from None
         what = re.search(r"GLOBAL (\S+)", str(error))
         raise StudyError(
             f"{path}: holds more than tensors{f' ({what[1]})' if what else ''}, which can run "
             "code: not read"
         ) from None
-    except Exception as error:  # of many kinds, by what is damaged
-        raise StudyError(f"{path}: damaged: {error}") from None
     if not isinstance(held, dict) or not held:
         raise StudyError(f"{path}: holds no tensors by name")
     seen, found = set(), {}
