@@ -52,7 +52,7 @@ def project(folder: Path, **corpus) -> Path:
 def huge_line(own: Path) -> None:
     with (own / "a.txt").open("wb") as file:
         file.write(b"x")
-        file.truncate(200_000_000)
+        file.truncate(400_000_000)
 
 
 def pipe(own: Path) -> None:
@@ -72,14 +72,17 @@ OWN_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut off": (lambda own: (own / "a.txt").write_bytes("é".encode()[:1]), "not UTF-8 at byte 0"),
     "overlong": (lambda own: (own / "a.txt").write_bytes(b"ab\xc0\xaf"), "not UTF-8 at byte 2"),
     "half characters": (lambda own: (own / "a.txt").write_bytes(b"\xed\xa0\x80"), "byte 0"),
-    "UTF-16": (lambda own: (own / "a.txt").write_text("text", "utf-16"), "not UTF-8 at byte 0"),
-    "UTF-32": (lambda own: (own / "a.txt").write_text("text", "utf-32"), "not UTF-8 at byte 0"),
-    "a picture": (lambda own: (own / "a.txt").write_bytes(b"\x89PNG\r\n\x1a\n"), "byte 0"),
-    "one of several": (
-        lambda own: [(own / f"{n}.txt").write_bytes(b"good" if n else b"\xff") for n in range(3)],
-        "0.txt: not UTF-8 at byte 0",
+    "UTF-16 cut off": (
+        lambda own: (own / "a.txt").write_bytes(b"\xff\xfea"),
+        "not UTF-8 at byte 0",
     ),
-    "a line of 200 MB": (huge_line, "a.txt: 200,000,000 bytes: at most 20,000,000"),
+    "zero bytes": (lambda own: (own / "a.txt").write_bytes(b"a\0b"), "it holds zero bytes"),
+    "a picture": (lambda own: (own / "a.txt").write_bytes(b"\x89PNG\r\n\x1a\n"), "byte 0"),
+    "all of several": (
+        lambda own: [(own / f"{n}.txt").write_bytes(b"\xff") for n in range(3)],
+        "0.txt: not UTF-8 at byte 0: convert it to UTF-8, or take it out of corpus.files (none of",
+    ),
+    "a line of 400 MB": (huge_line, "a.txt: 400,000,000 bytes: at most 300,000,000"),
     "nothing there": (lambda own: None, "matches no file"),
     "other names": (lambda own: (own / "a.md").write_text("x"), "matches no file"),
     "a folder": (lambda own: (own / "a.txt").mkdir(), "matches no file"),

@@ -184,7 +184,7 @@ def test_a_model_gets_no_hostile_name(name, tmp_path):
         (("models",), None, "expected an object"),
         (("models",), {f"m{n}": MODEL for n in range(1001)}, "1000"),
         (("models", "attn-2l", "tokens"), 0, "greater than or equal to 1"),
-        (("models", "attn-2l", "tokens"), 1_000_000.0, "expected a valid integer"),
+        (("models", "attn-2l", "tokens"), 1_000_000.5, "expected a valid integer"),
         (("model", "d_model"), 65, "does not divide"),
         (("model", "n_heads"), 0, "greater than or equal to 1"),
     ],

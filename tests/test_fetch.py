@@ -211,13 +211,18 @@ def test_empty_glob_is_one_line(study):
     assert not (study / "data" / "raw").exists()
 
 
-def test_file_that_is_not_utf8_is_named_with_its_byte(study):
+def test_file_that_is_not_utf8_is_left_out_and_named_with_its_byte(study):
     (study / "good.txt").write_text("good")
     (study / "latin.txt").write_bytes(b"abc\xe9")
     write_params(study, wheels=False, files=["*.txt"])
-    message = only_line(run_fetch(study))
-    assert f"{study / 'latin.txt'}: not UTF-8 at byte 3" in message
-    assert not (study / "data" / "raw").exists()
+    done = run_fetch(study)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "latin" in line]
+    assert line == (
+        f"left out: {study / 'latin.txt'}: not UTF-8 at byte 3: convert it to UTF-8 to have it read"
+    )
+    (kept,) = (study / "data" / "raw" / "files").iterdir()
+    assert kept.read_text() == "good"
 
 
 def test_own_files_are_taken_once_in_the_order_of_their_paths(tmp_path):

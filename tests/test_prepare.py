@@ -49,7 +49,7 @@ def make_study(root: Path, wheels: dict[str, dict], files: dict[str, str | bytes
     root.mkdir()
     (root / "dvc.yaml").touch()
     yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(ROOT / "params.yaml")
+    values = yaml.load(ROOT / "params" / "smoke.yaml")
     values["corpus"] |= {"min_characters": 100, "max_line_length": 200, "seed": 0}
     values["corpus"] |= {"validation_fraction": 0.1}
     values["tokenizer"] = {"d_vocab": D_VOCAB}

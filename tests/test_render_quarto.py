@@ -93,7 +93,8 @@ def test_quarto_gets_what_the_cells_gave_and_they_run_once(
 ) -> None:
     """Row Q6: by itself Quarto runs all cells again for each format. Row Q2: no cell, no label."""
     (tmp_path / "reports").mkdir()
-    source = write_source(tmp_path / "reports" / "source", CELLS)
+    source = write_source(tmp_path / "reports" / "source", CELLS, title="The {{< var onset >}}")
+    (source / "_variables.yml").write_text("onset: 4.1 million\n")
     settings = (source / "_quarto.yml").read_text().replace("styles.css", "../styles.css")
     (source / "_quarto.yml").write_text(settings)
     (source / "styles.css").replace(tmp_path / "reports" / "styles.css")
@@ -103,7 +104,7 @@ def test_quarto_gets_what_the_cells_gave_and_they_run_once(
     assert (source / "runs").read_text() == "x"
     call = json.loads(quarto.read_text())
     front, text = call["document"].removeprefix("---\n").split("\n---\n", 1)
-    assert json.loads(front) == {"title": "T", "engine": "markdown"}
+    assert json.loads(front) == {"title": "The 4.1 million", "engine": "markdown"}
     assert "{python}" not in text
     assert "@fig-a, @tbl-b and 2; ran 1×." in text
     caption, place = "A caption with [a link](#place) and *more*.", "figures/fig-a-1.png"

@@ -13,6 +13,20 @@ class StudyPaths:
     root: Path
 
     @property
+    def checkout(self) -> Path:
+        """Where the user's own files are: the root, but for the copies below .dvc/tmp/exps in which
+        `dvc exp run --temp` and queued experiments work, which lack what git ignores."""
+        for parent in self.root.parents:
+            if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+                return parent.parents[2]
+        return self.root
+
+    @property
+    def own(self) -> Path:
+        """The user's own files, as DVC watches them."""
+        return self.root / "data" / "own"
+
+    @property
     def params(self) -> Path:
         return self.root / "params.yaml"
 

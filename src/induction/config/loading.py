@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,7 +19,7 @@ def load_config(path: Path) -> StudyConfig:
     Raises StudyError, in one line, with the path of the first key that is unknown, missing, of a
     wrong type, out of range, or that cannot be combined with another.
     """
-    values = read_yaml(path)
+    values = _with_whole_numbers(read_yaml(path))
     try:
         config = StudyConfig.model_validate_json(json.dumps(values))
     except ValidationError as error:
@@ -30,6 +31,15 @@ def load_config(path: Path) -> StudyConfig:
     for key, problem in impossible(config):
         raise StudyError(f"{path.name}: {key}: {problem}")
     return config
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """2e7 as 20000000: a whole number is one however it is written, and serves as a float too."""
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def model_config(config: StudyConfig, name: str) -> Model:

@@ -16,7 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from induction.errors import StudyError
+from induction.data.own_text import decoded, why_no_text
+from induction.errors import StudyError, one_line
 from induction.files import sha256
 from induction.progress import progress
 
@@ -39,10 +40,9 @@ _NO_INDEX = re.compile(
     r"Could not fetch URL (?!.*\b404 Client Error).*?\b(\d{3} \w+ Error|\w+Error|ssl certificate)\b"
     r"|\b(\w*TimeoutError|ConnectionResetError)\b"
 )
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_LIST_BYTES = 1_000_000
 _MAX_FILES = 100_000
-_MAX_FILE_BYTES = 20_000_000
+_MAX_FILE_BYTES = 300_000_000
 _MAX_TOTAL_BYTES = 1_000_000_000  # the documents are held in memory
 
 
@@ -165,6 +165,13 @@ def copy_wheels(wheels: list[Path], target: Path) -> None:
         shutil.copyfile(wheel, target / wheel.name)
 
 
+def bring_files(origin: Path, target: Path) -> None:
+    """Make a folder hold the files of another, as they are there."""
+    if origin.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(origin, target)
+
+
 def own_files(patterns: tuple[str, ...], root: Path) -> list[str]:
     """The user's own files: paths relative to `root`, in order, each once.
 
@@ -189,22 +196,28 @@ def own_files(patterns: tuple[str, ...], root: Path) -> list[str]:
 def copy_own_files(patterns: tuple[str, ...], root: Path, target: Path) -> None:
     """Copy the user's files into a folder, numbered in the order of their paths.
 
-    A byte-order mark is left out. Raises StudyError as own_files, and for a file that is not UTF-8.
+    As UTF-8, without a byte-order mark. Files that are no text are left out, a line each on
+    standard error. Raises StudyError as own_files, and when all of them are no text.
     """
     files = own_files(patterns, root)
     target.mkdir()
+    left_out = []
     for number, file in enumerate(files):
         path = root / file
         content = path.read_bytes() if path.stat().st_size else b""  # as in /proc: may never end
-        try:
-            content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise StudyError(
-                f"{path}: not UTF-8 at byte {error.start}: convert it, or take it out of "
-                "corpus.files"
-            ) from None
+        text = decoded(content)
+        if text is None:
+            left_out.append(one_line(f"{path}: {why_no_text(content)}"))
+            continue
         copy = target / f"{number:06d}-{_plain(path.name)}"
-        copy.write_bytes(content.removeprefix(_BYTE_ORDER_MARK))
+        copy.write_bytes(text.encode())
+    if len(left_out) == len(files):
+        raise StudyError(
+            f"{left_out[0]}: convert it to UTF-8, or take it out of corpus.files (none of the "
+            f"{len(files)} files there is text)"
+        )
+    for line in left_out:
+        print(f"left out: {line}: convert it to UTF-8 to have it read", file=sys.stderr)
 
 
 def _check_sizes(paths: list[Path]) -> None:
@@ -213,8 +226,8 @@ def _check_sizes(paths: list[Path]) -> None:
         total += (size := path.stat().st_size)
         if size > _MAX_FILE_BYTES:
             raise StudyError(
-                f"{path}: {size:,} bytes: at most {_MAX_FILE_BYTES:,} are read, as a file is one "
-                "document: split it, or take it out of corpus.files"
+                f"{path}: {size:,} bytes: at most {_MAX_FILE_BYTES:,} of a file are read: split "
+                "it, or take it out of corpus.files"
             )
     if total > _MAX_TOTAL_BYTES:
         raise StudyError(

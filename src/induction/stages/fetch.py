@@ -3,7 +3,13 @@
 import shutil
 
 from induction.config import StudyConfig
-from induction.data.fetch import copy_own_files, copy_wheels, fetch_wheels, read_requirements
+from induction.data.fetch import (
+    bring_files,
+    copy_own_files,
+    copy_wheels,
+    fetch_wheels,
+    read_requirements,
+)
 from induction.data.hub import FOLDER, fetch_dataset, link_shards
 from induction.files import published_folder
 from induction.paths import StudyPaths
@@ -11,9 +17,12 @@ from induction.stages import run_stage
 
 
 def main(paths: StudyPaths, config: StudyConfig) -> None:
+    if paths.checkout != paths.root:
+        # In DVC's copy of the checkout: so that it watches them, and other stages find them.
+        bring_files(paths.checkout / "data" / "own", paths.own)
     with published_folder(paths.raw, paths.scratch) as raw:
         if config.corpus.files:
-            copy_own_files(config.corpus.files, paths.root, raw / "files")
+            copy_own_files(config.corpus.files, paths.checkout, raw / "files")
         if config.corpus.wheels:
             # DVC empties data/raw before it runs a stage, so what was fetched is kept elsewhere.
             cache = paths.scratch / "wheels"
@@ -22,7 +31,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
             wheels = fetch_wheels(read_requirements(paths.sources), cache)
             copy_wheels(wheels, raw / "wheels")
         for name, settings in config.corpus.datasets.items():
-            shards = fetch_dataset(name, settings, paths.root, paths.scratch / "datasets")
+            shards = fetch_dataset(name, settings, paths.checkout, paths.scratch / "datasets")
             link_shards(shards, raw / FOLDER / name)
 
 

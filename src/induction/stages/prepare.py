@@ -10,6 +10,7 @@ import numpy as np
 from induction.config import StudyConfig
 from induction.data.documents import Document, collect_documents, split_documents
 from induction.data.hub import FOLDER
+from induction.data.tally import check_amount, check_lengths, kept_and_dropped, learnable
 from induction.data.tokenizer import encode_documents, train_tokenizer
 from induction.data.tokens import START_TOKEN, SourceMeta, TokensMeta
 from induction.files import published_folder, sha256, verify_folder, write_json
@@ -24,8 +25,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     verify_folder(paths.raw)
     corpus = config.corpus
     collection = collect_documents(paths.raw, corpus.min_characters, corpus.max_line_length)
-    dropped = ", ".join(f"{n} {why}" for why, n in collection.dropped.items() if n) or "none"
-    print(f"{len(collection.documents):,} documents kept; dropped: {dropped}", flush=True)
+    print(kept_and_dropped(collection), flush=True)
     train, valid = split_documents(collection.documents, corpus.validation_fraction, corpus.seed)
 
     with (
@@ -33,7 +33,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         progress(2 * len(train) + len(valid), "documents") as report,
     ):
         # No thread limit: nothing else can run before there are tokens, and they come out the same.
-        seen = _counted(_texts(train), report, 0, "learning the tokenizer")
+        seen = _counted(learnable(_texts(train)), report, 0, "learning the tokenizer")
         tokenizer = train_tokenizer(seen, config.tokenizer.d_vocab)
         tokenizer.save(str(folder / "tokenizer.json"))
 
@@ -41,6 +41,10 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         encoded = _counted(encoded, report, len(train), "encoding")
         train_tokens = _write_stream(folder / "train.bin", encoded, len(train))
         valid_tokens = _write_stream(folder / "valid.bin", encoded, len(valid))
+
+        remarks = check_lengths(np.fromfile(folder / "valid.bin", dtype="<u2"), config)
+        for remark in [*remarks, *check_amount(train_tokens, config)]:
+            print(remark, flush=True)
 
         train_characters = sum(document.characters for document in train)
         valid_characters = sum(document.characters for document in valid)

@@ -127,14 +127,14 @@ def _write_project(source: Source, folder: Path, outputs: Mapping[int, Outputs])
     shutil.copytree(
         source.folder, folder, ignore=lambda _, names: [n for n in names if n[0] in "._"]
     )
-    settings = source.project()
+    settings, front = source.expanded()
     settings["project"] = {"type": "default", "output-dir": _OUTPUT, "render": [DOCUMENT]}
     write_text(folder / "_quarto.yml", json.dumps(_within(settings, source.folder, folder)))
     large: list[str] = []
     text = set_aside(to_markdown(source, outputs, "quarto", folder / "figures"), large)
     text = text.replace(f"(<{folder}/", "(<")
-    front = json.dumps({**source.front_matter, "engine": "markdown"}, default=str)
-    write_text(folder / DOCUMENT, f"---\n{front}\n---\n\n{text}")
+    header = json.dumps({**front, "engine": "markdown"}, default=str)
+    write_text(folder / DOCUMENT, f"---\n{header}\n---\n\n{text}")
     return large
 
 

@@ -137,9 +137,9 @@ class Source:
         settings = self._expanded(_merged(general, special))
         return settings | ({"date": self.date} if self.date else {})
 
-    def project(self) -> dict[str, Any]:
-        """What _quarto.yml says."""
-        return dict(self._project)
+    def expanded(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What _quarto.yml and the document's front matter say, with every shortcode replaced."""
+        return self._expanded(self._project), self._expanded(self.front_matter)
 
     @cached_property
     def pieces(self) -> list[Piece]:

@@ -1,0 +1,297 @@
+"""Text as people bring it: one file, short ones, headings, old line ends, other encodings."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from induction.config import StudyConfig, load_config
+from induction.data.documents import Collection, collect_documents
+from induction.data.own_text import PIECE, longest_run, pieces
+from induction.data.tally import learnable
+from induction.data.tokens import load_meta
+from induction.paths import StudyPaths
+
+ROOT = Path(__file__).parent.parent
+WORDS = [
+    "river",
+    "stone",
+    "lamp",
+    "garden",
+    "winter",
+    "harbour",
+    "ladder",
+    "engine",
+    "window",
+    "market",
+    "holds",
+    "warms",
+]
+
+
+def paragraph(rng: random.Random, sentences: int = 6) -> str:
+    return " ".join(f"The {' '.join(rng.sample(WORDS, 6))}." for _ in range(sentences))
+
+
+def paragraphs(count: int, joint: str = "\n\n", seed: int = 0) -> str:
+    rng = random.Random(seed)
+    return joint.join(paragraph(rng) for _ in range(count))
+
+
+def study(folder: Path, files: dict[str, str | bytes], **models: int) -> StudyPaths:
+    """The smoke study with these files below data/own, and with these contexts and the like."""
+    (folder / "data" / "own").mkdir(parents=True)
+    (folder / "dvc.yaml").touch()
+    for name, content in files.items():
+        path = folder / "data" / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    values = YAML(typ="safe").load(ROOT / "params" / "smoke.yaml")
+    values["corpus"] |= {"wheels": False, "files": ["data/own/**/*"]}
+    values["corpus"]["max_line_length"] = 500
+    values["tokenizer"]["d_vocab"] = 300
+    YAML(typ="safe").dump(values, folder / "params.yaml")
+    return StudyPaths(folder)
+
+
+def stage(paths: StudyPaths, name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"induction.stages.{name}"]
+    return subprocess.run(command, cwd=paths.root, capture_output=True, text=True)
+
+
+def prepared(paths: StudyPaths) -> str:
+    """What `prepare` prints."""
+    for name in ("fetch", "prepare"):
+        done = stage(paths, name)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def kept(paths: StudyPaths) -> Collection:
+    assert stage(paths, "fetch").returncode == 0
+    return collect_documents(paths.raw, 400, 500)
+
+
+def test_one_document_is_cut_into_pieces(tmp_path):
+    text = paragraphs(1200)
+    paths = study(tmp_path, {"input.txt": text})
+    prepared(paths)
+    meta = load_meta(paths.tokens)
+    assert meta.train_documents + meta.valid_documents == len(pieces(text)) > 10
+    assert meta.valid_documents >= 1
+    assert meta.train_characters + meta.valid_characters == len(text)
+    (source,) = meta.sources
+    assert source.documents == len(pieces(text))
+
+
+@pytest.mark.parametrize("joint", ["\n\n", "\n", " ", ""])
+def test_pieces_are_the_text_and_end_where_a_reader_would_stop(joint):
+    text = paragraphs(400, joint)
+    found = pieces(text)
+    assert "".join(found) == text
+    assert all(PIECE // 2 <= len(piece) <= PIECE for piece in found[:-1])
+    assert all(piece.endswith(joint or " ") for piece in found[:-1])
+    assert pieces(text[: 2 * PIECE - 1]) == [text[: 2 * PIECE - 1]]
+    assert "".join(pieces("x" * 100_000)) == "x" * 100_000
+    assert pieces("") == [""]
+
+
+def test_short_documents_are_told_by_prepare_with_the_way_out(tmp_path):
+    short = {f"{number:03}.txt": paragraphs(2, seed=number)[:450] for number in range(100)}
+    paths = study(tmp_path, short)
+    config = YAML(typ="safe").load(paths.params)
+    config["model"]["n_ctx"] = 512
+    YAML(typ="safe").dump(config, paths.params)
+    assert stage(paths, "fetch").returncode == 0
+    done = stage(paths, "prepare")
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert "0 of 20 validation documents are longer than model.n_ctx: 512 tokens" in line
+    assert "shorten the context, or put short texts into one file" in line
+    assert not paths.tokens.exists()
+    # The way out: the same text in one file.
+    whole = study(tmp_path / "joined", {"all.txt": "\n\n".join(short.values())})
+    YAML(typ="safe").dump(config, whole.params)
+    assert stage(whole, "fetch").returncode == 0
+    assert stage(whole, "prepare").returncode == 0
+
+
+HEADINGS = ("How text is generated", "Auto-generated columns", "Code generation", "Do not edit")
+
+
+def test_headings_that_talk_of_generated_things_are_prose(tmp_path):
+    files = {f"{n}.md": f"# {title}\n\n{paragraphs(3, seed=n)}" for n, title in enumerate(HEADINGS)}
+    assert len(kept(study(tmp_path, files)).documents) == len(HEADINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "reason"),
+    [
+        ("a.py", "# Code generated by a tool. DO NOT EDIT.", "generated"),
+        ("a.go", "// Code generated by a tool; DO NOT EDIT.", "generated"),
+        ("a.js", "/* @generated */", "generated"),
+        ("a.c", " * This file was automatically generated by a tool.", "generated"),
+        ("a.sql", "-- auto-generated by a tool", "generated"),
+        ("a.py", "# How text is generated", None),
+        ("a.py", "# Generation of names", None),
+        ("a.py", "edit = 'do not edit'", None),
+        ("a.txt", "# Code generated by a tool. DO NOT EDIT.", None),
+    ],
+)
+def test_only_marks_that_generators_write_count(tmp_path, name, line, reason):
+    code = "\n".join(f"value_{number} = function({number})" for number in range(40))
+    collection = kept(study(tmp_path, {name: f"{line}\n{code}"}))
+    assert collection.dropped["generated"] == (reason == "generated")
+    assert len(collection.documents) == (reason is None)
+
+
+def test_line_ends_marks_and_encodings_are_normal(tmp_path):
+    plain = {number: paragraphs(4, seed=number) for number in range(7)}
+    files: dict[str, str | bytes] = {
+        "0.txt": plain[0].replace("\n", "\r"),
+        "1.txt": plain[1].replace("\n", "\r\n"),
+        "2.txt": "\ufeff" + plain[2],
+        "3.txt": plain[3].encode("utf-16"),
+        "4.txt": b"\xfe\xff" + plain[4].encode("utf-16-be"),
+        "5.txt": plain[5].replace("\n\n", "\n\f\n"),
+        "6.txt": plain[6].encode("utf-32"),
+    }
+    found = [document.text for document in kept(study(tmp_path, files)).documents]
+    expected = {**plain, 5: plain[5].replace("\n\n", "\n\f\n")}
+    assert found == list(expected.values())
+
+
+def test_a_file_in_another_encoding_costs_that_file_alone(tmp_path):
+    files = {
+        "good.txt": paragraphs(4),
+        "latin.txt": ("é " + paragraphs(4)).encode("latin-1"),
+        "picture.png": b"\x89PNG\0\0",
+    }
+    paths = study(tmp_path, files)
+    done = stage(paths, "fetch")
+    assert done.returncode == 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("left out:")]
+    assert len(lines) == 2
+    assert "latin.txt: not UTF-8 at byte 0: convert it to UTF-8" in lines[0]
+    assert "picture.png" in lines[1]
+    assert [path.name for path in (paths.raw / "files").iterdir()] == ["000000-good.txt"]
+
+
+def test_long_lines_are_paragraphs_in_prose(tmp_path):
+    rng = random.Random(1)
+    prose = "\n".join(paragraph(rng, 20) for _ in range(4))
+    assert max(map(len, prose.split("\n"))) > 500
+    chinese = "".join(chr(0x4E00 + rng.randrange(3000)) for _ in range(600))
+    chinese = "，".join(chinese[at : at + 20] for at in range(0, 600, 20)) + "。"
+    files = {
+        "book.txt": prose,
+        "chinese.txt": chinese,
+        "data.txt": "x" * 5000 + " " + paragraphs(2),
+        "table.csv": prose,
+    }
+    collection = kept(study(tmp_path, files))
+    assert collection.dropped["long_line"] == 2
+    assert [d.source for d in collection.documents] == [
+        "files/000000-book.txt",
+        "files/000001-chinese.txt",
+    ]
+    assert longest_run("a bc\tdef\u3002gh") == 3
+
+
+def test_prepare_ends_with_what_was_kept_and_dropped(tmp_path):
+    files = {f"{number}.txt": paragraphs(30, seed=number) for number in range(6)}
+    files |= {"copy.txt": files["0.txt"], "short.txt": "short"}
+    table = prepared(study(tmp_path, files))
+    rows = {
+        line[:24].strip(): line[24:].split() for line in table.splitlines() if line[24:].strip()
+    }
+    assert rows["kept"][0] == "6"
+    assert rows["dropped: too short"][:2] == ["1", "5"]
+    assert rows["dropped: duplicate"][0] == "1"
+    assert "warning: dropped: duplicate: 14%: the same text stands there several times" in table
+    assert "warning: dropped: too short" not in table
+    assert "validation documents are longer than model.n_ctx: 64 tokens" in table
+
+
+def test_prepare_says_beforehand_that_training_asks_for_more_than_there_is(tmp_path):
+    table = prepared(study(tmp_path, {"input.txt": paragraphs(300)}))
+    assert "training will refuse to begin: lower models.*.tokens, add text, or set" in table
+    assert "attn-1l" in table
+
+
+def test_writing_without_spaces_is_learned_from_in_bounded_memory():
+    """Each of its words is a sentence, and the vocabulary's learner keeps all that differ."""
+    sentences = ["漢" * 1000] * 10_000
+    assert sum(map(len, learnable(sentences))) == 3_001_000
+    spaced = ["word " * 200] * 10_000
+    assert sum(map(len, learnable(spaced))) == 10_000_000
+
+
+@pytest.mark.parametrize("written", ["2e7", "2.0e7", "20_000_000", "20000000.0", "20000000"])
+def test_a_whole_number_is_one_however_it_is_written(tmp_path, written):
+    config = configured(tmp_path, "tokens: 10000000 ", f"tokens: {written} ")
+    assert config.models["attn-1l"].tokens == 20_000_000
+
+
+@pytest.mark.parametrize("written", ["1e-3", "0.001", "1.0e-3", "1E-3"])
+def test_so_is_a_number(tmp_path, written):
+    config = configured(tmp_path, "learning_rate: 1.6e-2 ", f"learning_rate: {written} ")
+    assert config.train.learning_rate == 0.001
+
+
+def configured(folder: Path, old: str, new: str) -> StudyConfig:
+    text = (ROOT / "params.yaml").read_text()
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1))
+    return load_config(folder / "params.yaml")
+
+
+def test_experiments_in_folders_of_their_own_read_the_text_and_see_it_change(tmp_path):
+    """`dvc exp run --temp` and queued experiments work in copies that lack what git ignores."""
+    paths = study(tmp_path / "study", {"input.txt": paragraphs(200)})
+    root = paths.root
+    (root / "src").symlink_to(ROOT / "src")
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "data/own/README.md", "data/sources.txt"):
+        shutil.copy(ROOT / name, root / name)
+
+    def run(*command: str) -> str:
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1"}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def watched(name: str) -> str:
+        """What the experiment's dvc.lock says of the text."""
+        (reference,) = (
+            line for line in run("git", "for-each-ref", "--format=%(refname)").splitlines()
+            if line.endswith(f"/{name}")
+        )  # fmt: skip
+        lock = YAML(typ="safe").load(run("git", "show", f"{reference}:dvc.lock"))
+        (text,) = (dep for dep in lock["stages"]["fetch"]["deps"] if dep["path"] == "data/own")
+        return text["md5"]
+
+    run("git", "init", "--quiet", "--initial-branch=main")
+    run("git", "config", "user.name", "Test")
+    run("git", "config", "user.email", "test@example.org")
+    run("dvc", "init", "--quiet")
+    run("git", "add", "--all")
+    run("git", "commit", "--quiet", "--message", "A study")
+    seeds = ("-S", "corpus.seed=3", "fetch")
+    run("dvc", "exp", "run", "--temp", "--name", "one", *seeds)
+    run("dvc", "exp", "run", "--temp", "--name", "same", *seeds)
+    (paths.own / "input.txt").write_text(paragraphs(100))
+    run("dvc", "exp", "run", "--temp", "--name", "other", *seeds)
+    assert watched("one") == watched("same") != watched("other")
+    assert (paths.own / "input.txt").read_text() == paragraphs(100)
+
+
+def test_the_checkout_of_an_experiment_is_the_one_that_it_was_started_in(tmp_path):
+    assert StudyPaths(tmp_path / "a").checkout == tmp_path / "a"
+    assert StudyPaths(tmp_path / "a/.dvc/tmp/exps/tmpx").checkout == tmp_path / "a"
+    assert StudyPaths(tmp_path / "a/.dvc/tmp/exps/standalone/tmpx").checkout == tmp_path / "a"
