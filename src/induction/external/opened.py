@@ -57,7 +57,7 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
     notes = TensorNotes(paths.scratch / "tensors" / f"{name}.json")
     with store.files_of(found.revisions[0], [CONFIG]) as first:
         model_config = load_config(first)
-    with store.tokenizer(paths.root, found.tokenizer) as path:
+    with store.tokenizer(paths.checkout, found.tokenizer) as path:
         tokenizer = load_own_tokenizer(path)
         try:
             start_token = find_start_token(path, model_config, entry.start_token)

@@ -125,7 +125,7 @@ def make_store(paths: StudyPaths, config: StudyConfig, name: str) -> Store:
     """The store of one external model."""
     entry = external_config(config, name)
     cache = paths.hub / entry.source.replace("/", "--")
-    return Store(name, entry, paths.root / entry.source, cache)
+    return Store(name, entry, paths.checkout / entry.source, cache)
 
 
 def _deletes() -> bool:

@@ -15,7 +15,7 @@ from induction.stages import model_argument, run_stage
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     entry = external_config(config, name)
     try:
-        pinned = find_revisions(paths.root, entry)
+        pinned = find_revisions(paths.checkout, entry)
     except StudyError as error:
         raise StudyError(f"external.{name}: {error}") from None
     for each in pinned.left_out:
