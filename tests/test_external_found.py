@@ -12,14 +12,17 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, processors
 
 from induction.config import ExternalModel
+from induction.config import load_config as load_study
 from induction.errors import StudyError
 from induction.external.configuration import load_config
 from induction.external.revisions import find_revisions
 from induction.external.start_token import find_start_token
-from induction.external.store import Store
+from induction.external.store import Store, make_store
 from induction.external.tensors import TensorNotes, find_shared, tensor_digests
 from induction.external.weights import load_model
+from induction.paths import StudyPaths
 
+ROOT = Path(__file__).parents[1]
 STEPS = {"step1": 1, "step2": 2, "step3": 3}
 
 
@@ -249,3 +252,24 @@ def test_start_token_of_the_configuration_that_is_an_ordinary_token_does_not_cou
     own.save(str(path))
     with pytest.raises(StudyError, match=r"Name it in the key start_token: .*, <other>"):
         find_start_token(path, config, None)
+
+
+def test_local_models_are_found_from_an_experiments_copy(suite):
+    copy = StudyPaths(suite.parent / ".dvc" / "tmp" / "exps" / "x")
+    config = load_study(ROOT / "params" / "smoke.yaml")
+    config = config.model_copy(update={"external": {"theirs": entry()}})
+    assert make_store(copy, config, "theirs").folder == suite
+
+
+def test_keys_of_a_model_that_may_be_left_out(tmp_path):
+    text = (ROOT / "params" / "smoke.yaml").read_text()
+    block = (
+        "external:\n  theirs: {source: a/b, batch_tokens: 1, n_layers: 1, device: cpu, "
+        "dtype: float32}\n"
+    )
+    path = tmp_path / "params.yaml"
+    path.write_text(re.sub(r"external: \{\}.*\n", block, text))
+    assert load_study(path).external["theirs"].steps == {"main": 1}
+    path.write_text(path.read_text().replace("n_layers: 1, d", "n_layers: 1, strikt: true, d"))
+    with pytest.raises(StudyError, match="strikt: unknown key: did you mean strict"):
+        load_study(path)

@@ -75,7 +75,10 @@ class Store:
 
     @contextmanager
     def tokenizer(self, root: Path, pinned: PinnedTokenizer) -> Iterator[Path]:
-        """The tokenizer's file, as it was pinned; root: of the study. Raises as `files_of`."""
+        """The tokenizer's file, as it was pinned. Local sources lie below root.
+
+        Raises StudyError as `files_of` does.
+        """
         if pinned.commit is None:
             folder = root / pinned.source
             folder = revision_folder(folder, pinned.revision) if pinned.revision else folder
