@@ -113,7 +113,7 @@ def _found(paths: StudyPaths, config: StudyConfig, name: str) -> dict:
     kinds = find_head_kinds(curves.last_heads, config.head_kinds)
     assert curves.per_character is not None
     return {
-        "revisions": len(load_revisions(paths.external(name))),
+        "revisions": len(load_revisions(paths.external(name)).revisions),
         "tokens": int(curves.tokens[-1]),
         "onset_tokens": round(change.onset_tokens) if change else None,
         "band_tokens": [round(end) for end in change.band_tokens] if change else None,

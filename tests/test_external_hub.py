@@ -19,7 +19,7 @@ from induction.config import ExternalModel, load_config
 from induction.errors import StudyError
 from induction.external import hub, store
 from induction.external.configuration import load_config as load_configuration
-from induction.external.revisions import find_revisions, load_revisions, save_revisions
+from induction.external.revisions import Revision, find_revisions, load_revisions, save_revisions
 from induction.external.store import Store
 from induction.external.weights import load_model
 from induction.files import sha256
@@ -57,6 +57,8 @@ class FakeHub:
         self.published, self.cache, self.fetched = published, cache, []
         self.error: Exception | None = None
         self.damages = False
+        self.waits: list[float] = []
+        self.pause = self.waits.append
 
     def model_info(self, repository, revision, files_metadata):
         if self.error:
@@ -111,7 +113,12 @@ def fake(published, tmp_path, monkeypatch) -> FakeHub:
     monkeypatch.setattr(hub, "hf_hub_download", found.hf_hub_download)
     monkeypatch.setattr(hub, "try_to_load_from_cache", found.is_here)
     monkeypatch.setattr(hub, "scan_cache_dir", lambda _: found)
+    monkeypatch.setattr(hub, "sleep", lambda seconds: found.pause(seconds))
     return found
+
+
+def found_in(tmp_path) -> list[Revision]:
+    return find_revisions(tmp_path, entry("someone/model")).revisions
 
 
 def hub_store(tmp_path) -> Store:
@@ -119,27 +126,29 @@ def hub_store(tmp_path) -> Store:
 
 
 def test_revisions_are_pinned_in_order_of_training_and_read_back(fake, tmp_path):
-    found = find_revisions(tmp_path, entry("someone/model"))
+    pinned = find_revisions(tmp_path, entry("someone/model"))
+    found = pinned.revisions
     assert [(r.name, r.step, r.commit) for r in found] == [
         ("step10", 10, "c-step10"),
         ("step20", 20, "c-step20"),
     ]
-    assert set(found[0].files) == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert set(found[0].files) == {"config.json", "model.safetensors"}
+    assert str(pinned.tokenizer) == "tokenizer.json of someone/model, step10"
     assert fake.fetched == []
-    save_revisions(tmp_path / "pinned", {"family": "llama", "n_layers": 3}, found)
-    assert load_revisions(tmp_path / "pinned") == found
+    save_revisions(tmp_path / "pinned", {"family": "llama", "n_layers": 3}, pinned)
+    assert load_revisions(tmp_path / "pinned") == pinned
 
 
 def test_a_hub_gives_what_is_not_here_yet_once(fake, tmp_path, capsys):
-    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
     place.announce(revisions)
     assert "2 revisions of someone/model, 0 MB; to download: 0 MB" in capsys.readouterr().out
     folder = fetched(place, revisions[0])
     assert "step10: downloading" in capsys.readouterr().out
-    assert len(fake.fetched) == 3
-    (folder / "tokenizer.json").unlink()  # as where a download was cut off
+    assert len(fake.fetched) == 2
+    (folder / "config.json").unlink()  # as where a download was cut off
     fetched(place, revisions[0])
-    assert fake.fetched[3:] == ["c-step10/tokenizer.json"]
+    assert fake.fetched[2:] == ["c-step10/config.json"]
     fake.error = errors.OfflineModeIsEnabled()
     assert fetched(place, revisions[0]) == folder  # all is here: no hub is asked
     model = load_model(folder, place.entry, torch.device("cpu"))
@@ -147,7 +156,7 @@ def test_a_hub_gives_what_is_not_here_yet_once(fake, tmp_path, capsys):
 
 
 def test_weights_are_kept_or_deleted_as_asked(fake, tmp_path, monkeypatch):
-    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
     folder = fetched(place, revisions[0])
     assert folder.is_dir()
     monkeypatch.setenv(store.DELETE_VARIABLE, "1")
@@ -164,17 +173,17 @@ def test_weights_are_kept_or_deleted_as_asked(fake, tmp_path, monkeypatch):
 def test_what_one_process_reads_no_other_deletes(fake, tmp_path, monkeypatch):
     """Two stages of a model run side by side, and each deletes what it has read."""
     monkeypatch.setenv(store.DELETE_VARIABLE, "1")
-    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
     other = Thread(target=fetched, args=(place, revisions[0]), daemon=True)
     with place.files_of(revisions[0]) as folder:
         other.start()
         other.join(0.2)
         assert other.is_alive()  # it waits
         assert sha256(folder / "model.safetensors")
-        assert len(fake.fetched) == 3
+        assert len(fake.fetched) == 2
     other.join(10)
     assert not other.is_alive()
-    assert len(fake.fetched) == 6
+    assert len(fake.fetched) == 4
     assert not folder.exists()
 
 
@@ -184,7 +193,7 @@ def test_models_do_not_wait_for_each_other(fake, tmp_path):
     config = config.model_copy(update={"external": names})
     caches = [store.make_store(StudyPaths(tmp_path), config, name).cache for name in names]
     assert caches[0] == caches[1] != caches[2]
-    [revision, _] = find_revisions(tmp_path, entry("someone/model"))
+    [revision, _] = found_in(tmp_path)
     with ExitStack() as stack:
         for cache in set(caches):
             place = Store("x", entry("someone/model"), tmp_path / "no", cache)
@@ -192,13 +201,13 @@ def test_models_do_not_wait_for_each_other(fake, tmp_path):
 
 
 def test_a_damaged_download_is_fetched_again_and_then_told(fake, tmp_path, capsys):
-    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
     path = fetched(place, revisions[0]) / "model.safetensors"
     whole = path.read_bytes()
     damage(path)
     fetched(place, revisions[0])
     assert path.read_bytes() == whole
-    assert fake.fetched[3:] == ["c-step10/model.safetensors"]
+    assert fake.fetched[2:] == ["c-step10/model.safetensors"]
     assert f"{path}: damaged: downloading it again" in capsys.readouterr().out
     fake.damages = True
     damage(path)
@@ -209,15 +218,17 @@ def test_a_damaged_download_is_fetched_again_and_then_told(fake, tmp_path, capsy
 
 
 def test_too_little_room_for_a_download_is_told_before_it(fake, tmp_path, monkeypatch):
-    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(StudyError, match=r"external\.theirs: 0 MB to download, 0 MB free .*DELETE"):
         place.announce(revisions)
     assert fake.fetched == []
 
 
-def _answer(status: int):
-    return httpx2.Response(status, request=httpx2.Request("GET", "http://hub.invalid/"))
+def _answer(status: int, headers: dict[str, str] | None = None):
+    return httpx2.Response(
+        status, headers=headers, request=httpx2.Request("GET", "http://hub.invalid/")
+    )
 
 
 TROUBLE = {
@@ -260,6 +271,83 @@ def test_trouble_with_a_hub_is_one_clear_line(what, fake, tmp_path):
     assert "\n" not in str(found.value)
 
 
+BUSY = {
+    "as long as it asks": (_answer(429, {"Retry-After": "30"}), [30.0, 30.0]),
+    "longer each time": (_answer(503), [10.0, 20.0]),
+    "where a file is looked for": (_answer(429, {"Retry-After": "7"}), [7.0, 7.0]),
+}
+
+
+@pytest.mark.parametrize("what", BUSY)
+def test_rate_limits_are_waited_for_and_told(what, fake, tmp_path, capsys):
+    answer, waits = BUSY[what]
+    error: Exception = errors.HfHubHTTPError("x", response=answer)
+    if "file" in what:  # as the client wraps it
+        wrapped = errors.LocalEntryNotFoundError("x")
+        wrapped.__cause__, error = error, wrapped
+    fake.error, calls = error, []
+
+    def pause(seconds):
+        calls.append(seconds)
+        if len(calls) == 2:
+            fake.error = None
+
+    fake.pause = pause
+    assert len(found_in(tmp_path)) == 2
+    assert calls == waits
+    said = capsys.readouterr().out
+    assert f"answers with status {answer.status_code}: asking again in {waits[0]:.0f} s" in said
+
+
+def test_rate_limits_that_do_not_end_are_one_line(fake, tmp_path):
+    fake.error = errors.HfHubHTTPError("x", response=_answer(429, {"Retry-After": "30"}))
+    with pytest.raises(StudyError, match="the hub answers with status 429: try later"):
+        found_in(tmp_path)
+    assert fake.waits == [30.0] * 4
+    fake.error = errors.HfHubHTTPError("x", response=_answer(429, {"Retry-After": "4000"}))
+    with pytest.raises(StudyError, match="status 429"):
+        found_in(tmp_path)
+    assert len(fake.waits) == 4
+
+
+def test_a_connection_that_is_cut_goes_on_by_itself(fake, tmp_path):
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
+    fake.error = httpx2.ReadError("cut off")
+
+    def pause(_):
+        fake.error = None
+
+    fake.pause = pause
+    fetched(place, revisions[0])
+    assert len(fake.fetched) == 2
+
+
+def test_hole_of_a_hub_is_left_out_but_trouble_is_not_a_hole(fake, published, tmp_path):
+    shutil.copytree(published, tmp_path / "copy")
+    fake.published = tmp_path / "copy"
+    (fake.published / "step10" / "model.safetensors").unlink()
+    found = find_revisions(tmp_path, entry("someone/model"))
+    assert [each.name for each in found.revisions] == ["step20"]
+    assert [each.name for each in found.left_out] == ["step10"]
+    fake.error = httpx2.ConnectError("no route")
+    with pytest.raises(StudyError, match="cannot be reached"):
+        find_revisions(tmp_path, entry("someone/model"))
+
+
+def test_tokenizer_once_on_a_hub_is_that_of_main(fake, published, tmp_path):
+    shutil.copytree(published, tmp_path / "copy")
+    fake.published = tmp_path / "copy"
+    shutil.copytree(fake.published / "step20", fake.published / "main")
+    for name in ("step10", "step20"):
+        (fake.published / name / "tokenizer.json").unlink()
+    found = find_revisions(tmp_path, entry("someone/model"))
+    assert str(found.tokenizer) == "tokenizer.json of someone/model"
+    assert found.tokenizer.commit == "c-main"
+    with hub_store(tmp_path).tokenizer(tmp_path, found.tokenizer) as path:
+        assert path.is_file()
+    assert fake.fetched == ["c-main/tokenizer.json"]
+
+
 def test_a_full_disk_is_not_the_hubs_trouble(fake, tmp_path):
     fake.error = OSError(28, "No space left on device")
     with pytest.raises(OSError, match="No space left"):
@@ -267,19 +355,19 @@ def test_a_full_disk_is_not_the_hubs_trouble(fake, tmp_path):
 
 
 def test_a_connection_lost_on_the_way_goes_on_where_it_was(fake, tmp_path):
-    revisions, place = find_revisions(tmp_path, entry("someone/model")), hub_store(tmp_path)
+    revisions, place = found_in(tmp_path), hub_store(tmp_path)
     fetched(place, revisions[0])
     fake.error = httpx2.ReadError("cut off")
     with pytest.raises(StudyError, match="cannot be reached"):
         fetched(place, revisions[1])
     fake.error = None
     fetched(place, revisions[1])
-    assert len(fake.fetched) == 6
+    assert len(fake.fetched) == 4
 
 
 def test_a_folder_is_pinned_by_the_hashes_of_its_files(published, tmp_path):
     shutil.copytree(published, tmp_path / "mine")
-    revisions = find_revisions(tmp_path, entry("mine"))
+    revisions = find_revisions(tmp_path, entry("mine")).revisions
     weights = tmp_path / "mine" / "step10" / "model.safetensors"
     assert revisions[0].files["model.safetensors"].sha256 == sha256(weights)
     place = Store("theirs", entry("mine"), tmp_path / "mine", tmp_path / "hub")
@@ -310,9 +398,9 @@ def test_a_missing_revision_lists_those_that_are_there(published, tmp_path):
 
 def test_weights_that_can_run_code_are_not_read(published, tmp_path):
     shutil.copytree(published, tmp_path / "mine")
-    weights = tmp_path / "mine" / "step10" / "model.safetensors"
-    weights.rename(weights.with_name("pytorch_model.bin"))
-    with pytest.raises(StudyError, match=r"has no model\.safetensors: weights of other kinds"):
+    for weights in (tmp_path / "mine").glob("*/model.safetensors"):
+        weights.rename(weights.with_name("pytorch_model.bin"))
+    with pytest.raises(StudyError, match=r"older format .*external\.convert mine FOLDER"):
         find_revisions(tmp_path, entry("mine"))
 
 
@@ -322,9 +410,9 @@ def test_weights_in_several_files_are_all_pinned(published, tmp_path):
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
     (folder / "model.safetensors.index.json").write_text("{}")
     (folder / "training_args.safetensors").write_text("")
-    found = find_revisions(tmp_path, entry("mine", revisions={"step10": 10}))
-    assert set(found[0].files) == {
-        *("config.json", "tokenizer.json", "model.safetensors.index.json"),
+    [revision] = find_revisions(tmp_path, entry("mine", revisions={"step10": 10})).revisions
+    assert set(revision.files) == {
+        *("config.json", "model.safetensors.index.json"),
         "model-00001-of-00001.safetensors",
     }
 
@@ -333,7 +421,7 @@ def test_weights_in_several_files_are_one_model(published, tmp_path):
     model, folder = random_external("llama"), tmp_path / "mine" / "step10"
     model.save_pretrained(folder, max_shard_size="20KB")
     shutil.copyfile(published / "step10" / "tokenizer.json", folder / "tokenizer.json")
-    [revision] = find_revisions(tmp_path, entry("mine", revisions={"step10": 10}))
+    [revision] = find_revisions(tmp_path, entry("mine", revisions={"step10": 10})).revisions
     assert sum(name.endswith(".safetensors") for name in revision.files) > 2
     place = Store("theirs", entry("mine"), folder.parent, tmp_path / "hub")
     ours = load_model(fetched(place, revision), place.entry, torch.device("cpu"))
@@ -342,11 +430,16 @@ def test_weights_in_several_files_are_one_model(published, tmp_path):
     torch.testing.assert_close(found, model(tokens).logits, atol=1e-4, rtol=1e-4)
 
 
-def test_two_revisions_with_the_same_weights_are_refused(published, tmp_path):
-    shutil.copytree(published / "step10", tmp_path / "mine" / "step10")
-    shutil.copytree(published / "step10", tmp_path / "mine" / "step20")
-    with pytest.raises(StudyError, match=r"step10 and step20 have the same weights: one is misl"):
-        find_revisions(tmp_path, entry("mine"))
+def test_of_revisions_with_the_same_weights_the_last_is_measured(published, tmp_path):
+    for name in ("step10", "step20"):
+        shutil.copytree(published / "step10", tmp_path / "mine" / name)
+    found = find_revisions(tmp_path, entry("mine"))
+    assert [each.name for each in found.revisions] == ["step20"]
+    [left_out] = found.left_out
+    assert left_out.name == "step10"
+    assert left_out.reason == "has the same weights as step20: one is mislabelled"
+    with pytest.raises(StudyError, match="step10: has the same weights as step20"):
+        find_revisions(tmp_path, entry("mine", strict=True))
 
 
 @pytest.mark.parametrize("family", ["gpt_neox", "gpt2"])

@@ -9,7 +9,7 @@ import pytest
 
 from induction.config import load_config
 from induction.paths import find_study
-from induction.report import ablations, behaviours, causes, curiosities, text
+from induction.report import ablations, behaviours, causes, curiosities, findings, text
 from induction.report.results import Ablations, Results
 
 CONFIG = load_config(find_study().params)
@@ -252,3 +252,28 @@ def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_oth
     said = text.circuits_sentence(results(config=beside))
     assert "; `gpt_neo` biases, learned positions and the limits of local windows; " in said
     assert said.endswith(" and the limits of local windows.")
+
+
+def test_one_model_without_a_history_is_said_to_tell_nothing_of_a_change():
+    metrics = {"a": {"onset_tokens": 5}, "b": {"onset_tokens": None}, "c": {"onset_tokens": None}}
+    details = {name: {"traced": name != "c"} for name in metrics}
+    told = findings.outcome_sentences(results(metrics=metrics, details=details, verdicts=[]))
+    assert told.startswith(
+        "In 1 of 2 models in-context learning changed abruptly, in `b` it did not. In `c` it "
+        "cannot be told: there are too few snapshots."
+    )
+
+
+def test_how_models_of_others_were_read_is_said():
+    reading = {
+        "source": "a/b",
+        "tokenizer": "tokenizer.json of a/b",
+        "start_token": {"id": 0, "text": "<s>", "why": "set by the key start_token"},
+        "left_out": [{"name": "step2", "step": 2, "reason": "has no weights"}],
+        "shared": [{"revisions": ["step1", "step3"], "tensors": ["embed", "q"], "of": 9}],
+    }
+    assert text.readings_text(results(readings={})) == ""
+    said = text.readings_text(results(readings={"theirs": reading}))
+    assert said.startswith("`theirs` is `a/b`, read with `tokenizer.json of a/b`; in front of")
+    assert "stands `<s>` (set by the key start_token). Revisions left out: `step2` (`has" in said
+    assert "`step1` and `step3` hold 2 of 9 matrices that are equal to the last bit" in said

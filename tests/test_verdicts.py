@@ -133,6 +133,14 @@ def test_co_occurrence_fails_where_the_rule_says(zoo, culprits):
     assert failed(verdict) == culprits
 
 
+def test_one_model_without_a_history_is_not_asked_whether_it_changed():
+    heads = replace(model("alone", 2, None), heads_formed_tokens=1e9, max_prefix_matching=0.9)
+    assert co_occurrence([*ZOO, heads], THRESHOLDS).outcome == "not supported"
+    verdict = co_occurrence([*ZOO, replace(heads, traced=False)], THRESHOLDS)
+    assert verdict.outcome == "supported"
+    assert not any("alone" in check.models for check in verdict.checks)
+
+
 def test_a_deep_model_with_neither_change_nor_heads_does_not_speak_against_it():
     assert co_occurrence([*ZOO, model("slow", 2, None)], THRESHOLDS).outcome == "supported"
 

@@ -104,7 +104,7 @@ def _steps(config: StudyConfig, model: str) -> int:
 
 def _snapshots(config: StudyConfig, model: str) -> int:
     if model in config.external:
-        return len(config.external[model].revisions)
+        return len(config.external[model].steps)
     steps = _steps(config, model)
     return len(snapshot_steps(steps, config.train.batch_tokens, config.snapshots))
 

@@ -66,6 +66,10 @@ class StudyPaths:
     def measurements(self, model: str) -> Path:
         return self.root / "data" / "measurements" / model
 
+    def reading(self, model: str) -> Path:
+        """How a model of others was read: revisions, tokenizer, start token."""
+        return self.root / "data" / "measurements" / f"{model}.json"
+
     def ablations(self, model: str) -> Path:
         return self.root / "data" / "ablations" / model
 

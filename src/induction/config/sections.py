@@ -226,17 +226,29 @@ class ExternalModel(Section):
     """A model that others trained, with a snapshot for each of its revisions.
 
     source: a repository of a model hub (owner/name), or a local folder that holds a folder for each
-    revision. revisions: name → training step; batch_tokens: tokens trained on in a step. n_layers
-    must be the model's own. The other models of the study are told apart by what they are, so it
-    says of itself what they do.
+    revision or is itself a model. revisions: name → training step; without any, the source is its
+    only revision, `main`, at step 1. batch_tokens: tokens trained on in a step. n_layers must be
+    the model's own. tokenizer: where it is, a folder, a file or a repository, if not beside the
+    weights. start_token: the text of the token that stands in front of everything, if not the
+    tokenizer's own. strict: whether a revision that cannot be read is refused, not left out.
+    The other models of the study are told apart by what they are, so it says of itself what they
+    do.
     """
 
-    source: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
-    revisions: Annotated[dict[Revision, Natural], Field(min_length=1, max_length=10**5)]
+    source: HubText
+    revisions: Annotated[dict[Revision, Natural], Field(max_length=10**5)] = {}
     batch_tokens: Count
     n_layers: Annotated[int, Field(ge=1, le=1000)]
     device: Literal["cpu", "cuda"]
     dtype: Literal["float32", "bfloat16", "float16"]
+    tokenizer: HubText | None = None
+    start_token: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    strict: bool = False
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """Name → training step of what is measured."""
+        return self.revisions or {"main": 1}
 
     @property
     def attn_only(self) -> bool:

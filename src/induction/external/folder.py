@@ -1,17 +1,44 @@
-"""External models in local folders: a folder for each revision."""
+"""External models in local folders: a folder for each revision, or one that is the model."""
 
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from induction.errors import StudyError
-from induction.files import sha256
+
+Files = dict[str, tuple[int, str | None]]
+"""Name → size in bytes and SHA-256, where that is known."""
 
 
-def list_folder(folder: Path) -> dict[str, tuple[int, str | None]]:
-    """Name → size and SHA-256 of a revision's files. StudyError when there is no such folder."""
-    if not folder.is_dir():
-        there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir())
-        raise StudyError(
-            f"{folder}: no such revision: {folder.parent} holds {', '.join(there) or 'no folders'}"
-        )
-    files = (path for path in folder.iterdir() if path.is_file())
-    return {path.name: (path.stat().st_size, sha256(path)) for path in sorted(files)}
+def list_folder(folder: Path) -> Files:
+    """Name and size of the files of a folder; none where there is no such folder."""
+    files = (path for path in folder.glob("*") if path.is_file())
+    return {path.name: (path.stat().st_size, None) for path in sorted(files)}
+
+
+def revision_folder(source: Path, name: str) -> Path:
+    """The folder of one revision: the one of that name, or a source that is itself a model.
+
+    Of a source that holds models in folders too, `main` alone names the source. Raises StudyError
+    when there is no such folder.
+    """
+    if (source / name).is_dir():
+        return source / name
+    models = [path.name for path in sorted(source.iterdir()) if (path / "config.json").is_file()]
+    if (source / "config.json").is_file() and (name == "main" or not models):
+        return source
+    there = models or [path.name for path in sorted(source.iterdir()) if path.is_dir()]
+    raise StudyError(
+        f"{source / name}: no such revision: {source} holds {', '.join(there) or 'no folders'}"
+    )
+
+
+def broken_weights(folder: Path, names: list[str]) -> str | None:
+    """Which file of weights is not whole, by its own header; None when all are."""
+    for name in names:
+        try:
+            with safe_open(folder / name, framework="np"):
+                pass
+        except SafetensorError as error:
+            return f"{name}: not whole: {error}"
+    return None

@@ -1,12 +1,15 @@
 """External models on a model hub: what a revision consists of, its files, and what can go wrong.
 
-Downloads are kept by commit, each file once it is whole.
+Downloads are kept by commit, each file once it is whole. A hub that is busy, limits its answers or
+breaks off is asked again, after a wait that is told.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
+from typing import TypeVar
 
 from huggingface_hub import HfApi, hf_hub_download, scan_cache_dir, try_to_load_from_cache
 from huggingface_hub.errors import (
@@ -23,6 +26,12 @@ from huggingface_hub.utils import disable_progress_bars
 
 from induction.errors import StudyError
 
+_BUSY = (408, 429, 500, 502, 503, 504)
+_TRIES = 5
+_LONGEST_WAIT = 600  # seconds; a hub that asks for more is given up
+
+Answer = TypeVar("Answer")
+
 
 def list_hub(repository: str, revision: str) -> tuple[str, dict[str, tuple[int, str | None]]]:
     """The commit of a revision, and name → size and SHA-256 of its files (None for small ones).
@@ -30,7 +39,9 @@ def list_hub(repository: str, revision: str) -> tuple[str, dict[str, tuple[int, 
     Raises StudyError as `explained` does.
     """
     with explained(repository, revision):
-        found = HfApi().model_info(repository, revision=revision, files_metadata=True)
+        found = _patiently(
+            lambda: HfApi().model_info(repository, revision=revision, files_metadata=True)
+        )
     files = {
         file.rfilename: (file.size or 0, file.lfs.sha256 if file.lfs else None)
         for file in found.siblings or []
@@ -58,8 +69,10 @@ def download(
     with explained(repository, commit):
         paths = [
             Path(
-                hf_hub_download(
-                    repository, name, revision=commit, cache_dir=cache, force_download=again
+                _patiently(
+                    lambda name=name: hf_hub_download(
+                        repository, name, revision=commit, cache_dir=cache, force_download=again
+                    )
                 )
             )
             for name in names
@@ -70,6 +83,49 @@ def download(
 def delete(cache: Path, commit: str) -> None:
     """Delete a commit's files, but for those that another commit shares."""
     scan_cache_dir(cache).delete_revisions(commit).execute()
+
+
+def list_names(repository: str) -> list[str]:
+    """The branches and tags of a repository. Raises StudyError as `explained` does."""
+    with explained(repository, "main"):
+        refs = _patiently(lambda: HfApi().list_repo_refs(repository))
+    return [ref.name for ref in (*refs.branches, *refs.tags)]
+
+
+def _patiently(ask: Callable[[], Answer]) -> Answer:
+    """Ask a hub, and again where it is busy or the connection is cut, at most five times."""
+    for attempt in range(1, _TRIES):
+        try:
+            return ask()
+        except (HTTPError, LocalEntryNotFoundError, ValueError) as error:
+            cause = _cause(error)
+            why, wait = _trouble(cause, attempt)
+            if wait is None or wait > _LONGEST_WAIT:
+                raise cause from None
+        print(f"the model hub {why}: asking again in {wait:.0f} s", flush=True)
+        sleep(wait)
+    try:
+        return ask()
+    except (HTTPError, LocalEntryNotFoundError, ValueError) as error:
+        raise _cause(error) from None
+
+
+def _cause(error: Exception) -> Exception:
+    """What kept the client from the hub, which it wraps into errors about files."""
+    return error.__cause__ if isinstance(error.__cause__, HTTPError) else error
+
+
+def _trouble(error: Exception, attempt: int) -> tuple[str, float | None]:
+    """What is wrong and how many seconds to wait; None where waiting does not help."""
+    if not isinstance(error, HTTPError):
+        return "", None
+    if not isinstance(error, HfHubHTTPError):
+        return "cannot be reached", 2.0**attempt
+    status = error.response.status_code
+    if status not in _BUSY:
+        return "", None
+    asked = error.response.headers.get("Retry-After", "")
+    return f"answers with status {status}", float(asked) if asked.isdecimal() else 5 * 2.0**attempt
 
 
 @contextmanager

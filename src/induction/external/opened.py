@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -13,8 +12,10 @@ from induction.errors import StudyError
 from induction.external.adapter import AdaptedModel
 from induction.external.configuration import load_config, spec_of
 from induction.external.evaluation import external_evaluation, load_own_tokenizer
-from induction.external.revisions import SMALL_FILES, load_revisions
-from induction.external.store import make_store
+from induction.external.revisions import CONFIG, Found, load_revisions
+from induction.external.start_token import StartToken, find_start_token
+from induction.external.store import Store, make_store
+from induction.external.tensors import TensorNotes
 from induction.external.weights import load_model
 from induction.files import verify_folder
 from induction.measure.evaluation import Evaluation
@@ -27,15 +28,19 @@ from induction.paths import StudyPaths
 class Opened:
     """snapshots: a moment for each revision. load: that revision, ready to be measured.
     announce: says how much the given ones have still to download. tokenizer: the model's own, with
-    start_token in front of every text. longest: how many tokens the model can read at once."""
+    start_token in front of every text. longest: how many tokens the model can read at once.
+    found, store, notes: what was pinned, where it is, and the tensors that were loaded of it."""
 
     snapshots: list[Snapshot]
     load: Callable[[Snapshot], AdaptedModel]
     announce: Callable[[list[Snapshot]], None]
     evaluation: Evaluation
     tokenizer: Tokenizer
-    start_token: int
+    start_token: StartToken
     longest: int
+    found: Found
+    store: Store
+    notes: TensorNotes
 
 
 def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
@@ -46,26 +51,37 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
     entry = external_config(config, name)
     device = _device(config, name, entry)
     verify_folder(paths.external(name))
-    revisions = {revision.step: revision for revision in load_revisions(paths.external(name))}
+    found = load_revisions(paths.external(name))
+    revisions = {revision.step: revision for revision in found.revisions}
     store = make_store(paths, config, name)
-    with store.files_of(next(iter(revisions.values())), SMALL_FILES) as first:
+    notes = TensorNotes(paths.scratch / "tensors" / f"{name}.json")
+    with store.files_of(found.revisions[0], [CONFIG]) as first:
         model_config = load_config(first)
-        tokenizer = load_own_tokenizer(first / "tokenizer.json")
-    start_token, longest = _start_token(model_config, first), model_config.max_position_embeddings
+    with store.tokenizer(paths.checkout, found.tokenizer) as path:
+        tokenizer = load_own_tokenizer(path)
+        try:
+            start_token = find_start_token(path, model_config, entry.start_token)
+        except StudyError as error:
+            raise StudyError(f"external.{name}: {error}") from None
+    print(
+        f"{name}: {found.tokenizer}; in front of every text: {start_token.text} ({start_token.why})"
+    )
+    longest = model_config.max_position_embeddings
     evaluation = external_evaluation(
-        *(paths.tokens, tokenizer, start_token, longest),
+        *(paths.tokens, tokenizer, start_token.id, longest),
         *(config.model.n_ctx, config.evaluation),
     )
     largest = max(int(tokens.max()) for tokens in (evaluation.tokens, evaluation.probes.tokens))
     if largest >= model_config.vocab_size:
         raise StudyError(
-            f"{first / 'tokenizer.json'}: token {largest} in a model of {model_config.vocab_size}"
+            f"{found.tokenizer}: token {largest} in a model of {model_config.vocab_size}"
         )
 
     def load(snapshot: Snapshot) -> AdaptedModel:
         revision = revisions[snapshot.step]
         with store.files_of(revision) as folder:
             model = load_model(folder, entry, device)
+            notes.add(revision, folder)
         if model.spec != spec_of(model_config):
             raise StudyError(
                 f"external.{name}: revision {revision.name} has other sizes than the first"
@@ -83,17 +99,10 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
         tokenizer=tokenizer,
         start_token=start_token,
         longest=longest,
+        found=found,
+        store=store,
+        notes=notes,
     )
-
-
-def _start_token(config: Any, folder: Path) -> int:
-    """What stands before every text: the model's token for a beginning, else for an end."""
-    for token in (config.bos_token_id, config.eos_token_id):
-        if isinstance(token, list):
-            token = token[0]
-        if token is not None:
-            return int(token)
-    raise StudyError(f"{folder / 'config.json'}: names no token for the start or end of a text")
 
 
 def _device(config: StudyConfig, name: str, entry: ExternalModel) -> torch.device:

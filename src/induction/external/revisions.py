@@ -1,8 +1,9 @@
 """Which files stand for each revision of an external model: found once, pinned, and then only
 those are read."""
 
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from induction.config import ExternalModel
 from induction.errors import StudyError
-from induction.external.folder import list_folder
+from induction.external.folder import Files, broken_weights, list_folder, revision_folder
 from induction.external.hub import list_hub
-from induction.files import read_record, write_json
+from induction.files import read_record, sha256, write_json
 
 NAME = "revisions.json"
-SMALL_FILES = ("config.json", "tokenizer.json")
+CONFIG = "config.json"
+_TOKENIZER = "tokenizer.json"
+_INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
+_OLDER = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True)
@@ -42,88 +47,220 @@ class Revision:
     def size(self) -> int:
         return sum(file.size for file in self.files.values())
 
+    @property
+    def weights(self) -> list[str]:
+        """The names of the files with tensors."""
+        return [name for name in self.files if name.endswith(".safetensors")]
 
-class _Pinned(BaseModel):
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A revision that is not measured, and why."""
+
+    name: str
+    step: Annotated[int, Field(ge=0)]
+    reason: str
+
+
+@dataclass(frozen=True)
+class PinnedTokenizer:
+    """Where a model's tokenizer is: `files` of a revision of a repository, or of a local folder.
+
+    file: the name of the tokenizer among them; beside it may stand tokenizer_config.json.
+    """
+
+    source: str
+    revision: str
+    commit: str | None
+    file: str
+    files: dict[str, PinnedFile]
+
+    def __str__(self) -> str:
+        return f"{self.file} of {self.source}" + (self.revision and f", {self.revision}")
+
+
+class Found(BaseModel):
+    """All revisions of a model that can be measured, in order of training, and what cannot."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: dict[str, str | int]
     revisions: Annotated[list[Revision], Field(min_length=1)]
+    tokenizer: PinnedTokenizer
+    left_out: list[LeftOut]
 
 
-def find_revisions(root: Path, entry: ExternalModel) -> list[Revision]:
-    """Ask the hub or the folder for all revisions, in order of training; nothing is downloaded.
+class _Pinned(Found):
+    model: dict[str, str | int]
 
-    Raises StudyError for what is not there, cannot be reached, has no weights of a kind that is
-    read, or the same weights as another.
+
+class Unusable(StudyError):
+    """A revision that is there and cannot be measured."""
+
+
+def find_revisions(root: Path, entry: ExternalModel) -> Found:
+    """Ask the hub or the folder for all revisions; nothing is downloaded.
+
+    A revision without whole weights, or with the weights of a later one, is left out. Raises
+    StudyError for what is not there or cannot be reached, when no revision is left, when there is
+    no tokenizer, and with `strict` for the first that would be left out.
     """
     folder = root / entry.source
-    found = []
-    for name, step in sorted(entry.revisions.items(), key=lambda pair: pair[1]):
-        if folder.is_dir():
-            commit, files = None, list_folder(folder / name)
-        elif entry.source.startswith((".", "/", "~")) or entry.source.count("/") != 1:
-            raise StudyError(
-                f"{entry.source}: no such folder, and no repository of a model hub (owner/name)"
-            )
-        else:
-            commit, files = list_hub(entry.source, name)
-        wanted = needed_files(f"{entry.source}, revision {name}", files)
-        pinned = {file: PinnedFile(*files[file]) for file in wanted}
-        found.append(Revision(name, step, commit, pinned))
-    _refuse_copies(entry.source, found)
-    return found
+    check_source(folder, entry.source)
+    found, left_out, listed = [], [], {}
+    for name, step in sorted(entry.steps.items(), key=lambda pair: pair[1]):
+        commit, files = listed[name] = files_of(folder, entry.source, name)
+        try:
+            found.append(_pinned(folder, entry.source, Revision(name, step, commit, {}), files))
+        except Unusable as error:
+            left_out.append(LeftOut(name, step, str(error)))
+    left_out += _copies(found)
+    if left_out and (entry.strict or len(left_out) == len(listed)):
+        none = "" if entry.strict else "no revision can be measured: "
+        raise StudyError(f"{entry.source}: {none}{left_out[0].name}: {left_out[0].reason}")
+    names = {each.name for each in left_out}
+    found = [each for each in found if each.name not in names]
+    usable = {each.name: listed[each.name] for each in found}
+    return Found(
+        revisions=found,
+        tokenizer=_find_tokenizer(root, entry, {**usable, **listed}),
+        left_out=sorted(left_out, key=lambda each: each.step),
+    )
 
 
-def _refuse_copies(source: str, revisions: list[Revision]) -> None:
-    """StudyError when two revisions have the same weights: one of them is not what it is called.
+def check_source(folder: Path, source: str) -> None:
+    """StudyError for what is neither a local folder nor the name of a repository."""
+    if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") != 1):
+        raise StudyError(f"{source}: no such folder, and no repository of a model hub (owner/name)")
+
+
+def files_of(folder: Path, source: str, name: str) -> tuple[str | None, Files]:
+    """The commit, on a hub, and the files of a revision."""
+    if folder.is_dir():
+        return None, list_folder(revision_folder(folder, name))
+    return list_hub(source, name)
+
+
+def _pinned(folder: Path, source: str, revision: Revision, files: Files) -> Revision:
+    """The revision with the files that are read of it. Raises Unusable when one is missing."""
+    wanted = needed_files(source, files)
+    if revision.commit is None:
+        folder = revision_folder(folder, revision.name)
+    pinned = replace(revision, files=pin(folder, files, wanted))
+    if revision.commit is None and (broken := broken_weights(folder, pinned.weights)):
+        raise Unusable(broken)
+    return pinned
+
+
+def pin(folder: Path, files: Files, wanted: Collection[str]) -> dict[str, PinnedFile]:
+    """Some files of a revision as they are now: read where they are local."""
+
+    def one(name: str) -> PinnedFile:
+        size, digest = files[name]
+        return PinnedFile(size, sha256(folder / name) if (folder / name).is_file() else digest)
+
+    return {name: one(name) for name in wanted}
+
+
+def needed_files(source: str, names: Collection[str]) -> list[str]:
+    """Of all file names of a revision, those that are read; weights are safetensors alone.
+
+    Raises Unusable when one is missing.
+    """
+    if CONFIG not in names:
+        raise Unusable(f"has no {CONFIG}: not a model that can be measured")
+    if "model.safetensors" in names:
+        return [CONFIG, "model.safetensors"]
+    shards = sorted(name for name in names if _SHARD.fullmatch(name))
+    if shards and _INDEX in names:
+        (asked,) = _SHARD.fullmatch(shards[0]).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        if len(shards) != int(asked):
+            raise Unusable(f"has {len(shards)} of {int(asked)} files of weights")
+        return [CONFIG, _INDEX, *shards]
+    if any(name in names for name in _OLDER):
+        raise Unusable(
+            "its weights are in the older format pytorch_model.bin, which can run code: convert "
+            f"them: python -m induction.external.convert {source} FOLDER, and give FOLDER as source"
+        )
+    raise Unusable("has no weights: no model.safetensors")
+
+
+def _copies(revisions: list[Revision]) -> list[LeftOut]:
+    """Of revisions with the same weights, all but the last in training.
 
     That happens: some of the Pythia suite's early branches hold the weights of the last one.
     """
-    first_of: dict[tuple[str, ...], str] = {}
-    for revision in revisions:
-        digests = tuple(
-            file.sha256
-            for name, file in revision.files.items()
-            if name.endswith(".safetensors") and file.sha256
-        )
-        if digests and digests in first_of:
-            raise StudyError(
-                f"{source}: revisions {first_of[digests]} and {revision.name} have the same "
-                "weights: one is mislabelled: leave it out"
-            )
-        first_of[digests] = revision.name
+    found, later_of = [], {}
+    for revision in reversed(revisions):
+        digests = tuple(revision.files[name].sha256 for name in revision.weights)
+        if None not in digests and digests in later_of:
+            reason = f"has the same weights as {later_of[digests]}: one is mislabelled"
+            found.append(LeftOut(revision.name, revision.step, reason))
+        later_of.setdefault(digests, revision.name)
+    return found
 
 
-def needed_files(where: str, names: Collection[str]) -> list[str]:
-    """Of all file names of a revision, those that are read; weights are safetensors alone.
+def _find_tokenizer(
+    root: Path, entry: ExternalModel, listed: Mapping[str, tuple[str | None, Files]]
+) -> PinnedTokenizer:
+    """That of the key `tokenizer`; else of the first revision, of the source, of another revision.
 
-    Raises StudyError when one is missing.
+    listed: the files of the revisions, in the order in which they are looked into.
     """
-    for name in SMALL_FILES:
-        if name not in names:
-            raise StudyError(f"{where}: has no {name}: not a model that can be measured")
-    if "model.safetensors" in names:
-        weights = ["model.safetensors"]
-    elif "model.safetensors.index.json" in names:
-        parts = (name for name in names if name.endswith(".safetensors") and "/" not in name)
-        weights = [
-            "model.safetensors.index.json",
-            *sorted(name for name in parts if name.startswith("model-")),
-        ]
-    else:
-        raise StudyError(
-            f"{where}: has no model.safetensors: weights of other kinds can run code and are not "
-            "read: convert them with transformers"
-        )
-    return [*SMALL_FILES, *weights]
+    if entry.tokenizer:
+        return _named_tokenizer(root, entry.tokenizer)
+    folder = root / entry.source
+    first, *others = listed
+    for name in (first, "", *others):
+        commit, files = listed[name] if name else _top(folder, entry.source)
+        if _TOKENIZER in files:
+            place = revision_folder(folder, name) if name and commit is None else folder
+            return _tokenizer(place, entry.source, name, commit, files)
+    raise StudyError(
+        f"{entry.source}: no {_TOKENIZER}, neither with its revisions nor beside them: name the "
+        "folder, file or repository that has it in the key tokenizer"
+    )
 
 
-def save_revisions(folder: Path, model: Mapping[str, str | int], revisions: list[Revision]) -> None:
+def _named_tokenizer(root: Path, source: str) -> PinnedTokenizer:
+    path = root / source
+    if path.is_file():
+        files: Files = {path.name: (path.stat().st_size, None)}
+        return _tokenizer(path.parent, str(Path(source).parent), "", None, files, path.name)
+    check_source(path, source)
+    commit, files = _top(path, source)
+    if _TOKENIZER not in files:
+        raise StudyError(f"tokenizer: {source} has no {_TOKENIZER}")
+    return _tokenizer(path, source, "", commit, files)
+
+
+def _top(folder: Path, source: str) -> tuple[str | None, Files]:
+    """The files beside the revisions: those of the folder itself, or of the branch `main`."""
+    return (None, list_folder(folder)) if folder.is_dir() else list_hub(source, "main")
+
+
+def _tokenizer(
+    folder: Path,
+    source: str,
+    revision: str,
+    commit: str | None,
+    files: Files,
+    file: str = _TOKENIZER,
+) -> PinnedTokenizer:
+    wanted = [name for name in (file, "tokenizer_config.json") if name in files]
+    return PinnedTokenizer(source, revision, commit, file, pin(folder, files, wanted))
+
+
+def save_revisions(folder: Path, model: Mapping[str, str | int], found: Found) -> None:
     """Write them down, with what the model is: its family and sizes."""
-    pinned = [asdict(revision) for revision in revisions]
-    write_json(folder / NAME, {"model": dict(model), "revisions": pinned})
+    pinned = {
+        "revisions": [asdict(revision) for revision in found.revisions],
+        "tokenizer": asdict(found.tokenizer),
+        "left_out": [asdict(each) for each in found.left_out],
+    }
+    write_json(folder / NAME, {"model": dict(model), **pinned})
 
 
-def load_revisions(folder: Path) -> list[Revision]:
+def load_revisions(folder: Path) -> Found:
     """What `save_revisions` wrote; StudyError names the file when it is missing or damaged."""
-    return read_record(folder / NAME, _Pinned).revisions
+    pinned = read_record(folder / NAME, _Pinned)
+    return Found(revisions=pinned.revisions, tokenizer=pinned.tokenizer, left_out=pinned.left_out)

@@ -12,7 +12,8 @@ from pathlib import Path
 from induction.config import ExternalModel, StudyConfig, external_config
 from induction.errors import StudyError
 from induction.external import hub
-from induction.external.revisions import PinnedFile, Revision
+from induction.external.folder import revision_folder
+from induction.external.revisions import PinnedFile, PinnedTokenizer, Revision
 from induction.files import locked, sha256, size_text
 from induction.paths import StudyPaths
 
@@ -62,26 +63,44 @@ class Store:
         """
         wanted = {name: revision.files[name] for name in names or revision.files}
         if revision.commit is None:
-            folder = self.folder / revision.name
-            for name, pinned in wanted.items():
-                if not _as_pinned(folder / name, pinned):
-                    raise StudyError(
-                        f"{folder / name}: missing, or not the file that was pinned: put it back, "
-                        f"or pin anew: dvc repro --force revisions@{self.name}"
-                    )
-            yield folder
+            yield self._checked(revision_folder(self.folder, revision.name), wanted)
             return
         self.cache.mkdir(parents=True, exist_ok=True)
         with locked(self.cache, math.inf):  # another one may be at a long download
             if not names and (missing := self._missing(revision)):
                 print(f"{self.name}: {revision.name}: downloading {size_text(missing)}")
-            yield self._downloaded(revision.commit, wanted)
+            yield self._downloaded(self.entry.source, revision.commit, wanted)
             if not names and _deletes():
                 hub.delete(self.cache, revision.commit)
 
-    def _downloaded(self, commit: str, wanted: Mapping[str, PinnedFile]) -> Path:
+    @contextmanager
+    def tokenizer(self, root: Path, pinned: PinnedTokenizer) -> Iterator[Path]:
+        """The tokenizer's file, as it was pinned. Local sources lie below root.
+
+        Raises StudyError as `files_of` does.
+        """
+        if pinned.commit is None:
+            folder = root / pinned.source
+            folder = revision_folder(folder, pinned.revision) if pinned.revision else folder
+            yield self._checked(folder, pinned.files) / pinned.file
+            return
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with locked(self.cache, math.inf):
+            yield self._downloaded(pinned.source, pinned.commit, pinned.files) / pinned.file
+
+    def _checked(self, folder: Path, wanted: Mapping[str, PinnedFile]) -> Path:
+        """A local folder; StudyError when some of its files are not those that were pinned."""
+        for name, pinned in wanted.items():
+            if not _as_pinned(folder / name, pinned):
+                raise StudyError(
+                    f"{folder / name}: missing, or not the file that was pinned: put it back, "
+                    f"or pin anew: dvc repro --force revisions@{self.name}"
+                )
+        return folder
+
+    def _downloaded(self, source: str, commit: str, wanted: Mapping[str, PinnedFile]) -> Path:
         """The folder with some files of a commit; one that was damaged is fetched once more."""
-        fetch = partial(hub.download, self.cache, self.entry.source, commit)
+        fetch = partial(hub.download, self.cache, source, commit)
         folder = fetch(list(wanted))
         for name, pinned in wanted.items():
             path = folder / name
@@ -109,7 +128,7 @@ def make_store(paths: StudyPaths, config: StudyConfig, name: str) -> Store:
     """The store of one external model."""
     entry = external_config(config, name)
     cache = paths.hub / entry.source.replace("/", "--")
-    return Store(name, entry, paths.root / entry.source, cache)
+    return Store(name, entry, paths.checkout / entry.source, cache)
 
 
 def _deletes() -> bool:

@@ -15,7 +15,7 @@ from induction.external.attention import NAME
 from induction.external.configuration import load_config
 
 # Masks and frequencies that older versions of the library saved beside the weights.
-_CONSTANTS = (".attn.bias", ".attention.bias", ".masked_bias", ".rotary_emb.inv_freq")
+CONSTANTS = (".attn.bias", ".attention.bias", ".masked_bias", ".rotary_emb.inv_freq")
 
 
 def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> AdaptedModel:
@@ -46,10 +46,28 @@ def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> Adap
     for kind in ("missing", "mismatched", "unexpected"):
         found = [str(key) for key in about.get(f"{kind}_keys", ())]
         if kind == "unexpected":
-            found = [key for key in found if not key.endswith(_CONSTANTS)]
+            found = [key for key in found if not key.endswith(CONSTANTS)]
         if found:
             raise StudyError(f"{folder}: not the weights of this model: {kind}: {min(found)}")
     for name, value in model.named_parameters():
         if not torch.isfinite(value).all():
             raise StudyError(f"{folder}: {name} holds values that are not finite")
+    _check_unembedding(folder, model)
     return AdaptedModel(model.to(device))
+
+
+def _check_unembedding(folder: Path, model: Any) -> None:
+    """StudyError when two things are said of the unembedding: `transformers` then takes the files'.
+
+    Files that hold it once more, equal to the embedding, say one thing.
+    """
+    embedding, unembedding = (
+        layer.weight for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+    )
+    if model.config.tie_word_embeddings and not torch.equal(embedding, unembedding):
+        raise StudyError(
+            f"{folder}: config.json says that embedding and unembedding are one "
+            "(tie_word_embeddings: true), yet the weights hold two that differ: which one counts? "
+            "In a folder of your own, say false to measure with the weights' unembedding, or take "
+            "it out of the weights"
+        )

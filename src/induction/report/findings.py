@@ -9,9 +9,10 @@ from induction.report.text import markdown_table, names, number, percent, short_
 
 def outcome_sentences(results: Results) -> str:
     """The two sentences that a hurried reader needs."""
-    changed = [name for name, row in results.metrics.items() if row["onset_tokens"]]
-    flat = [name for name in results.metrics if name not in changed]
-    total = len(results.metrics)
+    traced = [name for name in results.metrics if results.details[name]["traced"]]
+    changed = [name for name in traced if results.metrics[name]["onset_tokens"]]
+    flat = [name for name in traced if name not in changed]
+    total = len(traced)
     if not changed:
         first = f"In none of {total} models did in-context learning change abruptly."
     elif not flat:
@@ -21,6 +22,8 @@ def outcome_sentences(results: Results) -> str:
             f"In {len(changed)} of {total} models in-context learning changed abruptly, "
             f"in {names(flat)} it did not."
         )
+    if few := [name for name in results.metrics if name not in traced]:
+        first += f" In {names(few)} it cannot be told: there are too few snapshots."
     counts = []
     for outcome in ("supported", "not supported", "inconclusive", "not tested"):
         arguments = [str(v["argument"]) for v in results.verdicts if v["outcome"] == outcome]

@@ -1,6 +1,6 @@
 """Everything that the report draws on, read from the files that the study wrote."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -57,7 +57,11 @@ class LossSpace:
 
 @dataclass(frozen=True)
 class Results:
-    """The study's outcome. What is by model stands in the order of params.yaml."""
+    """The study's outcome. What is by model stands in the order of params.yaml.
+
+    readings: how each model of others was read: source, tokenizer, start_token (id, text, why),
+    left_out (name, step, reason) and shared (revisions, tensors, of), as measure-external wrote it.
+    """
 
     paths: StudyPaths
     config: StudyConfig
@@ -72,6 +76,7 @@ class Results:
     verdicts: list[dict[str, Any]]
     seconds: dict[str, float]
     environment: dict[str, str]
+    readings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def loss_maps(self) -> dict[str, LossMap | None]:
@@ -114,6 +119,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         verdicts=read_json(paths.verdicts),
         seconds={timing["stage"]: timing["seconds"] for timing in timings},
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
+        readings={name: read_json(paths.reading(name)) for name in config.external},
     )
 
 

@@ -1,6 +1,6 @@
 """How a model looks in every figure: colour by kind, darker with depth, line by kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -57,6 +57,11 @@ def looks(models: Mapping[str, Model | ExternalModel]) -> dict[str, Look]:
         color = hsv_to_rgb(((hue + _HUE_STEP * twin) % 1, saturation, value * (1 - 0.55 * depth)))
         result[name] = Look(tuple(np.round(color, 3).tolist()), _LINES[kind(model)])
     return result
+
+
+def marker_of(points: Sized) -> str:
+    """The marker of a line: a dot where there is one point alone, which no line would show."""
+    return "o" if len(points) == 1 else ""
 
 
 def use_style() -> None:

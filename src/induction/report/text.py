@@ -42,6 +42,30 @@ def models_sentence(results: Results) -> str:
     )
 
 
+def readings_text(results: Results) -> str:
+    """How each model of others was read, a paragraph each; nothing where there are none."""
+    return "\n\n".join(_reading(name, each) for name, each in results.readings.items())
+
+
+def _reading(model: str, reading: dict) -> str:
+    start = reading["start_token"]
+    sentences = [
+        f"`{model}` is {code(reading['source'])}, read with {code(reading['tokenizer'])}; in "
+        f"front of every text stands {code(start['text'])} ({start['why']})."
+    ]
+    if left_out := reading["left_out"]:
+        listed = "; ".join(f"{code(each['name'])} ({code(each['reason'])})" for each in left_out)
+        sentences.append(f"Revisions left out: {listed}.")
+    for shared in reading["shared"]:
+        tensors = shared["tensors"]
+        few = ", ".join(map(code, tensors[:3])) + (" …" if tensors[3:] else "")
+        sentences.append(
+            f"{names(shared['revisions'])} hold {len(tensors)} of {shared['of']} matrices that are "
+            f"equal to the last bit ({few}): they were frozen, or a revision is mislabelled."
+        )
+    return " ".join(sentences)
+
+
 def circuits_sentence(results: Results) -> str:
     """What circuits leave out, by family of models of others; nothing where there are none."""
     if not results.config.external:

@@ -15,14 +15,14 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     picked = evenly_picked(opened.snapshots, config.behaviours.snapshots)
     opened.announce(picked)
     tokenizer = opened.tokenizer
-    ranked = tokens_in_text(paths.tokens, tokenizer, opened.start_token)
+    ranked = tokens_in_text(paths.tokens, tokenizer, opened.start_token.id)
     pairs, why_no_pairs = parallel_text(paths, config.behaviours)
 
     def material() -> Material:
         return Material(
             encode=lambda text: encode_within(tokenizer, text),
             texts=token_texts(tokenizer),
-            start=opened.start_token,
+            start=opened.start_token.id,
             drawable=drawable_tokens(ranked, config.evaluation.probe_vocab_quantiles),
             windows=opened.evaluation.tokens[:, 1:].numpy(),
             embedding=opened.load(picked[-1]).W_E.float().cpu().numpy(),

@@ -1,7 +1,11 @@
 """Stage measure-external@MODEL: as measure@MODEL, for the revisions of a model of others."""
 
+from dataclasses import asdict
+
 from induction.config import StudyConfig
 from induction.external.opened import open_external
+from induction.external.reading import describe
+from induction.files import write_json
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 from induction.stages.measure import measure_all
@@ -10,7 +14,13 @@ from induction.stages.measure import measure_all
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     opened = open_external(paths, config, name)
     opened.announce(opened.snapshots)
+    for each in opened.found.left_out:
+        print(f"{name}: {each.name}: left out: {each.reason}")
     measure_all(paths, "measure-external", name, opened.snapshots, opened.load, opened.evaluation)
+    about = describe(config.external[name].source, opened)
+    for shared in about.shared:
+        print(f"{name}: {shared}")
+    write_json(paths.reading(name), asdict(about))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from induction.config import StudyConfig, external_config
 from induction.errors import StudyError
 from induction.external.configuration import load_config, spec_of
-from induction.external.revisions import SMALL_FILES, find_revisions, save_revisions
+from induction.external.revisions import CONFIG, find_revisions, save_revisions
 from induction.external.store import make_store
 from induction.files import published_folder
 from induction.paths import StudyPaths
@@ -15,10 +15,13 @@ from induction.stages import model_argument, run_stage
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     entry = external_config(config, name)
     try:
-        revisions = find_revisions(paths.root, entry)
+        pinned = find_revisions(paths.checkout, entry)
     except StudyError as error:
         raise StudyError(f"external.{name}: {error}") from None
-    with make_store(paths, config, name).files_of(revisions[0], SMALL_FILES) as first:
+    for each in pinned.left_out:
+        print(f"{name}: {each.name}: left out: {each.reason}")
+    print(f"{name}: {len(pinned.revisions)} revisions; {pinned.tokenizer}")
+    with make_store(paths, config, name).files_of(pinned.revisions[0], [CONFIG]) as first:
         found = load_config(first)
     spec = spec_of(found)
     if spec.n_layers != entry.n_layers:
@@ -27,7 +30,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
             f"{spec.n_layers}"
         )
     with published_folder(paths.external(name), paths.scratch) as folder:
-        save_revisions(folder, {"family": found.model_type, **asdict(spec)}, revisions)
+        save_revisions(folder, {"family": found.model_type, **asdict(spec)}, pinned)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from induction.study.attribution import Attribution, attribute
 from induction.study.behaviours import Behaviours, Doing, describe_behaviours
 from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
-from induction.study.cut_off import is_cut_off
+from induction.study.cut_off import is_cut_off, is_traced
 from induction.study.head_kinds import HeadKinds, find_head_kinds, head_names
 from induction.study.intervals import Interval, last_intervals, mean_interval
 from induction.study.lag import Lag, find_lag
@@ -33,7 +33,8 @@ class ModelSummary:
     names, over evaluation examples or probe sequences; None where there is none.
     heads_formed_tokens: when the best prefix-matching score first reached half of its final
     value; None when that final value is below verdicts.head_score. cut_off: whether training ended
-    inside a change of the ICL score. icl_gains: by how many nats its final ICL score is better than
+    inside a change of the ICL score; traced: whether there are snapshots enough to see one.
+    icl_gains: by how many nats its final ICL score is better than
     that of each other model, 95 % over the windows that both read. lag: from the ICL onset to that
     of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens and over
     ln(tokens). kinds, circuits, attribution, behaviours: of the last snapshot; attribution is None
@@ -58,6 +59,7 @@ class ModelSummary:
     intervals: dict[str, Interval | None]
     loss_per_character: float | None = None
     cut_off: bool = False
+    traced: bool = True
     icl_gains: Mapping[str, Interval] = field(default_factory=dict)
 
     def metrics(self) -> dict:
@@ -89,6 +91,7 @@ class ModelSummary:
                 for name, ends in self.intervals.items()
             },
             "cut_off": self.cut_off,
+            "traced": self.traced,
             "band_share": _rounded(self.change and self.change.share),
             "induction_heads": head_names(self.kinds.induction),
             "previous_token_heads": head_names(self.kinds.previous_token),
@@ -151,6 +154,7 @@ def _summarize(
         entry=config.studied[name],
         change=change,
         cut_off=is_cut_off(own.tokens, own.icl_score, rule),
+        traced=is_traced(own.tokens, rule),
         icl_gains=_icl_gains(name, curves),
         icl_score=float(own.icl_score[-1]),
         loss=float(own.loss[-1]),

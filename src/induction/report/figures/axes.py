@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from induction.report.results import Results
-from induction.report.style import BAND, FAINT, looks
+from induction.report.style import BAND, FAINT, looks, marker_of
 from induction.report.text import short_tokens
 from induction.study.curves import Curves
 from induction.study.intervals import mean_bounds
@@ -31,7 +31,13 @@ def draw_all(
         shown = seen(curves)
         values = quantity(curves)
         look = style[name]
-        axes.plot(curves.tokens[shown], values[shown], color=look.color, linestyle=look.linestyle)
+        axes.plot(
+            *(curves.tokens[shown], values[shown]),
+            color=look.color,
+            linestyle=look.linestyle,
+            marker=marker_of(values[shown]),
+            markersize=3,
+        )
         ends[name] = (float(curves.tokens[-1]), float(values[-1]))
     token_axis(axes)
     first = min(float(curves.tokens[seen(curves)][0]) for curves in results.curves.values())

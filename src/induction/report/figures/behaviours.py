@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from induction.report.figures import cells
 from induction.report.figures.axes import seen, token_axis
 from induction.report.results import Results
-from induction.report.style import FAINT, looks
+from induction.report.style import FAINT, looks, marker_of
 from induction.study.behaviours import Behaviours
 
 _KEY = ("behaviour", "variant")
@@ -194,7 +194,14 @@ def rise(results: Results) -> Figure:
         for (behaviour, variant), (color, dash) in lines.items():
             rows = own.filter(pl.col("behaviour") == behaviour, pl.col("variant") == variant)
             for axes, quantity in zip(column[1:], ("above_chance", "attention"), strict=True):
-                axes.plot(rows["tokens"], rows[quantity], color=color, linestyle=dash, lw=1.1)
+                axes.plot(
+                    *(rows["tokens"], rows[quantity]),
+                    color=color,
+                    linestyle=dash,
+                    lw=1.1,
+                    marker=marker_of(rows),
+                    markersize=2,
+                )
         for axes in column:
             token_axis(axes, "", ticks=(1.0,))
             axes.minorticks_off()

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from induction.report.figures.axes import layer_color, mark_band, seen, shade_interval
 from induction.report.results import Results
-from induction.report.style import FAINT, looks
+from induction.report.style import FAINT, looks, marker_of
 
 Cell = Callable[[Axes, Results, str], None]
 """Draws one model, by name, into axes with tokens trained along x (PCA excepted)."""
@@ -113,7 +113,12 @@ def _line(axes: Axes, results: Results, name: str, values: np.ndarray) -> None:
     curves = results.curves[name]
     shown = seen(curves)
     color = looks(results.config.studied)[name].color
-    axes.plot(curves.tokens[shown], values[shown], color=color)
+    axes.plot(
+        *(curves.tokens[shown], values[shown]),
+        color=color,
+        marker=marker_of(values[shown]),
+        markersize=3,
+    )
     mark_band(axes, results.metrics[name]["band_tokens"])
 
 
@@ -134,7 +139,13 @@ def _heads(
     mark_band(axes, results.metrics[name]["band_tokens"])
     for (layer, head), line in trained.group_by("layer", "head", maintain_order=True):
         shade = layer_color(int(layer), n_layers)  # pyright: ignore[reportArgumentType]
-        axes.plot(line["tokens"], line[column], color=shade, linewidth=1.1)
+        axes.plot(
+            *(line["tokens"], line[column]),
+            color=shade,
+            linewidth=1.1,
+            marker=marker_of(line),
+            markersize=2,
+        )
         if label_from is not None and abs(line[column][-1]) >= label_from:
             axes.annotate(
                 f"{layer}.{head}",

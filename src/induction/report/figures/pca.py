@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from induction.report.figures.axes import label_left
 from induction.report.results import Results
-from induction.report.style import looks
+from induction.report.style import looks, marker_of
 from induction.report.text import percent
 
 
@@ -19,7 +19,14 @@ def trajectories(results: Results) -> Figure:
     for name in results.config.studied:
         path = space.scores.filter((pl.col("model") == name) & pl.col("fitted"))
         look = style[name]
-        axes.plot(path["pc1"], path["pc2"], color=look.color, linestyle=look.linestyle, lw=1.2)
+        axes.plot(
+            *(path["pc1"], path["pc2"]),
+            color=look.color,
+            linestyle=look.linestyle,
+            lw=1.2,
+            marker=marker_of(path),
+            markersize=3,
+        )
         band = results.metrics[name]["band_tokens"]
         if band:
             inside = path.filter(pl.col("tokens").is_between(*band))

@@ -16,6 +16,7 @@ from induction.study.verdicts.verdict import (
 
 def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
     """Argument 1: prefix-matching heads form when in-context learning improves abruptly."""
+    summaries = [s for s in summaries if s.traced]
     plain = [s for s in summaries if not s.entry.smeared_keys]
     controls = [s for s in plain if s.entry.n_layers == 1]
     deeper = [s for s in plain if s.entry.n_layers > 1]
@@ -34,7 +35,8 @@ def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         f"the heads half formed inside the band or within {thresholds.max_lag} e-folds of it. "
         f"A head counts from a score of {thresholds.head_score}. Inconclusive where training ended "
         "inside a change of a model that shows one of the two alone or neither, or where the "
-        "onset's interval has the greatest distance inside.",
+        "onset's interval has the greatest distance inside. Models of too few snapshots to see a "
+        "change (under four) are not asked.",
         evidence="correlational",
         paper_strength="medium at all sizes, correlational",
         would_change="A one-layer model with a phase change, or heads that form well before or "
