@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def paragraphs(count: int, joint: str = "\n\n", seed: int = 0) -> str:
     return joint.join(paragraph(rng) for _ in range(count))
 
 
-def study(folder: Path, files: dict[str, str | bytes]) -> StudyPaths:
+def study(folder: Path, files: Mapping[str, str | bytes]) -> StudyPaths:
     """The smoke study with these files below data/own."""
     (folder / "data" / "own").mkdir(parents=True)
     (folder / "dvc.yaml").touch()
