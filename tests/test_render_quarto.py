@@ -120,6 +120,13 @@ def test_quarto_gets_what_the_cells_gave_and_they_run_once(
     assert (tmp_path / "out" / "report.pdf").read_text() == "pdf"
 
 
+def test_a_page_that_lost_its_raw_html_is_refused(quarto: Path, tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source", CELLS)
+    with pytest.raises(StudyError, match="raw HTML of 60,017 characters was lost on it"):
+        render(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_cell_that_raises_is_told_with_its_line(quarto: Path, tmp_path: Path) -> None:
     source = write_source(tmp_path / "source", "```{python}\n1 / 0\n```")
     with pytest.raises(StudyError, match=r"index.qmd:6: ZeroDivisionError: division by zero$"):

@@ -85,9 +85,12 @@ def set_aside(text: str, large: list[str]) -> str:
 
 
 def put_back(page: Path, large: list[str]) -> None:
+    """StudyError when the page lacks a mark, and so would lack a part."""
     text = page.read_text(encoding="utf-8")
     for number, content in enumerate(large):
-        before, _, after = text.partition(_MARK.format(number))
+        before, mark, after = text.partition(_MARK.format(number))
+        if not mark:
+            raise StudyError(f"{page.name}: raw HTML of {len(content):,} characters was lost on it")
         text = before + content + after
     page.write_text(text, encoding="utf-8")
 
