@@ -326,6 +326,14 @@ FAILURES = {
         "::: {#view}\nA\n:::\n\n" + CELL.format("#| label: view\n1"),
         r":5: #view is also the label of a cell",
     ),
+    "identifier of another kind": (
+        "::: {#def-onset}\nA\n:::",
+        r":5: an identifier that begins with def- makes Quarto take the block for another kind",
+    ),
+    "label of two cells": (
+        f"{CELL.format('#| label: a')}\n\n{CELL.format('#| label: a')}",
+        r":9: the label a is used twice",
+    ),
     "letter behind inline code": (
         "It is `{python} 1`x.",
         r":5: a letter follows this inline code, which Quarto then does not run",

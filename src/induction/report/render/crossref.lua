@@ -8,6 +8,11 @@ local floats = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE
 local html, stop, quoted, raw = common.html, common.stop, common.quoted, common.raw
 
 local names = {fig = 'Figure', tbl = 'Table', eq = 'Equation', sec = 'Section'}
+-- Beginnings of identifiers that make Quarto turn a block into a listing, a theorem or the like.
+local taken = {}
+for kind in ('lst thm lem cor prp cnj def exm exr sol rem alg tip nte wrn imp cau vid dia'):gmatch('%l+') do
+  taken[kind] = true
+end
 local counters = {fig = 0, tbl = 0, eq = 0}
 local labels = {}         -- identifier -> its number as text
 local identifiers = {}    -- every identifier that a link may point to
@@ -127,6 +132,11 @@ local function header(element)
 end
 
 local function div(element)
+  local beginning = element.identifier:match('^(%l+)%-')
+  if beginning and taken[beginning] then
+    stop('#' .. element.identifier, 'an identifier that begins with ' .. beginning ..
+      '- makes Quarto take the block for another kind of thing: name it otherwise')
+  end
   local kind, columns = kind_of(element.identifier), element.attributes['layout-ncol']
   for _, name in ipairs {'layout', 'layout-nrow'} do
     if element.attributes[name] then stop(name, name .. ' is not supported: use layout-ncol') end

@@ -98,6 +98,7 @@ class Source:
         self.folder = folder
         self.date = given.isoformat() if given else None
         self.path = folder / DOCUMENT
+        self._labels: set[str] = set()
         try:
             self.text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -204,6 +205,9 @@ class Source:
         label = str(options.get("label", ""))
         if (kind := label.partition("-")[0]) in ("fig", "tbl") and not options.get(f"{kind}-cap"):
             raise self.fail(line, f"cell {label} has no {kind}-cap: give its caption")
+        if label and label in self._labels:
+            raise self.fail(line, f"the label {label} is used twice")
+        self._labels.add(label)
         return Cell("\n".join(lines[count:]).strip("\n"), options, line + 1 + count)
 
     def _expanded(self, value: Any, line: int | None = None) -> Any:
