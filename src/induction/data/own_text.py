@@ -66,18 +66,19 @@ def pieces(text: str) -> list[str]:
     Each piece ends at the last blank line in the second half of what fits, else at the last line
     end there, sentence, or space; and where there is none, after PIECE characters.
     """
-    found = []
-    while len(text) >= 2 * PIECE:
-        end = _place(text)
-        found.append(text[:end])
-        text = text[end:]
-    return [*found, text]
+    found, begin = [], 0
+    while len(text) - begin >= 2 * PIECE:
+        end = _place(text, begin)
+        found.append(text[begin:end])
+        begin = end
+    return [*found, text[begin:]]
 
 
-def _place(text: str) -> int:
-    half = PIECE // 2
+def _place(text: str, begin: int) -> int:
+    """Where the piece that begins there ends."""
+    half, last = begin + PIECE // 2, begin + PIECE
     for place in _PLACES:
-        ends = [match.end() for match in place.finditer(text, half, PIECE)]
+        ends = [match.end() for match in place.finditer(text, half, last)]
         if ends:
             return ends[-1]
-    return PIECE
+    return last

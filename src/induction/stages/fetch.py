@@ -19,7 +19,7 @@ from induction.stages import run_stage
 def main(paths: StudyPaths, config: StudyConfig) -> None:
     if paths.checkout != paths.root:
         # In DVC's copy of the checkout: so that it watches them, and other stages find them.
-        bring_files(paths.checkout / "data" / "own", paths.own)
+        bring_files(StudyPaths(paths.checkout).own, paths.own)
     with published_folder(paths.raw, paths.scratch) as raw:
         if config.corpus.files:
             copy_own_files(config.corpus.files, paths.checkout, raw / "files")
