@@ -4,14 +4,7 @@ from collections.abc import Sequence
 
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import (
-    MORE_WINDOWS,
-    Check,
-    Verdict,
-    at_least,
-    more_tokens,
-    outcome,
-)
+from induction.study.verdicts.verdict import Check, Verdict, at_least, outcome, settled_by
 
 
 def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -61,14 +54,8 @@ def _most_goes(s: ModelSummary, thresholds: Thresholds) -> Check:
             "removed_high": removed.high,
         },
         held=held,
-        settle=_settle(held, s),
+        settle=settled_by(held, [s.name] if s.cut_off else []),
     )
-
-
-def _settle(held: bool | None, s: ModelSummary) -> str:
-    if held is not None:
-        return ""
-    return more_tokens(s.name) if s.cut_off else MORE_WINDOWS
 
 
 def _others_matter_less(s: ModelSummary, thresholds: Thresholds) -> Check | None:
@@ -85,5 +72,5 @@ def _others_matter_less(s: ModelSummary, thresholds: Thresholds) -> Check | None
         models=(s.name, s.attribution.control),
         numbers={"removed_share": mean, "draws": float(len(s.attribution.random))},
         held=held,
-        settle=_settle(held, s),
+        settle=settled_by(held, [s.name] if s.cut_off else []),
     )

@@ -5,14 +5,7 @@ from collections.abc import Sequence
 from induction.config import Model
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import (
-    MORE_WINDOWS,
-    Check,
-    Verdict,
-    at_least,
-    more_tokens,
-    outcome,
-)
+from induction.study.verdicts.verdict import Check, Verdict, at_least, outcome, settled_by
 
 
 def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -84,14 +77,8 @@ def _appears(smeared: ModelSummary, plain: ModelSummary, min_gain: float) -> Che
             "icl_gain": gain,
         },
         held=held,
-        settle=_settle(held, open_ends),
+        settle=settled_by(held, open_ends),
     )
-
-
-def _settle(held: bool | None, cut_off: Sequence[str]) -> str:
-    if held is not None:
-        return ""
-    return more_tokens(*cut_off) if cut_off else MORE_WINDOWS
 
 
 def _comes_earlier(smeared: ModelSummary, plain: ModelSummary) -> Check:
@@ -109,7 +96,7 @@ def _comes_earlier(smeared: ModelSummary, plain: ModelSummary) -> Check:
             "plain_onset_tokens": b.onset_tokens if b else None,
         },
         held=held,
-        settle=_settle(held, [smeared.name] if a is None else []),
+        settle=settled_by(held, [smeared.name] if a is None else []),
     )
 
 

@@ -7,13 +7,12 @@ from math import log
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import (
-    MORE_WINDOWS,
     Check,
     Interval,
     Verdict,
     at_least,
-    more_tokens,
     outcome,
+    settled_by,
 )
 
 
@@ -66,7 +65,7 @@ def _close(small: ModelSummary, large: ModelSummary, thresholds: Thresholds) -> 
         models=(small.name, large.name),
         numbers={"onset_step": shift, "icl_step": step},
         held=held,
-        settle="" if held is not None else more_tokens(*cut_off) if cut_off else MORE_WINDOWS,
+        settle=settled_by(held, cut_off),
     )
 
 

@@ -70,4 +70,12 @@ def more_tokens(*names: str) -> str:
     return f"more training tokens for {listed}: training ended inside a change"
 
 
+def settled_by(held: bool | None, cut_off: Sequence[str]) -> str:
+    """What settles a check that cannot be told, with those of its models that were cut off; nothing
+    for one that can."""
+    if held is not None:
+        return ""
+    return more_tokens(*cut_off) if cut_off else MORE_WINDOWS
+
+
 MORE_WINDOWS = "more windows (`evaluation.examples`) or another seed: the interval is too wide"
