@@ -21,19 +21,18 @@ def normalised_unembedding(model: Measurable) -> Tensor:
     return norm.centre(norm.weight[:, None].double() * model.W_U.double(), dim=0)
 
 
-def normalised_embedding(model: Measurable, layer: int) -> Tensor:
-    """What the heads of a layer read when the stream is a token's embedding alone, [V, D]."""
-    return model.norm(layer)(model.W_E.double())
-
-
-def eigenvalue_score(*factors: Tensor) -> float:
+def eigenvalue_score(*factors: Tensor, size: float | None = None) -> float:
     """Σ Re λ / Σ |λ| of a product of matrices, between −1 and 1; 0 where the product is zero.
 
     The first factor is [K, …], the last [K] wide: a V × V circuit has the eigenvalues of this K × K
     turn of it and zeros. 1 when all are positive: it raises what it reads (paper, Argument 5).
+    size: what rounding is told by: the product of the norms of all that was multiplied, if that is
+    more than these factors.
     """
     product = torch.linalg.multi_dot([factor.double() for factor in factors])
-    if product.norm() <= _ZERO * math.prod(float(factor.norm()) for factor in factors):
+    if size is None:
+        size = math.prod(float(factor.norm()) for factor in factors)
+    if product.norm() <= _ZERO * size:
         return 0.0
     eigenvalues = torch.linalg.eigvals(product.cpu())  # on a GPU some builds of PyTorch cannot
     return float(eigenvalues.real.sum() / eigenvalues.abs().sum())
