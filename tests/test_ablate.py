@@ -348,14 +348,17 @@ def test_heads_are_of_a_kind_when_their_scores_reach_the_thresholds():
             "layer": [1, 0, 1, 1, 0],
             "head": [1, 0, 0, 2, 1],
             "prefix_matching": [0.3, 0.0, 0.9, 0.9, float("nan")],
-            "copying": [0.2, 0.9, 0.2, 0.1, 0.9],
+            "total_copying": [0.2, 0.9, 0.2, 0.1, 0.9],
+            "total_copying_low": [0.1, 0.8, 0.1, 0.05, 0.8],
             "previous_token": [0.0, 0.5, None, 0.9, 0.49],
         }
     )
-    rule = Rule(prefix_matching=0.3, copying=0.2, previous_token=0.5)
+    rule = Rule(prefix_matching=0.3, total_copying=0.2, previous_token=0.5)
     kinds = find_head_kinds(scores, rule)
     assert kinds.induction == ((1, 0), (1, 1))
     assert kinds.previous_token == ((0, 0), (1, 2))
+    unsure = scores.with_columns(total_copying_low=pl.Series([0.0, 0.8, 0.1, 0.05, None]))
+    assert find_head_kinds(unsure, rule).induction == ((1, 0),)
     assert head_names({(1, 3), (0, 10), (1, 0)}) == "0.10 1.0 1.3"
 
 

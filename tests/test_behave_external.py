@@ -20,8 +20,9 @@ from induction.external.adapter import AdaptedModel
 from induction.files import MANIFEST
 from induction.model.hooks import Intervention
 from induction.paths import StudyPaths
-from induction.stages import behave_external, measure_external, revisions
+from induction.stages import behave, behave_external, measure_external, revisions
 from induction.study.behaviours import describe_behaviours, load_behaviours
+from induction.study.head_kinds import HeadKinds
 
 NAME = "theirs"
 
@@ -41,7 +42,6 @@ def paths(tmp_path_factory) -> StudyPaths:
         save_external(random_external("gpt_neox", number), root / "them" / f"r{number}", tokenizer)
     values = YAML(typ="safe", pure=True).load(ROOT / "params" / "smoke.yaml")
     values["model"]["n_ctx"], values["train"]["batch_tokens"] = 64, 512
-    values["head_kinds"] = {"prefix_matching": 0.001, "copying": -1.0, "previous_token": 0.5}
     values["external"] = {
         NAME: {
             "source": "them",
@@ -58,6 +58,8 @@ def paths(tmp_path_factory) -> StudyPaths:
 
 def test_a_model_of_others_is_put_to_the_tasks(paths, monkeypatch):
     config = load_config(paths.params)
+    kinds = HeadKinds(induction=((1, 0),), previous_token=())  # no random head is one
+    monkeypatch.setattr(behave, "find_head_kinds", lambda *_: kinds)
     behave_external.main(paths, config, NAME)
     found = load_behaviours(paths, NAME)
     assert set(found.behaviours["step"]) == {1, 2}

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -221,29 +220,20 @@ def test_variance_of_two_components_alone():
     assert "together 50\u00a0%. With a" in told(0.3, 0.2)
 
 
-def test_chance_of_copying_is_that_of_the_shortest_probes():
-    evaluation = CONFIG.evaluation.model_copy(update={"probe_period": (5, 45)})
-    config = CONFIG.model_copy(update={"evaluation": evaluation})
-    own = heads(layer=[1], head=[0], prefix_matching=[1.0], copying=[0.3])
-    told = curiosities._negative_copying(results(config=config, curves={"a": own}))
-    assert told.endswith("chance is about −0.6.")
-
-
 def test_negative_copying_counts_heads_that_match_prefixes():
     rule = CONFIG.head_kinds
     own = heads(
         layer=[1, 1, 1],
         head=[0, 1, 2],
         prefix_matching=[rule.prefix_matching, 1.0, 0.0],
-        copying=[rule.copying - 0.1, 0.3, -1.0],
+        total_copying=[rule.total_copying - 0.1, 0.3, None],
     )
     told = curiosities._negative_copying(results(curves={"a": own}))
     assert "Of 2 heads" in told
     assert "1 fall short of the copying threshold (`a 1.0`)" in told
-    assert "and 0.30; chance" in told
-    none = heads(layer=[1], head=[0], prefix_matching=[0.0], copying=[0.0])
+    assert "between 0.15 and 0.30; chance is 0." in told
+    none = heads(layer=[1], head=[0], prefix_matching=[0.0], total_copying=[None])
     assert "No head matches" in curiosities._negative_copying(results(curves={"a": none}))
-    assert np.isfinite(rule.copying)
 
 
 def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_others():
@@ -277,3 +267,27 @@ def test_how_models_of_others_were_read_is_said():
     assert said.startswith("`theirs` is `a/b`, read with `tokenizer.json of a/b`; in front of")
     assert "stands `<s>` (set by the key start_token). Revisions left out: `step2` (`has" in said
     assert "`step1` and `step3` hold 2 of 9 matrices that are equal to the last bit" in said
+
+
+def test_heads_that_match_prefixes_are_listed_with_all_their_copying_scores():
+    own = heads(
+        layer=[1, 1],
+        head=[0, 1],
+        prefix_matching=[0.9, 0.1],
+        copying=[-0.9, 0.5],
+        total_copying=[0.8, None],
+        total_copying_low=[0.7, None],
+        total_copying_high=[0.9, None],
+        total_copying_nats=[1.5, None],
+        copying_taken_out=[0.1, None],
+    )
+    details = {"a": {"induction_heads": "1.0"}, "b": {"induction_heads": ""}}
+    told = causes.matching_heads(results(curves={"a": own, "b": own}, details=details))
+    first, second = told.splitlines()[2:]
+    assert first.startswith("| `a` | 1.0 | 0.90 | −0.90 | 0.80 (0.70 to 0.90) | 1.50 | 0.10 | yes")
+    assert second.rstrip(" |").endswith("no")
+    none = own.last_heads.filter(pl.col("head") == 1)
+    told = causes.matching_heads(
+        results(curves={"a": SimpleNamespace(last_heads=none)}, details=details)
+    )
+    assert told == "No head matches prefixes."

@@ -135,7 +135,7 @@ class HeadKinds(Section):
     """Scores from which a head counts as one of a kind."""
 
     prefix_matching: Share
-    copying: Annotated[float, Field(ge=-1, le=1)]
+    total_copying: Share
     previous_token: Share
 
 

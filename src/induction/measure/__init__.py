@@ -15,6 +15,7 @@ from induction.measure import (
     prefix_matching,
     previous_token,
     smear,
+    total_copying,
     weight_circuits,
 )
 from induction.measure.evaluation import Evaluation
@@ -33,6 +34,11 @@ HEADS: tuple[Measurement, ...] = (
 )
 """Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each. Those with
 further axes, [n_layers, n_heads, …], stand in losses.npz."""
+
+EFFECTS: Callable[[Measurable, Evaluation, np.ndarray, float], Mapping[str, np.ndarray]] = (
+    total_copying.measure
+)
+"""Gives more such scores, of the heads that match prefixes; and, with other axes, arrays."""
 
 CIRCUITS: Callable[[Measurable, np.ndarray], Mapping[str, np.ndarray]] = weight_circuits.measure
 """Gives more such scores, from the weights and the previous-token scores alone."""

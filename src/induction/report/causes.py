@@ -39,6 +39,32 @@ def _induction(results: Results, name: str) -> list[str]:
     return results.details[name]["induction_heads"].split()
 
 
+def matching_heads(results: Results) -> str:
+    """What copying scores say of every head that matches prefixes; nothing where none does."""
+    rows = [
+        (
+            f"`{name}`",
+            f"{row['layer']}.{row['head']}",
+            number(row["prefix_matching"]),
+            number(row["copying"]),
+            f"{number(row['total_copying'])} ({number(row['total_copying_low'])} to "
+            f"{number(row['total_copying_high'])})",
+            number(row["total_copying_nats"]),
+            number(row["copying_taken_out"]),
+            "yes" if f"{row['layer']}.{row['head']}" in _induction(results, name) else "no",
+        )
+        for name, curves in results.curves.items()
+        for row in curves.last_heads.filter(pl.col("total_copying").is_not_null())
+        .sort("layer", "head")
+        .iter_rows(named=True)
+    ]
+    header = (
+        *("model", "head", "prefix matching", "copying, direct path", "total copying"),
+        *("in nats", "taken out", "induction head"),
+    )
+    return markdown_table(header, "llrrrrrl", rows) if rows else "No head matches prefixes."
+
+
 def other_heads_sentence(results: Results) -> str:
     """How many heads that are no induction heads pass the same thresholds on their eigenvalues."""
     least, passing, total = results.config.verdicts.min_eigenvalue, 0, 0

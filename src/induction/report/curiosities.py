@@ -71,7 +71,7 @@ def _negative_copying(results: Results) -> str:
     lead = "*Some heads match prefixes but copy negatively (in large models).*"
     rule = results.config.head_kinds
     matching = {
-        f"{name} {row['layer']}.{row['head']}": row["copying"]
+        f"{name} {row['layer']}.{row['head']}": row["total_copying"]
         for name, own in results.curves.items()
         for row in own.last_heads.filter(
             pl.col("prefix_matching") >= rule.prefix_matching
@@ -79,14 +79,12 @@ def _negative_copying(results: Results) -> str:
     }
     if not matching:
         return f"{lead} No head matches prefixes here."
-    # Probes are cut to the shortest for this score: so many different tokens are in each.
-    chance = 2 / results.config.evaluation.probe_period[0] - 1
-    found = [head for head, copying in matching.items() if copying < rule.copying]
+    found = [head for head, copying in matching.items() if copying < rule.total_copying]
     return (
         f"{lead} Of {len(matching)} heads that match prefixes here, {len(found)} fall short of the "
-        f"copying threshold{f' ({names(found)})' if found else ''}. Their copying scores lie "
-        f"between {number(min(matching.values()))} and {number(max(matching.values()))}; chance is "
-        f"about {number(chance, 1)}."
+        f"copying threshold{f' ({names(found)})' if found else ''}. Their scores of total copying "
+        f"lie between {number(min(matching.values()))} and {number(max(matching.values()))}; "
+        "chance is 0."
     )
 
 

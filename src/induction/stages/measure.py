@@ -5,7 +5,7 @@ import polars as pl
 
 from induction.config import StudyConfig, model_config
 from induction.files import verify_folder
-from induction.measure import ARRAYS, CIRCUITS, HEADS, PAIRS
+from induction.measure import ARRAYS, CIRCUITS, EFFECTS, HEADS, PAIRS
 from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
@@ -25,6 +25,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         *(paths, "measure", name, snapshots),
         lambda snapshot: load_snapshot(snapshot.path).to(device),
         evaluation,
+        config.head_kinds.prefix_matching,
     )
 
 
@@ -35,8 +36,12 @@ def measure_all(
     snapshots: list[Snapshot],
     load: Load,
     evaluation: Evaluation,
+    matches_from: float,
 ) -> None:
-    """Measure every snapshot of a model, ours or not, and publish what is found."""
+    """Measure every snapshot of a model, ours or not, and publish what is found.
+
+    matches_from: the prefix-matching score from which the effect of a head is measured.
+    """
 
     def work(
         snapshot: Snapshot, model: Measurable
@@ -44,11 +49,12 @@ def measure_all(
         arrays = {k: v for measure in ARRAYS for k, v in measure(model, evaluation).items()}
         moment = {"step": np.array(snapshot.step), "tokens": np.array(snapshot.tokens)}
         found = {k: v for measure in HEADS for k, v in measure(model, evaluation).items()}
-        finer = {name: value for name, value in found.items() if value.ndim > 2}
+        found |= EFFECTS(model, evaluation, found["prefix_matching"], matches_from)
+        others = {name: value for name, value in found.items() if value.ndim != 2}
         scores = {name: value for name, value in found.items() if value.ndim == 2}
         scores |= CIRCUITS(model, scores["previous_token"])
         tables = {"heads": _head_rows(snapshot, scores), "circuits": _at(snapshot, PAIRS(model))}
-        return arrays | finer | moment, tables
+        return arrays | others | moment, tables
 
     over_snapshots(paths, stage, paths.measurements(name), snapshots, load, work)
 

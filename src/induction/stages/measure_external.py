@@ -16,7 +16,10 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     opened.announce(opened.snapshots)
     for each in opened.found.left_out:
         print(f"{name}: {each.name}: left out: {each.reason}")
-    measure_all(paths, "measure-external", name, opened.snapshots, opened.load, opened.evaluation)
+    measure_all(
+        *(paths, "measure-external", name, opened.snapshots, opened.load, opened.evaluation),
+        config.head_kinds.prefix_matching,
+    )
     about = describe(config.external[name].source, opened)
     for shared in about.shared:
         print(f"{name}: {shared}")

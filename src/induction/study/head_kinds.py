@@ -22,13 +22,17 @@ class HeadKinds:
 def find_head_kinds(scores: pl.DataFrame, rule: Rule) -> HeadKinds:
     """Apply the thresholds to the head scores of one snapshot.
 
-    scores: a row for each head, with columns layer, head, prefix_matching, copying and
-    previous_token. An induction head reaches both of the first two thresholds, as it must find
-    the earlier copy and predict what followed it (paper, "Head activation evaluators"); a
+    scores: a row for each head, with columns layer, head, prefix_matching, total_copying,
+    total_copying_low and previous_token. An induction head reaches both of the first two
+    thresholds, as it must find the earlier copy and predict what followed it (paper, "Head
+    activation evaluators"), and the interval of the second lies above 0, which is chance; a
     previous-token head reaches the third. A score that is undefined reaches no threshold.
     """
+    surely = scores.filter(
+        pl.col("total_copying_low").is_not_nan() & (pl.col("total_copying_low") > 0)
+    )
 
-    def reaching(*columns: str) -> tuple[Head, ...]:
+    def reaching(scores: pl.DataFrame, *columns: str) -> tuple[Head, ...]:
         enough = [
             # Polars orders NaN above every number.
             pl.col(column).is_not_nan() & (pl.col(column) >= getattr(rule, column))
@@ -38,8 +42,8 @@ def find_head_kinds(scores: pl.DataFrame, rule: Rule) -> HeadKinds:
         return tuple(rows.iter_rows())
 
     return HeadKinds(
-        induction=reaching("prefix_matching", "copying"),
-        previous_token=reaching("previous_token"),
+        induction=reaching(surely, "prefix_matching", "total_copying"),
+        previous_token=reaching(scores, "previous_token"),
     )
 
 

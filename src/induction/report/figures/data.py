@@ -98,7 +98,10 @@ def ablated_sets(results: Results) -> pl.DataFrame:
 
 def last_heads(results: Results) -> pl.DataFrame:
     """Weights and probes of every head at the last snapshot."""
-    columns = ("layer", "head", "ov_eigenvalue", "copying", "qk_eigenvalue", "prefix_matching")
+    columns = (
+        *("layer", "head", "ov_eigenvalue", "copying", "qk_eigenvalue", "prefix_matching"),
+        "total_copying",
+    )
     return pl.concat(
         own.last_heads.select(pl.lit(name).alias("model"), *columns)
         for name, own in results.curves.items()
