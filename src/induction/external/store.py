@@ -13,6 +13,7 @@ from induction.config import ExternalModel, StudyConfig, external_config
 from induction.errors import StudyError
 from induction.external import hub
 from induction.external.folder import revision_folder
+from induction.external.gguf_files import local_entry
 from induction.external.revisions import PinnedFile, PinnedTokenizer, Revision
 from induction.files import locked, sha256, size_text
 from induction.paths import StudyPaths
@@ -126,7 +127,7 @@ class Store:
 
 def make_store(paths: StudyPaths, config: StudyConfig, name: str) -> Store:
     """The store of one external model."""
-    entry = external_config(config, name)
+    entry = local_entry(paths, name, external_config(config, name))
     cache = paths.hub / entry.source.replace("/", "--")
     return Store(name, entry, paths.checkout / entry.source, cache)
 

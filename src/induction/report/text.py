@@ -53,6 +53,8 @@ def _reading(model: str, reading: dict) -> str:
         f"`{model}` is {code(reading['source'])}, read with {code(reading['tokenizer'])}; in "
         f"front of every text stands {code(start['text'])} ({start['why']})."
     ]
+    if weights := reading["weights"]:
+        sentences.append(f"Its weights come from a {weights}.")
     if left_out := reading["left_out"]:
         listed = "; ".join(f"{code(each['name'])} ({code(each['reason'])})" for each in left_out)
         sentences.append(f"Revisions left out: {listed}.")

@@ -20,7 +20,9 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         *(paths, "measure-external", name, opened.snapshots, opened.load, opened.evaluation),
         config.head_kinds.prefix_matching,
     )
-    about = describe(config.external[name].source, opened)
+    about = describe(config.external[name].source.partition(" ")[0], opened)
+    if about.weights:
+        print(f"{name}: {about.weights}")
     for shared in about.shared:
         print(f"{name}: {shared}")
     write_json(paths.reading(name), asdict(about))

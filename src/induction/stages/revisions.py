@@ -5,6 +5,7 @@ from dataclasses import asdict
 from induction.config import StudyConfig, external_config
 from induction.errors import StudyError
 from induction.external.configuration import load_config, spec_of
+from induction.external.gguf_files import local_entry
 from induction.external.revisions import CONFIG, find_revisions, save_revisions
 from induction.external.store import make_store
 from induction.files import published_folder
@@ -13,7 +14,7 @@ from induction.stages import model_argument, run_stage
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
-    entry = external_config(config, name)
+    entry = local_entry(paths, name, external_config(config, name))
     try:
         pinned = find_revisions(paths.checkout, entry)
     except StudyError as error:

