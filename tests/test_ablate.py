@@ -19,7 +19,7 @@ from induction.ablate.effects import (
     icl_interval,
 )
 from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
-from induction.ablate.heads import head_ablations, head_rows
+from induction.ablate.heads import all_heads, head_ablations, head_rows, named_heads
 from induction.ablate.sets import head_sets, matched_set, set_rows
 from induction.config import HeadKinds as Rule
 from induction.measure.evaluation import Evaluation, Probes
@@ -255,7 +255,7 @@ def test_permuted_heads_have_permuted_effects():
 
 
 def _changes(model: Transformer, evaluation: Evaluation) -> dict[Ablation, np.ndarray]:
-    losses = ablated_losses(model, evaluation, head_ablations(model.spec))
+    losses = ablated_losses(model, evaluation, head_ablations(all_heads(model.spec)))
     return {ablation: table - losses.intact for ablation, table in losses.ablated.items()}
 
 
@@ -320,11 +320,11 @@ def test_tables_have_a_row_for_each_head_or_set_and_kind():
     kinds = HeadKinds(induction=((1, 3), (1, 0)), previous_token=())
     sets = head_sets(model.spec, kinds, 2, seed=0)
     asked = [ablation for group in sets for ablation in group.ablations()]
-    losses = ablated_losses(model, evaluation, [*head_ablations(model.spec), *asked])
+    losses = ablated_losses(model, evaluation, [*head_ablations(all_heads(model.spec)), *asked])
     tables = {key: table - losses.intact for key, table in losses.ablated.items()}
     effects = {key: effect_of(table, evaluation, None) for key, table in tables.items()}
     snapshot = Snapshot(30, 4000, _NOWHERE)
-    heads = head_rows(snapshot, model.spec, effects)
+    heads = head_rows(snapshot, all_heads(model.spec), effects)
     assert heads.shape == (2 * 4 * 4, 8)
     row = heads.filter(layer=1, head=2, kind="mean").row(0, named=True)
     expected = effect_of(change(model, evaluation, "mean", (1, 2)), evaluation, None)
@@ -373,3 +373,24 @@ def test_ablation_snapshots_are_even_and_end_with_the_last():
         steps = [s.step for s in evenly_picked(snapshots, count)]
         assert len(set(steps)) == count
         assert steps[-1] == 59
+
+
+def test_heads_of_a_kind_are_taken_out_alone_beside_one_random_set():
+    spec = random_model(n_layers=3).spec
+    kinds = HeadKinds(induction=((2, 0), (2, 1)), previous_token=((0, 3),))
+    sets = head_sets(spec, kinds, 3, seed=0)
+    first_random = next(s.heads for s in sets if s.name == "random")
+    assert len(first_random) == 2
+    named = named_heads(kinds, sets)
+    assert named == sorted({(0, 3), (2, 0), (2, 1), *first_random})
+    assert named_heads(HeadKinds((), ()), []) == []
+
+
+def test_progress_of_ablations_ends_with_the_last():
+    model, evaluation = random_model(), evaluate()
+    shares: list[float] = []
+    asked = head_ablations([(0, 1), (1, 2)])
+    ablated_losses(model, evaluation, asked, batch_size=3, tell=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert shares[0] < 0.2

@@ -8,19 +8,21 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ruamel.yaml import YAML
 
-from induction.config import RESOURCE_GROUPS, StudyConfig, load_config
+from induction.config import RESOURCE_GROUPS, ExternalModel, StudyConfig, load_config
 from induction.errors import StudyError
 from induction.paths import StudyPaths
 from induction.runner import submit
 from induction.runner.cluster import Cluster
+from induction.runner.estimate import Durations
 from induction.runner.executor import make_executor
 from induction.runner.local import Local
 from induction.runner.node import StageOnNode, look, misfit, versions
+from induction.runner.schedule import Schedule
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
@@ -389,3 +391,49 @@ def test_the_entry_for_all_is_needed(tmp_path: Path):
     params.write_text(PARAMS.read_text().replace("  default:", "  train:", 1))
     with pytest.raises(StudyError, match=r"resources\.default: this key is missing"):
         load_config(params)
+
+
+def test_a_model_with_threads_of_its_own_fills_as_many_places():
+    entry = ExternalModel(
+        source="them", batch_tokens=1, n_layers=1, device="cpu", dtype="float32", threads=2
+    )
+    config = load_config(PARAMS).model_copy(update={"external": {"large": entry}})
+    local = Local(StudyPaths(ROOT), config)
+    assert [local.places(f"{name}@large") for name in ("measure-external", "ablate-external")] == [
+        2,
+        2,
+    ]
+    assert local.places("train@attn-1l") == local.places("report") == 1
+
+
+def test_a_stage_of_several_places_waits_for_them_and_runs_alone_where_there_are_fewer():
+    class Stage:
+        def __init__(self, name: str):
+            self.name, self.started, self.looks = name, 0.0, 0
+
+        def poll(self) -> int | None:
+            self.looks += 1
+            return 0 if self.looks > 2 else None
+
+        def report(self) -> None:
+            return None
+
+        def skipped(self) -> None:
+            return None
+
+    seen: list[set[str]] = []
+    schedule = Schedule(
+        {name: frozenset() for name in ("a", "b", "large", "c")},
+        2,
+        cast("Durations", SimpleNamespace(expected=lambda s: None, learn=lambda s, t: None)),
+        lambda stage: 3 if stage == "large" else 1,
+    )
+    quiet = SimpleNamespace(
+        started=lambda stage: seen.append(set(schedule.running)),
+        finished=lambda *about: None,
+        refresh=lambda schedule: None,
+    )
+    schedule.run(cast("Any", Stage), cast("Any", quiet), lambda: 0)
+    assert schedule.done == {"a", "b", "large", "c"}
+    assert {"large"} in seen
+    assert not any("large" in running and len(running) > 1 for running in seen)

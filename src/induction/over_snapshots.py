@@ -13,7 +13,7 @@ from induction.fingerprint import fingerprint
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot
 from induction.paths import StudyPaths
-from induction.progress import progress
+from induction.progress import Report, progress
 from induction.resume import attempt
 
 _ARRAYS = "losses.npz"
@@ -66,7 +66,10 @@ class Rows:
 
 
 Load = Callable[[Snapshot], Measurable]
-Work = Callable[[Snapshot, Measurable], tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]]
+Tell = Callable[[float], None]
+"""Call with the share of a snapshot that is done: of a large model's, one takes minutes."""
+
+Work = Callable[[Snapshot, Measurable, Tell], tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]]
 """Arrays and tables of one snapshot; the tables have a column `step`."""
 
 
@@ -95,7 +98,12 @@ def over_snapshots(
         if current.restore(rows.read):
             print(f"{target.name}: going on after {rows.count} of {len(snapshots)} snapshots")
         for snapshot in snapshots[rows.count :]:
-            rows.append(*work(snapshot, load(snapshot)))
+            remark = f"step {snapshot.step}"
+            rows.append(*work(snapshot, load(snapshot), _within(report, rows.count, remark)))
             current.save_now_and_then(rows.save)
-            report(rows.count, f"step {snapshot.step}")
+            report(rows.count, remark)
         rows.write(current.output)
+
+
+def _within(report: Report, before: int, remark: str) -> Tell:
+    return lambda share: report(before + share, remark)

@@ -11,7 +11,7 @@ from what the head writes and not from where later heads look because of it.
 Shape suffixes as in transformer.py.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -52,9 +52,11 @@ def ablated_losses(
     evaluation: Evaluation,
     ablations: Collection[Ablation],
     batch_size: int | None = None,
+    tell: Callable[[float], None] = lambda share: None,
 ) -> AblatedLosses:
     """Run the evaluation set through the intact model and, from its lowest ablated layer on,
-    through each ablation; the same ablation asked for twice is run once.
+    through each ablation; the same ablation asked for twice is run once. tell: gets the share that
+    is done, now and then.
 
     Memory grows with batch_size × n_layers × n_heads × n_ctx² for the intact patterns, and with
     examples × n_layers × n_ctx × d_model for the intact head outputs.
@@ -66,6 +68,7 @@ def ablated_losses(
         at_once = fitting_batch(model.spec, device, length, 16, patterns=True)
     distinct = {_cheapest(ablation, model.spec.n_layers) for ablation in ablations}
     intact: list[np.ndarray] = []
+    done = 0
     ablated: dict[Ablation, list[np.ndarray]] = {ablation: [] for ablation in distinct}
     for first in range(0, len(evaluation.tokens), at_once):
         tokens_BT = evaluation.tokens[first : first + at_once].to(device)
@@ -75,6 +78,8 @@ def ablated_losses(
             intervention = _intervention(ablation, model, run, z, first, len(tokens_BT))
             losses = _losses(model, tokens_BT, None, intervention)
             batches.append(evaluation.at_tokens(losses, first))
+            done += 1
+            tell(done / (len(distinct) * -(-len(evaluation.tokens) // at_once)))
     whole = {ablation: np.concatenate(batches) for ablation, batches in ablated.items()}
     return AblatedLosses(
         intact=np.concatenate(intact),

@@ -1,13 +1,15 @@
-"""Every single head taken out, one at a time, in each of the four ways."""
+"""Single heads taken out, one at a time, in each of the four ways."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
 from induction.ablate.effects import Effect
 from induction.ablate.evaluator import KINDS, Ablation
+from induction.ablate.sets import HeadSet
 from induction.model.interface import Shape
 from induction.model.weights import Snapshot
+from induction.study.head_kinds import Head, HeadKinds
 
 SCHEMA = {
     **dict.fromkeys(("step", "tokens", "layer", "head"), pl.Int64),
@@ -16,20 +18,27 @@ SCHEMA = {
 }
 
 
-def head_ablations(spec: Shape) -> list[Ablation]:
-    """Each head with each kind, in order of layer, head and kind."""
-    return [
-        Ablation(frozenset({(layer, head)}), kind)
-        for layer in range(spec.n_layers)
-        for head in range(spec.n_heads)
-        for kind in KINDS
-    ]
+def all_heads(spec: Shape) -> list[Head]:
+    return [(layer, head) for layer in range(spec.n_layers) for head in range(spec.n_heads)]
 
 
-def head_rows(snapshot: Snapshot, spec: Shape, effects: Mapping[Ablation, Effect]) -> pl.DataFrame:
+def named_heads(kinds: HeadKinds, sets: Collection[HeadSet]) -> list[Head]:
+    """The heads of a kind, and the first random set to compare them with, in order."""
+    first = [heads.heads for heads in sets if heads.name == "random"][:1]
+    return sorted({*kinds.induction, *kinds.previous_token, *(h for heads in first for h in heads)})
+
+
+def head_ablations(heads: Sequence[Head]) -> list[Ablation]:
+    """Each head with each kind, in order."""
+    return [Ablation(frozenset({head}), kind) for head in heads for kind in KINDS]
+
+
+def head_rows(
+    snapshot: Snapshot, heads: Sequence[Head], effects: Mapping[Ablation, Effect]
+) -> pl.DataFrame:
     """The rows of one snapshot in heads.parquet: columns of SCHEMA, null for no before_after."""
     rows = []
-    for ablation in head_ablations(spec):
+    for ablation in head_ablations(heads):
         [(layer, head)] = ablation.heads
         rows.append(
             {

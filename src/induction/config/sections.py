@@ -232,7 +232,9 @@ class ExternalModel(Section):
     step. n_layers must be the model's own. tokenizer: where it is, a folder, a file or a
     repository, if not beside the weights. start_token: the text of the token that stands in front
     of everything, if not the tokenizer's own. strict: whether a revision that cannot be read is
-    refused, not left out.
+    refused, not left out. threads: as compute.threads, for this model alone. ablated_heads: which
+    heads are taken out one at a time: all, or those of a kind and as many others. ablated_examples:
+    on how many windows, if not ablation.examples.
     The other models of the study are told apart by what they are, so it says of itself what they
     do.
     """
@@ -244,7 +246,10 @@ class ExternalModel(Section):
     n_layers: Annotated[int, Field(ge=1, le=1000)]
     device: Literal["cpu", "cuda"]
     dtype: Literal["float32", "bfloat16", "float16"]
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     tokenizer: HubText | None = None
+    ablated_heads: Literal["all", "named"] = "all"
+    ablated_examples: Count | None = None
     start_token: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     strict: bool = False
 

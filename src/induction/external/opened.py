@@ -110,4 +110,5 @@ def _device(config: StudyConfig, name: str, entry: ExternalModel) -> torch.devic
         raise StudyError(
             f"params.yaml: external.{name}.device: cuda, but torch sees no GPU here: set it to cpu"
         )
-    return set_up_torch(config.compute.model_copy(update={"device": entry.device}))
+    own = {"device": entry.device, "threads": entry.threads or config.compute.threads}
+    return set_up_torch(config.compute.model_copy(update=own))

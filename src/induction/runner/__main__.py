@@ -90,7 +90,7 @@ def _study(
     room = require_room(paths, config, needs, jobs)
     print(f"{count} to run, {jobs} at a time, {room}; logs in {shown_path(paths.logs)}", flush=True)
 
-    schedule = Schedule(needs, jobs, Durations(paths, needs))
+    schedule = Schedule(needs, jobs, Durations(paths, needs), executor.places)
     display = (LiveDisplay if live else PlainDisplay)(console, list(needs))
     with _counted_signals() as signals, display:
         schedule.run(executor.start, display, lambda: len(signals))

@@ -22,7 +22,7 @@ from induction.errors import StudyError, one_line
 from induction.files import write_json, write_text
 from induction.paths import StudyPaths
 from induction.runner.estimate import group
-from induction.runner.local import StageProcess
+from induction.runner.local import StageProcess, threads_of
 from induction.runner.node import look, versions
 from induction.runner.submit import VARIABLE, Order, asked_text, joined
 
@@ -93,12 +93,16 @@ class Cluster:
                 _alike(name, [node for node in used if node.room(asked)])
         return max(sum(node.room(asked) for node in used) for asked in groups.values())
 
+    def places(self, stage: str) -> int:
+        """One each: Ray counts the processors that a stage asks for."""
+        return 1
+
     def start(self, stage: str) -> StageProcess:
         asked = self._config.resources_of(group(stage))
         order = Order(self._address, str(self._token), asked.cpus, asked.gpus, asked.memory)
         search = [str(self._home), os.environ.get("PATH", os.defpath)]
         variables = {VARIABLE: order.text(), "PATH": os.pathsep.join(search)}
-        return StageProcess(stage, self._paths, self._config.compute.threads, variables)
+        return StageProcess(stage, self._paths, threads_of(self._config, stage), variables)
 
     def _device(self, stage: str) -> tuple[str, str]:
         """Where a stage computes, and the key of params.yaml that says so."""

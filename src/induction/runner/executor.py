@@ -22,6 +22,10 @@ class Executor(Protocol):
         """
         ...
 
+    def places(self, stage: str) -> int:
+        """For how many of these a stage counts."""
+        ...
+
     def start(self, stage: str) -> StageProcess:
         """Start one stage: the `dvc repro` that runs its command there and records it here."""
         ...

@@ -1,6 +1,7 @@
 """Stages as processes of this machine: start one, look how far it is, stop it."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -44,7 +45,7 @@ class Local:
 
     def __init__(self, paths: StudyPaths, config: StudyConfig) -> None:
         self._paths = paths
-        self._compute = config.compute
+        self._compute, self._config = config.compute, config
         models = config.external.values()
         self._devices = {config.compute.device, *(model.device for model in models)}
 
@@ -58,8 +59,18 @@ class Local:
             cores = os.cpu_count() or 1
         return max(1, cores // (self._compute.threads * self._compute.processes))
 
+    def places(self, stage: str) -> int:
+        """More than one for a stage with more threads than the others."""
+        return math.ceil(threads_of(self._config, stage) / self._compute.threads)
+
     def start(self, stage: str) -> "StageProcess":
-        return StageProcess(stage, self._paths, self._compute.threads)
+        return StageProcess(stage, self._paths, threads_of(self._config, stage))
+
+
+def threads_of(config: StudyConfig, stage: str) -> int:
+    """How many threads a stage computes with: `measure-external@MODEL` may have its own number."""
+    entry = config.external.get(stage.partition("@")[2])
+    return entry.threads if entry and entry.threads else config.compute.threads
 
 
 class StageProcess:

@@ -36,9 +36,17 @@ class Display(Protocol):
 class Schedule:
     """One run of the study: what waits, runs, is done, has failed."""
 
-    def __init__(self, needs: Needs, jobs: int, durations: Durations) -> None:
+    def __init__(
+        self,
+        needs: Needs,
+        jobs: int,
+        durations: Durations,
+        places: Callable[[str], int] = lambda stage: 1,
+    ) -> None:
+        """jobs: how many stages run at a time; places: how many of them a stage counts for."""
         self.needs = needs
         self.jobs = jobs
+        self._places = places
         self.started = time.monotonic()
         self.running: dict[str, Running] = {}
         self.done: set[str] = set()
@@ -67,7 +75,7 @@ class Schedule:
             while not interrupts():
                 self._collect(display)
                 for stage in self._ready():
-                    if len(self.running) < self.jobs:
+                    if not self.running or self._taken() + self._places(stage) <= self.jobs:
                         self.waiting.remove(stage)
                         self.running[stage] = Running(launch(stage))
                         if stage not in self._held_up:
@@ -80,6 +88,9 @@ class Schedule:
                 display.stopping(list(self.running))
         finally:
             stop((one.process for one in self.running.values()), lambda: interrupts() > 1)
+
+    def _taken(self) -> int:
+        return sum(map(self._places, self.running))
 
     def elapsed(self) -> float:
         return time.monotonic() - self.started

@@ -5,7 +5,7 @@ import polars as pl
 
 from induction.ablate.effects import before_after_vector, effect_of, icl_interval
 from induction.ablate.evaluator import ablated_losses
-from induction.ablate.heads import head_ablations, head_rows
+from induction.ablate.heads import all_heads, head_ablations, head_rows, named_heads
 from induction.ablate.sets import head_sets, set_rows
 from induction.config import StudyConfig, model_config
 from induction.files import verify_folder
@@ -13,7 +13,7 @@ from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
-from induction.over_snapshots import Load, over_snapshots
+from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 from induction.study.curves import Curves, load_curves
@@ -44,19 +44,22 @@ def ablate_all(
     whole: Evaluation,
 ) -> None:
     """Ablate the heads of the snapshots of a model, ours or not, and publish what is found."""
-    settings = config.ablation
-    evaluation = whole.first(settings.examples)
+    settings, entry = config.ablation, config.external.get(name)
+    evaluation = whole.first((entry and entry.ablated_examples) or settings.examples)
     curves = load_curves(paths, name)
     direction = _before_after(curves, config, evaluation.kept.size)
     last = curves.heads.filter(pl.col("step") == pl.col("step").max())
     kinds = find_head_kinds(last, config.head_kinds)
 
     def work(
-        snapshot: Snapshot, model: Measurable
+        snapshot: Snapshot, model: Measurable, tell: Tell
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         groups = head_sets(model.spec, kinds, settings.random_draws, settings.seed)
         of_sets = [ablation for group in groups for ablation in group.ablations()]
-        losses = ablated_losses(model, evaluation, [*head_ablations(model.spec), *of_sets])
+        only_named = entry is not None and entry.ablated_heads == "named"
+        single = named_heads(kinds, groups) if only_named else all_heads(model.spec)
+        wanted = [*head_ablations(single), *of_sets]
+        losses = ablated_losses(model, evaluation, wanted, tell=tell)
         change = {key: ablated - losses.intact for key, ablated in losses.ablated.items()}
         effects = {key: effect_of(change[key], evaluation, direction) for key in change}
         intervals = {
@@ -65,7 +68,7 @@ def ablate_all(
             if snapshot == snapshots[-1]
         }
         return {}, {
-            "heads": head_rows(snapshot, model.spec, effects),
+            "heads": head_rows(snapshot, single, effects),
             "sets": set_rows(snapshot, groups, effects, intervals),
         }
 

@@ -22,7 +22,7 @@ from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
-from induction.over_snapshots import Load, over_snapshots
+from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 from induction.study.curves import load_curves
@@ -84,10 +84,13 @@ def behave_all(
         return load(snapshot)
 
     def work(
-        snapshot: Snapshot, model: Measurable
+        snapshot: Snapshot, model: Measurable, tell: Tell
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         wanted = conditions(model.spec, kinds.induction, settings.random_draws, settings.seed)
-        outcomes = [put_to(model, task, wanted) for task in tasks() if isinstance(task, Task)]
+        asked, outcomes = [task for task in tasks() if isinstance(task, Task)], []
+        for task in asked:
+            outcomes.append(put_to(model, task, wanted))
+            tell(len(outcomes) / len(asked))
         return {}, rows(snapshot, tasks(), outcomes, last=snapshot == snapshots[-1])
 
     over_snapshots(paths, stage, paths.behaviours(name), snapshots, load_after_tasks, work)

@@ -10,7 +10,7 @@ from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, list_snapshots, load_snapshot
-from induction.over_snapshots import Load, over_snapshots
+from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 
@@ -44,11 +44,13 @@ def measure_all(
     """
 
     def work(
-        snapshot: Snapshot, model: Measurable
+        snapshot: Snapshot, model: Measurable, tell: Tell
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
-        arrays = {k: v for measure in ARRAYS for k, v in measure(model, evaluation).items()}
+        arrays, found = {}, {}
+        for number, measure in enumerate((*ARRAYS, *HEADS), start=1):
+            (arrays if measure in ARRAYS else found).update(measure(model, evaluation))
+            tell(number / (len(ARRAYS) + len(HEADS) + 2))
         moment = {"step": np.array(snapshot.step), "tokens": np.array(snapshot.tokens)}
-        found = {k: v for measure in HEADS for k, v in measure(model, evaluation).items()}
         found |= EFFECTS(model, evaluation, found["prefix_matching"], matches_from)
         others = {name: value for name, value in found.items() if value.ndim != 2}
         scores = {name: value for name, value in found.items() if value.ndim == 2}

@@ -201,6 +201,8 @@ def _attribution(
 ) -> Attribution | None:
     """Against the first one-layer model of ours with plain keys and the same kind of layers."""
     entry, examples = config.studied[name], config.ablation.examples
+    if name in config.external:
+        examples = config.external[name].ablated_examples or examples
     for control, other in config.models.items():
         plain_layer = other.n_layers == 1 and not other.smeared_keys
         if plain_layer and other.attn_only == entry.attn_only and control != name:
