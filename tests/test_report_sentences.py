@@ -258,6 +258,7 @@ def test_how_models_of_others_were_read_is_said():
     reading = {
         "source": "a/b",
         "tokenizer": "tokenizer.json of a/b",
+        "weights": "",
         "start_token": {"id": 0, "text": "<s>", "why": "set by the key start_token"},
         "left_out": [{"name": "step2", "step": 2, "reason": "has no weights"}],
         "shared": [{"revisions": ["step1", "step3"], "tensors": ["embed", "q"], "of": 9}],

@@ -1,6 +1,7 @@
 """Verdicts follow their rules, on made summaries."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from induction.study.attribution import Attribution, Removed
 from induction.study.behaviours import Cost, Doing
 from induction.study.cut_off import is_cut_off
 from induction.study.head_kinds import HeadKinds
+from induction.study.looks import Looks
 from induction.study.mechanism import Circuit
 from induction.study.phase_change import PhaseChange, find_phase_change, first_crossing
 from induction.study.summary import ModelSummary
@@ -84,6 +86,8 @@ COPYING = Doing(
     uniform=0.02,
     wrong=0.1,
     uniform_wrong=0.1,
+    labels_help=Cost(1.0, 0.5, 1.5),
+    looks=Looks(0.8, 0.7, 0.9, (0.1, 0.3), (0.2, 0.4), "1.0", 0.9, 0.8, 1.0),
 )
 FUZZY = replace(COPYING, behaviour="fuzzy copying", variant="case", kind="loose")
 PATTERNS = replace(COPYING, behaviour="abstract patterns", variant="categories", kind="abstract")
@@ -255,6 +259,7 @@ def judged_with(*behaviours: Doing) -> Verdict:
         (FUZZY,),
         (FUZZY, replace(PATTERNS, accuracy_low=0.1 + THRESHOLDS.above_chance - 0.01)),
         (FUZZY, replace(PATTERNS, kind="control")),
+        (FUZZY, replace(PATTERNS, labels_help=Cost(0.1, -0.1, 0.3))),  # an answer without labels
     ],
 )
 def test_generality_is_not_tested_by_copying_alone(behaviours):
@@ -271,6 +276,17 @@ def test_generality_is_supported_when_induction_heads_do_the_abstract_work(behav
     verdict = judged_with(*behaviours)
     assert verdict.outcome == "supported"
     assert verdict.checks[0].numbers == {"behaviours_done": 2.0, "behaviours_served": 2.0}
+    assert verdict.checks[1].numbers == {
+        "right_share": 0.8,
+        "right_share_low": 0.7,
+        "over_random_low": 0.1,
+        "over_shuffled_low": 0.2,
+    }
+
+
+def looking(doing: Doing, **changes: Any) -> Doing:
+    assert doing.looks
+    return replace(doing, looks=replace(doing.looks, **changes))
 
 
 LESS = Cost(-0.2, -0.3, -0.1)
@@ -286,12 +302,35 @@ NOTHING = Cost(0.1, -0.1, 0.3)
         (FUZZY, replace(PATTERNS, knocked_out_more=LESS)),
         (FUZZY, replace(PATTERNS, ablated_more=None, knocked_out_more=None)),
         (PATTERNS, replace(TRANSLATION, accuracy_low=0.1, ablated_more=LESS)),
+        (FUZZY, looking(PATTERNS, low=0.3, share=0.4, high=0.5)),
+        (FUZZY, looking(PATTERNS, over_random=(-0.2, -0.1))),
+        (FUZZY, looking(PATTERNS, over_shuffled=(-0.2, 0.0))),
+        (looking(FUZZY, low=0.3), looking(PATTERNS, over_shuffled=(-0.2, 0.0))),
     ],
 )
 def test_generality_fails_where_the_rule_says(behaviours):
     verdict = judged_with(*behaviours)
     assert verdict.outcome == "not supported"
-    assert failed(verdict) == [("two",)]
+    assert set(failed(verdict)) == {("two",)}
+
+
+def test_how_a_loose_copy_is_looked_for_does_not_decide():
+    assert judged_with(looking(FUZZY, low=0.2, high=0.4), PATTERNS).outcome == "supported"
+
+
+@pytest.mark.parametrize("which", ["over_random", "over_shuffled", "low"])
+def test_generality_is_inconclusive_where_the_heads_may_look_evenly(which):
+    unsure = {which: 0.4 if which == "low" else (-0.1, 0.3)}
+    verdict = judged_with(FUZZY, looking(PATTERNS, **unsure))
+    assert is_open(verdict, "two", settled_by="more prompts")
+
+
+def test_a_prior_that_wins_over_the_labels_is_told_from_not_reading_them():
+    flipped = replace(PATTERNS, accuracy_low=0.0, accuracy_high=0.02)
+    assert flipped.prior_wins(THRESHOLDS)
+    assert not replace(flipped, labels_help=None).prior_wins(THRESHOLDS)
+    assert not replace(flipped, labels_help=Cost(0.0, -0.1, 0.1)).prior_wins(THRESHOLDS)
+    assert not PATTERNS.prior_wins(THRESHOLDS)
 
 
 # Inconclusive: training ended inside a change, or an interval has the threshold inside.

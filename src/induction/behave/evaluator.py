@@ -35,11 +35,16 @@ class Answers:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one model does with a task; right and wrong: where its attention goes."""
+    """What one model does with a task; right and wrong: where its attention goes.
+
+    first: variant → attention of all heads at the last question of its first prompt, [n_layers,
+    n_heads, T key], and that question's number.
+    """
 
     answers: Mapping[Condition, Answers]
     right: "Attention"
     wrong: "Attention"
+    first: Mapping[int, tuple[int, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,13 @@ class Attention:
     questions.
 
     found: [variants, n_layers, n_heads], in the intact run. uniform: [variants], what equal
-    attention to all places so far would give.
+    attention to all places so far would give. to_one: [N, n_layers, n_heads], of each question the
+    mean over its places, NaN where it has none.
     """
 
     found: np.ndarray
     uniform: np.ndarray
+    to_one: np.ndarray
 
 
 @torch.no_grad()
@@ -66,6 +73,7 @@ def put_to(
     found: dict[Condition, list[Answers]] = {condition: [] for condition in (INTACT, *changed)}
     sizes = (model.spec.n_layers, model.spec.n_heads)
     right, wrong = (np.zeros((len(pairs), *sizes)) for pairs in (task.right, task.wrong))
+    shown: dict[int, tuple[int, np.ndarray]] = {}
     for first in range(0, len(task.tokens), batch_size):
         rows = slice(first, first + batch_size)
         tokens_BT = task.tokens[rows].to(device)
@@ -74,6 +82,7 @@ def put_to(
         found[INTACT].append(_answer(model, task, rows, tokens_BT, run, None))
         _read_attention(task, task.right, rows, run, right)
         _read_attention(task, task.wrong, rows, run, wrong)
+        shown |= {} if first else _first_questions(task, run)
         for condition in changed:
             changes = intervention(condition, model.spec, run, places_BTT)
             found[condition].append(_answer(model, task, rows, tokens_BT, None, changes))
@@ -84,7 +93,8 @@ def put_to(
         )
         for condition, parts in found.items()
     }
-    return Outcome(whole, _means(task, task.right, right), _means(task, task.wrong, wrong))
+    places = (_means(task, task.right, right), _means(task, task.wrong, wrong))
+    return Outcome(whole, *places, shown)
 
 
 def _answer(
@@ -128,6 +138,18 @@ def _read_attention(
         attention[here, layer] = pattern_BHTT[at_row, :, at_query, at_key].float().cpu().numpy()
 
 
+def _first_questions(task: Task, run: Record) -> dict[int, tuple[int, np.ndarray]]:
+    """As `Outcome.first`; the first prompt is the first row of the run."""
+    found = {}
+    for variant in range(len(task.variants)):
+        asked = np.flatnonzero((task.variant == variant) & (task.example == 0))
+        if len(asked):
+            query, layers = int(task.query[asked[-1]]), sorted(n for _, n in run.values)
+            patterns = [run["pattern", n][0, :, query].float().cpu() for n in dict.fromkeys(layers)]
+            found[variant] = (int(asked[-1]), torch.stack(patterns).numpy())
+    return found
+
+
 def _means(task: Task, pairs: np.ndarray, attention: np.ndarray) -> Attention:
     """From the attention of each pair to means over the questions of each variant."""
     question = pairs[:, 0]
@@ -137,4 +159,8 @@ def _means(task: Task, pairs: np.ndarray, attention: np.ndarray) -> Attention:
     np.add.at(found, variant, attention)
     uniform = np.zeros(len(task.variants))
     np.add.at(uniform, variant, 1.0 / (task.query[question] + 1))
-    return Attention(found / count[:, None, None], uniform / count)
+    to_one = np.zeros((len(task.variant), *attention.shape[1:]))
+    np.add.at(to_one, question, attention)
+    places = np.bincount(question, minlength=len(to_one))[:, None, None]
+    to_one = np.divide(to_one, places, out=np.full_like(to_one, np.nan), where=places > 0)
+    return Attention(found / count[:, None, None], uniform / count, to_one)

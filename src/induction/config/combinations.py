@@ -97,6 +97,8 @@ def impossible(config: StudyConfig) -> Iterator[tuple[str, str]]:
         yield f"external.{name}", "models has an entry of this name: choose another"
     for name, model in config.external.items():
         steps = list(model.revisions.values())
+        if model.sha256 and not model.file:
+            yield f"external.{name}.file", "missing: which GGUF file of the wheel is it?"
         if model.file and len(model.revisions) > 1:
             yield f"external.{name}.revisions", "a GGUF file is one revision: name one, or none"
         if twice := next((step for step in steps if steps.count(step) > 1), None):

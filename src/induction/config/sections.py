@@ -226,8 +226,8 @@ class ExternalModel(Section):
     """A model that others trained, with a snapshot for each of its revisions.
 
     source: a repository of a model hub (owner/name), or a local folder that holds a folder for each
-    revision or is itself a model; with `file`, a GGUF file, the folder or the pinned wheel
-    (NAME==VERSION --hash=sha256:DIGEST) that it is in. revisions: name → training step; without
+    revision or is itself a model; with `file`, a GGUF file, the folder or the wheel
+    (NAME==VERSION, pinned by its sha256) that it is in. revisions: name → training step; without
     any, the source is its only revision, `main`, at step 1. batch_tokens: tokens trained on in a
     step. n_layers must be the model's own. tokenizer: where it is, a folder, a file or a
     repository, if not beside the weights. start_token: the text of the token that stands in front
@@ -240,6 +240,7 @@ class ExternalModel(Section):
     """
 
     source: HubText
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     file: HubText | None = None
     revisions: Annotated[dict[Revision, Natural], Field(max_length=10**5)] = {}
     batch_tokens: Count

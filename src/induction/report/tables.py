@@ -24,6 +24,10 @@ _LABELS = {
     "v_composition": "V",
     "behaviours_done": "behaviours beyond literal copying",
     "behaviours_served": "by induction heads",
+    "right_share": "share of the right place",
+    "right_share_low": "its lower end",
+    "over_random_low": "above other heads by at least",
+    "over_shuffled_low": "above shuffled labels by at least",
     "onset_step": "step of the onset (e-folds)",
     "icl_step": "step of the ICL score (nats)",
 }

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from induction.behave import make_tasks
-from induction.behave.conditions import conditions
+from induction.behave.conditions import INTACT, conditions
 from induction.behave.evaluator import put_to
 from induction.behave.material import Material, drawable_tokens
 from induction.behave.tables import rows
@@ -77,7 +77,8 @@ def behave_all(
     """
     settings = config.behaviours
     kinds = find_head_kinds(load_curves(paths, name).last_heads, config.head_kinds)
-    tasks = cache(lambda: make_tasks(material(), settings))
+    asked_with = cache(material)
+    tasks = cache(lambda: make_tasks(asked_with(), settings))
 
     def load_after_tasks(snapshot: Snapshot) -> Measurable:
         tasks()  # so that no snapshot is in memory beside the one whose embedding they need
@@ -89,9 +90,11 @@ def behave_all(
         wanted = conditions(model.spec, kinds.induction, settings.random_draws, settings.seed)
         asked, outcomes = [task for task in tasks() if isinstance(task, Task)], []
         for task in asked:
-            outcomes.append(put_to(model, task, wanted))
+            judged = set(task.variants.values()) != {"control"}
+            outcomes.append(put_to(model, task, wanted if judged else [INTACT]))
             tell(len(outcomes) / len(asked))
-        return {}, rows(snapshot, tasks(), outcomes, last=snapshot == snapshots[-1])
+        last = snapshot == snapshots[-1]
+        return {}, rows(snapshot, tasks(), outcomes, last, wanted[1:], asked_with().texts)
 
     over_snapshots(paths, stage, paths.behaviours(name), snapshots, load_after_tasks, work)
 

@@ -20,7 +20,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         *(paths, "measure-external", name, opened.snapshots, opened.load, opened.evaluation),
         config.head_kinds.prefix_matching,
     )
-    about = describe(config.external[name].source.partition(" ")[0], opened)
+    about = describe(config.external[name].source, opened)
     if about.weights:
         print(f"{name}: {about.weights}")
     for shared in about.shared:

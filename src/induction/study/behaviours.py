@@ -14,6 +14,9 @@ from induction.paths import StudyPaths
 from induction.study.curves import read_table
 from induction.study.head_kinds import Head, head_names
 from induction.study.intervals import mean_interval
+from induction.study.looks import Looks, describe_looks
+
+SHUFFLED = "shuffled"  # ends the name of a control with the labels dealt out anew
 
 _KEY = ("behaviour", "variant")
 _COLUMNS = {
@@ -23,6 +26,8 @@ _COLUMNS = {
         *("attention", "uniform", "wrong", "uniform_wrong"),
     },
     "examples": {*_KEY, "condition", "heads", "draw", "example", "loss", "accuracy"},
+    "looks": {*_KEY, "heads", "draw", "example", "right", "wrong"},
+    "shown": {*_KEY, "head", "position", "text", "attention", "place", "answer"},
     "tasks": {*_KEY, "kind", "prompts", "questions", "candidates", "why_not"},
 }
 
@@ -34,6 +39,8 @@ class Behaviours:
     behaviours: pl.DataFrame
     attention: pl.DataFrame
     examples: pl.DataFrame
+    looks: pl.DataFrame
+    shown: pl.DataFrame
     tasks: pl.DataFrame
 
 
@@ -55,7 +62,9 @@ class Doing:
     is than the mean cost of as many other heads; None without induction heads, or without others.
     head, attention, uniform: the induction head that looks most to the right places (among all
     heads where there is none), how much it does so, and what equal attention to all would give;
-    wrong, uniform_wrong: the same for the places of wrong answers.
+    wrong, uniform_wrong: the same for the places of wrong answers. labels_help: by how much the
+    loss of the answers is lower than with the labels of the prompt dealt out anew; None where there
+    is no such control. looks: where the induction heads attend; None without wrong places.
     """
 
     behaviour: str
@@ -75,10 +84,19 @@ class Doing:
     uniform: float
     wrong: float
     uniform_wrong: float
+    labels_help: Cost | None
+    looks: Looks | None
 
     def does(self, thresholds: Thresholds) -> bool:
-        """Whether the model answers better than chance, by a margin."""
-        return self.accuracy_low >= self.chance + thresholds.above_chance
+        """Whether the model answers better than chance, by a margin, and by the prompt's labels:
+        what it learned in training may give the answer without any."""
+        by_labels = self.labels_help is None or self.labels_help.low > 0
+        return by_labels and self.accuracy_low >= self.chance + thresholds.above_chance
+
+    def prior_wins(self, thresholds: Thresholds) -> bool:
+        """Whether its answers are worse than chance, and yet better for the prompt's labels."""
+        by_labels = self.labels_help is not None and self.labels_help.low > 0
+        return by_labels and self.accuracy_high <= self.chance - thresholds.above_chance
 
     @property
     def right_share(self) -> float | None:
@@ -131,7 +149,7 @@ def describe_behaviours(found: Behaviours, induction: Collection[Head]) -> tuple
 
 
 def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> Doing:
-    of_task = (pl.col("behaviour") == task["behaviour"]) & (pl.col("variant") == task["variant"])
+    of_task = _of(task, task["variant"])
     examples = found.examples.filter(of_task).sort("example")
     last = found.attention.filter(of_task & (pl.col("step") == pl.col("step").max()))
     intact = examples.filter(pl.col("condition") == "intact")
@@ -161,7 +179,29 @@ def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> Doi
         uniform=head["uniform"],
         wrong=head["wrong"],
         uniform_wrong=head["uniform_wrong"],
+        labels_help=_labels_help(found, task, intact),
+        looks=describe_looks(
+            found.looks.filter(of_task), found.looks.filter(_of(task, _shuffled(task)))
+        ),
     )
+
+
+def _shuffled(task: dict) -> str:
+    return f"{task['variant']}, {SHUFFLED}"
+
+
+def _of(task: dict, variant: str) -> pl.Expr:
+    return (pl.col("behaviour") == task["behaviour"]) & (pl.col("variant") == variant)
+
+
+def _labels_help(found: Behaviours, task: dict, intact: pl.DataFrame) -> Cost | None:
+    """Loss with shuffled labels − loss, over the same prompts."""
+    control = found.examples.filter(
+        _of(task, _shuffled(task)) & (pl.col("condition") == "intact")
+    ).sort("example")
+    if len(control) != len(intact):
+        return None
+    return _cost(control["loss"].to_numpy() - intact["loss"].to_numpy())
 
 
 def _cost_by_example(
