@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 import polars as pl
+from made_behaviours import GUESSES, SORTS, details, made_behaviours
 
 from induction.config import load_config
 from induction.explore.passages import Passage
@@ -50,14 +51,21 @@ def made_results(root: Path) -> Results:
             "attn-2l": {"band_tokens": BAND, "onset_tokens": BAND[0]},
         },
         details={
-            "attn-1l": {"induction_heads": "", "previous_token_heads": ""},
-            "attn-2l": {"induction_heads": "1.1", "previous_token_heads": "0.0 1.1"},
+            "attn-1l": {"induction_heads": "", "previous_token_heads": "", "behaviours": []},
+            "attn-2l": {
+                **{"induction_heads": "1.1", "previous_token_heads": "0.0 1.1"},
+                "behaviours": details(SORTS, GUESSES),
+            },
+        },
+        behaviours={
+            "attn-1l": made_behaviours(),
+            "attn-2l": made_behaviours(SORTS, GUESSES, evil=EVIL),
         },
         **cast(Any, dict.fromkeys(_UNUSED)),
     )
 
 
-_UNUSED = ("corpus", "ablations", "behaviours", "windows", "verdicts", "seconds", "environment")
+_UNUSED = ("corpus", "ablations", "windows", "verdicts", "seconds", "environment")
 
 
 def _on_passages(name: str) -> OnPassages:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_behaviours import PROMPT
 from made_explored import (
     BAND,
     CHOSEN,
@@ -36,9 +37,11 @@ def results(tmp_path_factory) -> Results:
 
 # The blocks.
 
+MAKERS = (interactive.explorer, interactive.prompt_explorer, interactive.training_slider)
+
 
 def test_blocks_are_raw_html_and_the_same_every_time(results):
-    for make in (interactive.explorer, interactive.training_slider):
+    for make in MAKERS:
         block = make(results)
         assert block == make(results)
         _markup(block)
@@ -57,7 +60,7 @@ def _markup(block: str) -> str:
 
 
 def test_the_text_of_the_corpus_stays_text(results):
-    block = interactive.explorer(results)
+    block = interactive.explorer(results) + interactive.prompt_explorer(results)
     assert EVIL not in block
     assert "window.broken" in block
     opened, closed = len(re.findall("<script", block)), block.count("</script>")
@@ -65,7 +68,7 @@ def test_the_text_of_the_corpus_stays_text(results):
 
 
 def test_nothing_is_loaded_from_elsewhere(results):
-    page = interactive.explorer(results) + interactive.training_slider(results)
+    page = "".join(make(results) for make in MAKERS)
     assert not re.search(r"https?://|\bsrc=|<link", page)
     assert not re.search(r"<script[^>]+src|<link|@import", interactive.scripts())
 
@@ -77,7 +80,7 @@ def test_quarto_finds_no_table_to_take_apart(results):
 
 def test_the_links_of_the_fallback_lead_to_figures_of_the_report(results):
     source = (ROOT / "reports" / "index.qmd").read_text()
-    page = interactive.explorer(results) + interactive.training_slider(results)
+    page = "".join(make(results) for make in MAKERS)
     labels = re.findall(r'href="#(fig-[\w-]+)"', page)
     assert labels
     assert [label for label in labels if f"#| label: {label}\n" not in source] == []
@@ -113,7 +116,7 @@ const set = async (control, value, kind = "change") => {
 };
 const out = {};
 try {
-  while (!settled("explorer") || !settled("training")) await wait(20);
+  while (!["explorer", "prompts", "training"].every(settled)) await wait(20);
   const explorer = one("#explorer"), training = one("#training");
   const tokens = () => all(".passage button", explorer);
   const reading = (box) => one(".interactive-reading", box).textContent;
@@ -127,7 +130,7 @@ one("#outcome").textContent = JSON.stringify(out);
 @pytest.fixture(scope="module")
 def drive(results, tmp_path_factory):
     """Runs JavaScript in the page and gives back what it put into `out`."""
-    parts = [interactive.explorer(results), interactive.training_slider(results)]
+    parts = [make(results) for make in MAKERS]
     style = (ROOT / "reports" / "styles.css").read_text()
 
     def run(steps: str, before: str = "", width: int = 1000) -> dict:
@@ -272,6 +275,36 @@ def test_the_explorers_controls_depend_on_each_other(drive):
     assert [round(share, 2) for share in out["shares"]] == [0, 0.8, 0.2, 0, 0, 0, 0, 0]
     assert out["legends"] == ["none", "flex"]
     assert out["passage"] == [visible(text) for text in TEXTS[::-1]]
+
+
+@needs_browser
+def test_prompts_are_shaded_by_where_a_head_looks(drive):
+    out = drive("""
+      const box = one("#prompts"), words = () => all(".passage-token", box);
+      out.choices = [...one("select", box).options].map((option) => option.textContent);
+      out.first = [one("select", box).selectedIndex, reading(box)];
+      out.texts = words().map((word) => word.textContent);
+      out.shares = words().map((word) => Number(word.style.getPropertyValue("--share")));
+      out.right = words().findIndex((word) => word.classList.contains("key-right"));
+      out.wrong = words().findIndex((word) => word.classList.contains("key-wrong"));
+      await set(one("select", box), 1);
+      out.second = words().length;
+      out.broken = window.broken ?? null;
+    """)
+    assert out["errors"] == []
+    assert out["choices"] == [
+        "attn-2l, few-shot: natural, 8 shots",
+        "attn-2l, abstract patterns: categories",
+    ]
+    assert out["first"] == [
+        0,
+        "Head 1.1, asked for “ animal”: 20.0 % of its attention goes to right places, 5.0 % to "
+        "wrong ones, 50.0 % to the first token.",
+    ]
+    assert out["texts"] == [visible(t) for t in (EVIL, *(text for text, _, _ in PROMPT[1:]))]
+    assert out["shares"] == [1, 0.05, 1, 0.1, 0.15, 0.25, 0.2, 0.75]
+    assert (out["right"], out["wrong"], out["second"]) == (2, 5, len(PROMPT))
+    assert out["broken"] is None
 
 
 @needs_browser

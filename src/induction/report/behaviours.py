@@ -8,7 +8,10 @@ from induction.report.figures.behaviours import judged
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent
 from induction.study.behaviours import Cost, Doing
+from induction.study.intervals import Interval
+from induction.study.looks import Looks
 
+_COSTS = ("ablated", "knocked_out", "ablated_more", "knocked_out_more", "labels_help")
 _FIRST_COPY = ("literal copying", "text, first copy")
 
 
@@ -18,12 +21,9 @@ def doings(results: Results, name: str) -> list[Doing]:
     for values in results.details[name]["behaviours"]:
         if values["kind"] == "control":  # perhaps with the number of shots judged of another model
             continue
-        costs = {
-            key: value and Cost(**value)
-            for key, value in values.items()
-            if key in ("ablated", "knocked_out", "ablated_more", "knocked_out_more")
-        }
-        found.append(Doing(**{**values, **costs}))
+        costs = {key: value and Cost(**value) for key, value in values.items() if key in _COSTS}
+        looks = values["looks"] and Looks(**values["looks"])
+        found.append(Doing(**{**values, **costs, "looks": looks}))
     return found
 
 
@@ -80,6 +80,56 @@ def heads(results: Results) -> str:
         ("behaviour", "equal attention", *(f"`{name}`" for name in shown)),
         "l" + "r" * (len(shown) + 1),
         rows,
+    )
+
+
+def looking(results: Results) -> str:
+    """Where the induction heads attend in abstract tasks: every model that does one; of a task that
+    none does, the model whose heads tell right from wrong most surely."""
+    rows = []
+    for behaviour, variant, kind in judged(results):
+        asked = [(n, d, d.looks) for n, d in _of(results, behaviour, variant) if d.looks]
+        done = [one for one in asked if one[1].does(results.config.verdicts)]
+        if kind != "abstract" or not asked:
+            continue
+        for name, doing, looks in done or [max(asked, key=lambda one: one[2].low)]:
+            rows.append(
+                (
+                    f"{behaviour}: {variant}",
+                    f"`{name}`",
+                    "yes" if done else "no",
+                    "yes" if doing.needs_induction else "no",
+                    f"{number(looks.share)} ({_ends((looks.low, looks.high))})",
+                    _ends(looks.over_random),
+                    _ends(looks.over_shuffled),
+                    f"{looks.head}: {number(looks.head_share)}",
+                )
+            )
+    header = (
+        *("task", "model", "does it", "by induction heads", "share of the right place"),
+        *("above other heads", "above shuffled labels", "best head"),
+    )
+    return markdown_table(header, "llllrrrr", rows) if rows else "No model has induction heads."
+
+
+def _ends(interval: Interval | None) -> str:
+    return "–" if interval is None else " to ".join(number(end) for end in interval)
+
+
+def prior_sentence(results: Results) -> str:
+    """Where a model answers by what the words mean, against the labels of the prompt."""
+    found = [
+        f"`{name}` in {d.behaviour}: {d.variant} ({percent(d.accuracy)} right, chance "
+        f"{percent(d.chance)})"
+        for name in results.behaviours
+        for d in doings(results, name)
+        if d.prior_wins(results.config.verdicts)
+    ]
+    if not found:
+        return ""
+    return (
+        "A prior wins over the context where answers are right less often than by chance, and yet "
+        f"become likelier by the labels of the prompt: {'; '.join(found)}."
     )
 
 

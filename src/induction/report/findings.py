@@ -93,11 +93,15 @@ def _ablation(results: Results, verdict: dict) -> str:
 
 
 def _generality(results: Results, verdict: dict) -> str:
-    checks = verdict["checks"]
-    if checks:
-        served = sum(check["held"] is True for check in checks)
+    held: dict[str, list[bool | None]] = {}
+    for check in verdict["checks"]:
+        held.setdefault(check["models"][0], []).append(check["held"])
+    if held:
+        served = sum(all(each) for each in held.values())
         return (
-            f"in {served} of {len(checks)} models that do something abstract, induction heads do it"
+            f"in {served} of {len(held)} models that do something abstract (patterns of "
+            "categories, classification, translation), induction heads are needed for it and look "
+            "to the right places"
         )
     loose = {
         name

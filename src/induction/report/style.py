@@ -46,14 +46,18 @@ def kind(model: Model | ExternalModel) -> str:
 
 def looks(models: Mapping[str, Model | ExternalModel]) -> dict[str, Look]:
     """The look of each model of the zoo; it depends on what the model is, not on its place."""
-    deepest = max(model.n_layers for model in models.values())
+    # Models of others have a scale of their own: theirs may be ten times as deep as ours.
+    deepest: dict[bool, int] = {}
+    for model in models.values():
+        others = isinstance(model, ExternalModel)
+        deepest[others] = max(deepest.get(others, 1), model.n_layers)
     result, taken = {}, {}
     for name, model in models.items():
         group = (kind(model), model.n_layers)
         twin = taken.get(group, 0)
         taken[group] = twin + 1
         hue, saturation, value = _COLORS[kind(model)]
-        depth = (model.n_layers - 1) / max(deepest - 1, 1)
+        depth = (model.n_layers - 1) / max(deepest[isinstance(model, ExternalModel)] - 1, 1)
         color = hsv_to_rgb(((hue + _HUE_STEP * twin) % 1, saturation, value * (1 - 0.55 * depth)))
         result[name] = Look(tuple(np.round(color, 3).tolist()), _LINES[kind(model)])
     return result

@@ -27,7 +27,8 @@ def draw_all(
     """Draw a quantity of every model; `inches` is the height of the axes, to space the labels."""
     style = looks(results.config.studied)
     ends = {}
-    for name, curves in results.curves.items():
+    for name in courses(results):
+        curves = results.curves[name]
         shown = seen(curves)
         values = quantity(curves)
         look = style[name]
@@ -40,8 +41,7 @@ def draw_all(
         )
         ends[name] = (float(curves.tokens[-1]), float(values[-1]))
     token_axis(axes)
-    first = min(float(curves.tokens[seen(curves)][0]) for curves in results.curves.values())
-    axes.set_xlim(first, max(x for x, _ in ends.values()))
+    axes.set_xlim(*trained_range(results))
     label_right(axes, results, ends, inches)
 
 
@@ -117,8 +117,8 @@ def spread(
 def panels_of_models(
     results: Results, draw: Callable[[Axes, Results, str], None], label: str
 ) -> Figure:
-    """One panel a model, drawn by a cell, with shared axes in tokens trained."""
-    names = list(results.config.studied)
+    """One panel a model with a course, drawn by a cell, with shared axes in tokens trained."""
+    names = courses(results)
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
     figure, grid = plt.subplots(
@@ -158,6 +158,19 @@ def shade_interval(
 
 def layer_color(layer: int, n_layers: int) -> tuple[float, float, float, float]:
     return plt.get_cmap("viridis")(0.85 * layer / max(n_layers - 1, 1))
+
+
+def courses(results: Results) -> list[str]:
+    """Models that are known at more than one moment of training, which is what a training axis can
+    show: one moment of a large model would squeeze all others into its edge. All where none is."""
+    found = [name for name, curves in results.curves.items() if seen(curves).sum() > 1]
+    return found or list(results.curves)
+
+
+def trained_range(results: Results) -> tuple[float, float]:
+    """First and last moment that the training axes show, in tokens."""
+    tokens = [results.curves[name].tokens for name in courses(results)]
+    return min(float(each[each > 0][0]) for each in tokens), max(float(e[-1]) for e in tokens)
 
 
 def seen(curves: Curves) -> np.ndarray:

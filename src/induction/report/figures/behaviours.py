@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from induction.report.figures import cells
-from induction.report.figures.axes import seen, token_axis
+from induction.report.figures.axes import courses, token_axis, trained_range
 from induction.report.results import Results
 from induction.report.style import FAINT, looks, marker_of
 from induction.study.behaviours import Behaviours
@@ -179,14 +179,13 @@ def _dots(axes: Axes, table: pl.DataFrame, order: list[str], color: tuple) -> No
 
 
 def rise(results: Results) -> Figure:
-    """A column for each model: ICL score, accuracy, and attention to the right place over
-    training."""
-    names, table = list(results.behaviours), over_training(results)
+    """A column for each model with a course: ICL score, accuracy, and attention to the right place
+    over training."""
+    names, table = courses(results), over_training(results)
     figure, grid = plt.subplots(
         3, len(names), figsize=(max(1.1 * len(names), 5.0), 4.6), sharey="row", squeeze=False
     )
     style, lines = looks(results.config.studied), _lines(judged(results))
-    trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
     for name, column in zip(names, grid.T, strict=True):
         cells.icl_score(column[0], results, name)
         column[0].set_title(name, color=style[name].color, fontsize=8, fontweight="bold")
@@ -205,7 +204,7 @@ def rise(results: Results) -> Figure:
         for axes in column:
             token_axis(axes, "", ticks=(1.0,))
             axes.minorticks_off()
-            axes.set_xlim(min(t[0] for t in trained), max(t[-1] for t in trained))
+            axes.set_xlim(*trained_range(results))
             axes.tick_params(labelsize=6, labelbottom=axes is column[-1])
     labels = (
         "ICL score\n(nats)",

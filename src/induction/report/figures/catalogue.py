@@ -15,9 +15,11 @@ from induction.report.figures import (
     behaviours,
     circuits,
     data,
+    head_map,
     maps,
     passage,
     pca,
+    prompt,
     training,
 )
 from induction.report.results import Results
@@ -77,6 +79,8 @@ FIGURES = {
     "fig-before-after": Entry(ablations.before_and_after, data.ablated_heads("before_after")),
     "fig-behaviours": Entry(behaviours.with_and_without, behaviours.at_the_end),
     "fig-rise": Entry(behaviours.rise, behaviours.over_training, also=("fig-icl",)),
+    "fig-prompt": Entry(prompt.attention_on_prompt, prompt.on_prompt),
+    "fig-head-map": Entry(head_map.head_maps, head_map.heads_of_map),
     "fig-circuits": Entry(circuits.weights_against_probes, data.last_heads),
     "fig-analysis": Entry(
         maps.model_analysis_table,

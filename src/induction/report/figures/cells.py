@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter
 
-from induction.report.figures.axes import layer_color, mark_band, seen, shade_interval
+from induction.report.figures.axes import courses, layer_color, mark_band, seen, shade_interval
 from induction.report.results import Results
 from induction.report.style import FAINT, looks, marker_of
 
@@ -23,8 +23,9 @@ def loss(axes: Axes, results: Results, name: str) -> None:
 
 def icl_score(axes: Axes, results: Results, name: str) -> None:
     """ICL score, the other models faint behind it."""
-    for other, curves in results.curves.items():
+    for other in courses(results):
         if other != name:
+            curves = results.curves[other]
             shown = seen(curves)
             axes.plot(curves.tokens[shown], curves.icl_score[shown], color=FAINT, linewidth=0.7)
     own = results.curves[name]

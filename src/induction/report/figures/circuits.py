@@ -9,6 +9,8 @@ from induction.report.figures.axes import label_left
 from induction.report.results import Results
 from induction.report.style import FAINT, looks
 
+_MANY = 100
+
 
 def weights_against_probes(results: Results) -> Figure:
     """Every head of every model at the end of training: OV against copying, QK against prefix
@@ -35,7 +37,9 @@ def _scatter(axes: Axes, results: Results, x: str, y: str) -> None:
             last[x],
             last[y],
             color=style[name].color,
-            s=16,
+            # Hundreds of heads are a background.
+            s=16 if len(last) < _MANY else 4,
+            zorder=2 if len(last) < _MANY else 1,
             marker={1: "o", 2: "s", 3: "^"}.get(results.config.studied[name].n_layers, "D"),
         )
         top = last.sort(y, descending=True).row(0, named=True)

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from induction.report.figures import cells
-from induction.report.figures.axes import panels_of_models, seen, token_axis
+from induction.report.figures.axes import courses, panels_of_models, token_axis, trained_range
 from induction.report.figures.cells import Cell
 from induction.report.results import Results
 from induction.report.style import looks
@@ -66,13 +66,14 @@ def model_analysis_table(results: Results) -> Figure:
         },
     )
     style = looks(results.config.studied)
-    trained = [curves.tokens[seen(curves)] for curves in results.curves.values()]
+    with_course, shared = courses(results), trained_range(results)
     for row, (label, draw) in zip(grid, _ROWS, strict=True):
         for name, axes in zip(names, row, strict=True):
             draw(axes, results, name)
             if draw is not cells.pca:
                 token_axis(axes, "", ticks=(1.0,))
-                axes.set_xlim(min(tokens[0] for tokens in trained), max(t[-1] for t in trained))
+                moment = float(results.curves[name].tokens[-1])
+                axes.set_xlim(*(shared if name in with_course else (moment / 2, moment * 2)))
             axes.minorticks_off()
             axes.tick_params(labelsize=5, labelbottom=draw is _ROWS[-1][1])
         row[0].set_ylabel(label, fontsize=7)

@@ -1,6 +1,6 @@
 """Attention on real text, as the explorer of the web page first shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -27,11 +27,12 @@ PATTERN = LinearSegmentedColormap.from_list("pattern", ["#ffffff", "#f0a030", "#
 
 _POINTS = 8.0  # of the text
 _ADVANCE = 0.602 * _POINTS / 72  # inches: width of a character of DejaVu Sans Mono
-_LINE = 1.9 * _POINTS / 72  # inches
-_COLUMNS = 88
+LINE = 1.9 * _POINTS / 72  # inches
+COLUMNS = 88
+DASHED = (0, (2, 1))
 _BAR = 0.14  # inches: width of a colour bar
 _PATTERN = 3.0  # inches
-_GAP = 0.42  # inches: room for a heading
+GAP = 0.42  # inches: room for a heading
 
 
 def attention_on_text(results: Results) -> Figure:
@@ -46,19 +47,21 @@ def attention_on_text(results: Results) -> Figure:
     change = loss_change(results, view.model, found)
     attention = found.attention(view.picked, view.passage, *view.head)
     texts = [visible(text) for text in everything.passages[view.passage].texts]
-    places = lay_out(texts, _COLUMNS)
+    places = lay_out(texts, COLUMNS)
     values = change.values[view.passage]
     limit = color_limit([change.values])
     head = f"head {view.head[0]}.{view.head[1]} of {view.model}"
 
-    page = _Page(lines=places[-1][0] + 1)
+    lines = places[-1][0] + 1
+    framed = {view.token: ("#000000", "-"), view.token + 1: ("#000000", DASHED)}
+    page = Page(lines, height=2 * (lines * LINE + GAP) + _PATTERN + GAP + 0.4)
     axes = page.text(f"Change of loss (nats), {view.model}, from {change.stretch}")
     scale = Normalize(-limit, limit)
-    _tokens(axes, texts, places, LOSS(scale(np.nan_to_num(values))), values > 0, view.token)
+    draw_tokens(axes, texts, places, LOSS(scale(np.nan_to_num(values))), framed, values > 0)
     page.bar(axes, LOSS, scale)
     axes = page.text(f"Attention of {head} from the framed token")
     row = attention[view.token]
-    _tokens(axes, texts, places, ATTENTION(row), np.zeros(len(texts), bool), view.token)
+    draw_tokens(axes, texts, places, ATTENTION(row), framed)
     page.bar(axes, ATTENTION, Normalize(0, 1))
     axes = page.square(f"Pattern of {head}")
     _pattern(axes, attention, view.token)
@@ -101,21 +104,24 @@ def lay_out(texts: Sequence[str], columns: int) -> list[tuple[int, int]]:
     return places
 
 
-class _Page:
-    """A figure filled from above with axes whose data units are characters and lines."""
+class Page:
+    """A figure filled from above with axes whose data units are characters and lines.
 
-    def __init__(self, lines: int):
+    height: of all of it, in inches.
+    """
+
+    def __init__(self, lines: int, height: float):
         self.lines = lines
-        self.width = _COLUMNS * _ADVANCE + 0.9
-        self.height = 2 * (lines * _LINE + _GAP) + _PATTERN + _GAP + 0.4
+        self.width = COLUMNS * _ADVANCE + 0.9
+        self.height = height
         self.figure = plt.figure(figsize=(self.width, self.height))
         self.figure.set_layout_engine("none")
         self.top = self.height
 
     def text(self, title: str) -> Axes:
         """Axes for the passage; y counts lines, x characters."""
-        axes = self._axes(_COLUMNS * _ADVANCE, self.lines * _LINE, title)
-        axes.set(xlim=(0, _COLUMNS), ylim=(self.lines, 0))
+        axes = self._axes(COLUMNS * _ADVANCE, self.lines * LINE, title)
+        axes.set(xlim=(0, COLUMNS), ylim=(self.lines, 0))
         axes.axis("off")
         return axes
 
@@ -135,7 +141,7 @@ class _Page:
         bar.ax.locator_params(nbins=4)
 
     def _axes(self, width: float, height: float, title: str, left: float = 0.0) -> Axes:
-        self.top -= _GAP + height
+        self.top -= GAP + height
         axes = self.figure.add_axes(
             (left / self.width, self.top / self.height, width / self.width, height / self.height)
         )
@@ -144,14 +150,15 @@ class _Page:
         return axes
 
 
-def _tokens(
+def draw_tokens(
     axes: Axes,
     texts: Sequence[str],
     places: Sequence[tuple[int, int]],
     colors: np.ndarray,
-    hatched: np.ndarray,
-    chosen: int,
+    framed: Mapping[int, tuple[str, str | tuple]],
+    hatched: np.ndarray | None = None,
 ) -> None:
+    """Tokens as text on their colours. framed: colour and line style of the frames of some."""
     for number, (text, (line, column)) in enumerate(zip(texts, places, strict=True)):
         axes.add_patch(
             Rectangle(
@@ -161,7 +168,7 @@ def _tokens(
                 facecolor=colors[number],
                 edgecolor="#ffffff80",
                 linewidth=0,
-                hatch="////" if hatched[number] else None,
+                hatch="////" if hatched is not None and hatched[number] else None,
             )
         )
         # Text of the corpus may hold dollar signs, which would start a formula.
@@ -169,13 +176,11 @@ def _tokens(
             column, line + 0.5, text, family="DejaVu Sans Mono", size=_POINTS, va="center_baseline",
             parse_math=False,
         )  # fmt: skip
-        if number in (chosen, chosen + 1):
-            style = "-" if number == chosen else (0, (2, 1))
-            axes.add_patch(
-                Rectangle(
-                    (column, line + 0.06), len(text), 0.88, fill=False, linestyle=style, zorder=3
-                )
-            )
+        if number in framed:
+            color, style = framed[number]
+            frame = Rectangle((column, line + 0.06), len(text), 0.88, fill=False, zorder=3)
+            frame.set(edgecolor=color, linestyle=style)
+            axes.add_patch(frame)
 
 
 def _pattern(axes: Axes, attention: np.ndarray, chosen: int) -> None:

@@ -8,12 +8,14 @@ from matplotlib.figure import Figure
 
 from induction.report.figures import cells
 from induction.report.figures.axes import (
+    courses,
     draw_all,
     label_right,
     panels_of_models,
     seen,
     shade_interval,
     token_axis,
+    trained_range,
 )
 from induction.report.results import Results
 from induction.report.style import kind, looks
@@ -30,7 +32,7 @@ _SHALLOW = 2
 
 def shallow_models(results: Results) -> dict[str, list[str]]:
     """Models of one and two layers by kind of architecture: what the study comes down to."""
-    models = results.config.studied
+    models = {name: results.config.studied[name] for name in courses(results)}
     found = {
         label: [n for n, m in models.items() if kind(m) == key and m.n_layers <= _SHALLOW]
         for key, label in _SERIES.items()
@@ -60,7 +62,7 @@ def summary(results: Results) -> Figure:
                 if band := results.metrics[name]["band_tokens"]:
                     axes.axvspan(*band, color=look.color, alpha=0.13, linewidth=0, zorder=0)
     # Names need the final limits, which all columns share.
-    last = max(float(curves.tokens[-1]) for curves in results.curves.values())
+    last = trained_range(results)[1]
     for column, names in enumerate(series.values()):
         for row, axes in enumerate(grid[:, column]):
             token_axis(axes, "tokens trained" if row == len(grid) - 1 else "", ticks=(1.0,))

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-_GLUE = ("start.js", "explorer.js", "training.js", "tables.js")
+_GLUE = ("start.js", "explorer.js", "prompts.js", "training.js", "tables.js")
 
 # What could end a script, an HTML page or a Markdown fence early is written as an escape of JSON.
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&`"}

@@ -6,6 +6,7 @@ import altair as alt
 import polars as pl
 from matplotlib.colors import to_hex
 
+from induction.report.figures.axes import courses
 from induction.report.interactive.page import chart, data, raw_html, template
 from induction.report.results import Results
 from induction.report.style import BAND, FAINT, looks
@@ -22,7 +23,7 @@ Rows = list[dict[str, Any]]
 def training_slider(results: Results) -> str:
     """The slider as a raw HTML block: choose a model and a snapshot, three charts follow."""
     moments = _moments(results)
-    start = next((n for n, row in results.metrics.items() if row["band_tokens"]), None)
+    start = next((n for n in moments if results.metrics[n]["band_tokens"]), None)
     name = start or next(iter(moments))
     onset = results.metrics[name]["onset_tokens"] or moments[name][-1]
     values = {
@@ -59,7 +60,8 @@ def _moments(results: Results) -> dict[str, list[int]]:
     return {
         name: [count for count in curves.tokens.tolist() if count >= first]
         or curves.tokens.tolist()[-1:]
-        for name, curves in results.curves.items()
+        for name in courses(results)
+        for curves in [results.curves[name]]
     }
 
 
@@ -67,7 +69,8 @@ def icl_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevelMi
     """ICL score over training of all models, the chosen one in its colour with its band."""
     rows = [
         {"model": name, "tokens": tokens, "until": until, "icl": round(score, 4)}
-        for name, curves in results.curves.items()
+        for name in moments
+        for curves in [results.curves[name]]
         for (tokens, until), score in zip(
             _spans(moments[name]),
             curves.icl_score[-len(moments[name]) :].tolist(),
@@ -76,7 +79,8 @@ def icl_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevelMi
     ]
     bands = [
         {"model": name, "first": row["band_tokens"][0], "last": row["band_tokens"][1]}
-        for name, row in results.metrics.items()
+        for name in moments
+        for row in [results.metrics[name]]
         if row["band_tokens"]
     ]
     first, last = ends = _ends([row["tokens"] for row in rows])
@@ -117,7 +121,8 @@ def icl_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevelMi
 def heads_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevelMixin:
     """Every head of the chosen model at the snapshot: previous token across, prefix matching up."""
     rows = []
-    for name, curves in results.curves.items():
+    for name in moments:
+        curves = results.curves[name]
         for tokens, until in _spans(moments[name]):
             heads = curves.heads.filter(pl.col("tokens") == tokens)
             rows.append(
@@ -158,7 +163,7 @@ def paths_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevel
     """Paths of all models through the first two components, a point where each of them is."""
     space = results.loss_space
     rows: Rows = []
-    for name in results.config.studied:
+    for name in moments:
         path = space.scores.filter(pl.col("model") == name)
         at = {tokens: (x, y) for tokens, x, y in path["tokens", "pc1", "pc2"].rows()}
         rows.extend(

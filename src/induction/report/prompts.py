@@ -1,0 +1,77 @@
+"""Prompts with right and wrong places, as each model's best induction head looks at them at the end
+of training."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from induction.report.behaviours import doings
+from induction.report.results import Results
+from induction.study.behaviours import Doing
+from induction.study.looks import Looks
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The first prompt of a task up to its last question.
+
+    doing, looks: what the model does in this task, and where its induction heads attend over all
+    prompts. head: the induction head that looks most to the right places. tokens: a row for each
+    token: position, text, attention (of this head, from the last token), place ("right", "wrong",
+    or empty). answer: the token that comes next.
+    """
+
+    model: str
+    doing: Doing
+    looks: Looks
+    head: str
+    tokens: pl.DataFrame
+    answer: str
+
+    @property
+    def task(self) -> str:
+        return f"{self.doing.behaviour}: {self.doing.variant}"
+
+    @property
+    def to_first(self) -> float:
+        """Attention to the first token, where heads with nothing to find mostly look."""
+        return float(self.tokens["attention"][0])
+
+
+def prompts(results: Results) -> list[Prompt]:
+    """Those of every model with induction heads and every abstract task with such places."""
+    found = []
+    for name, own in results.behaviours.items():
+        for doing in doings(results, name):
+            rows = own.shown.filter(
+                (pl.col("behaviour") == doing.behaviour) & (pl.col("variant") == doing.variant)
+            )
+            if doing.kind == "abstract" and doing.looks and len(rows):
+                tokens = rows.select("position", "text", "attention", "place").sort("position")
+                (head,), (answer,) = rows["head"].unique(), rows["answer"].unique()
+                found.append(Prompt(name, doing, doing.looks, head, tokens, answer))
+    return found
+
+
+def chosen_prompt(results: Results) -> Prompt | None:
+    """The one that stands for the others: of the tasks that their model does, or of all where none
+    does, that in which its induction heads tell right from wrong places most surely."""
+    every, thresholds = prompts(results), results.config.verdicts
+    done = [prompt for prompt in every if prompt.doing.does(thresholds)]
+    return max(done or every, key=lambda prompt: prompt.looks.low, default=None)
+
+
+def prompt_sentence(results: Results) -> str:
+    """What the figure of the chosen prompt shows, in numbers."""
+    prompt = chosen_prompt(results)
+    if prompt is None:
+        return "No model has induction heads to look with."
+    right, wrong = (
+        prompt.tokens.filter(pl.col("place") == place)["attention"] for place in ("right", "wrong")
+    )
+    return (
+        f"The prompt is the first of {prompt.task} for `{prompt.model}`, the head {prompt.head}: "
+        f"from the last token {100 * right.sum():.1f} % of its attention goes to the {len(right)} "
+        f"right places, {100 * wrong.sum():.1f} % to the {len(wrong)} wrong ones, and "
+        f"{100 * prompt.to_first:.1f} % to the first token."
+    )
