@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report compare publish test test-extras chaos bench gpu-check bench-recipe bench-cost bench-scale bench-portability bench-external check format preset lock clean
+.PHONY: help setup study report compare publish test test-extras chaos bench gpu-check bench-recipe bench-cost bench-scale bench-portability bench-external bench-prompts check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ bench-portability: $(READY) ## how far headline numbers move on another kind of 
 
 bench-external: $(READY) ## whether models in the formats of others show their phase change (an hour)
 	@python benchmarks/external.py
+
+bench-prompts: $(READY) ## which forms of prompts a small language model carries (ten minutes)
+	@python benchmarks/prompt_forms.py
 
 format: $(READY) ## rewrite the code in the house style
 	@ruff check --fix --quiet
