@@ -59,6 +59,7 @@ class LossSpace:
 class Results:
     """The study's outcome. What is by model stands in the order of params.yaml.
 
+    took: of each stage its seconds and peak_gib, the most memory that it held at once.
     readings: how each model of others was read: source, tokenizer, start_token (id, text, why),
     left_out (name, step, reason) and shared (revisions, tensors, of), as measure-external wrote it.
     """
@@ -74,7 +75,7 @@ class Results:
     metrics: dict[str, dict[str, Any]]
     details: dict[str, dict[str, Any]]
     verdicts: list[dict[str, Any]]
-    seconds: dict[str, float]
+    took: dict[str, dict[str, Any]]
     environment: dict[str, str]
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -117,7 +118,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         metrics={name: metrics[name] for name in config.studied},
         details={name: details[name] for name in config.studied},
         verdicts=read_json(paths.verdicts),
-        seconds={timing["stage"]: timing["seconds"] for timing in timings},
+        took={timing["stage"]: timing for timing in timings},
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
         readings={name: read_json(paths.reading(name)) for name in config.external},
     )

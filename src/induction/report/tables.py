@@ -153,18 +153,18 @@ def _plain(value: object) -> str:
 
 
 def durations(results: Results) -> str:
-    """Seconds that each group of stages took, summed over models."""
-    groups: dict[str, list[float]] = {}
-    for stage, seconds in results.seconds.items():
-        groups.setdefault(stage.split("@")[0], []).append(seconds)
-    return markdown_table(
-        ("stage", "runs", "seconds in all", "longest"),
-        "lrrr",
-        (
-            (f"`{name}`", str(len(times)), f"{sum(times):.0f}", f"{max(times):.0f}")
-            for name, times in groups.items()
-        ),
-    )
+    """Seconds and memory that each group of stages took, over all models."""
+    groups: dict[str, list[dict]] = {}
+    for stage, took in results.took.items():
+        groups.setdefault(stage.split("@")[0], []).append(took)
+    rows = []
+    for name, group in groups.items():
+        seconds = [took["seconds"] for took in group]
+        most = max((took["peak_gib"] for took in group if "peak_gib" in took), default=None)
+        times = (f"{sum(seconds):.0f}", f"{max(seconds):.0f}", number(most, 1))
+        rows.append((f"`{name}`", str(len(group)), *times))
+    header = ("stage", "runs", "seconds in all", "longest", "most memory (GiB)")
+    return markdown_table(header, "lrrrr", rows)
 
 
 def _quantity(key: str, value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 def run_stage(
     name: str, stage: Callable[[StudyPaths, StudyConfig], None], *, timed: bool = True
 ) -> None:
-    """Run a stage as a command: check the parameters, do the work, note how long it took.
+    """Run a stage as a command: check the parameters, do the work, note what it took.
 
     The note is for runs that DVC records: by hand, a stage gives the same bits and changes nothing
     else. The report reads all notes, so it leaves none of its own (`timed` is false).
@@ -35,7 +36,8 @@ def run_stage(
         # From the start of the process on: to import takes seconds too.
         seconds = round(max(0.0, time.time() - psutil.Process().create_time()), 1)
         if timed and "DVC_STAGE" in os.environ:
-            write_json(paths.timing(name), {"stage": name, "seconds": seconds})
+            about = {"stage": name, "seconds": seconds, "peak_gib": _peak_gib()}
+            write_json(paths.timing(name), about)
     except StudyError as error:
         sys.exit(one_line(f"{name}: {error}"))
     except KeyboardInterrupt:
@@ -51,6 +53,12 @@ def run_stage(
         if isinstance(error, MemoryError) or tells_of_no_memory(str(error)):
             sys.exit(f"{name}: {NO_MEMORY}")
         raise
+
+
+def _peak_gib() -> float:
+    """The most memory that this process held at once, in GiB; macOS counts in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2 ** (30 if sys.platform == "darwin" else 20), 2)
 
 
 def model_argument() -> str:
