@@ -46,12 +46,26 @@ def another_machine(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def another_processor(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of another make, with the same instructions."""
+    described = paths.root / "cpuinfo"
+    described.write_text("vendor_id : Other\ncpu family : 6\nmodel : 143\n\nprocessor : 1\n")
+    monkeypatch.setattr("induction.processor._CPUINFO", described)
+    return "processor"
+
+
+def other_instructions(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX9000")
     return "cpu_capability"
 
 
+def other_choice(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    return "cpu_capability"
+
+
 DRIFTS = [
-    *(another_lock, no_lock, another_python, another_torch, another_machine, another_processor)
+    *(another_lock, no_lock, another_python, another_torch, another_machine, another_processor),
+    *(other_instructions, other_choice),
 ]
 
 

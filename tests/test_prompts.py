@@ -69,7 +69,7 @@ def test_without_induction_heads_there_is_no_prompt_and_that_is_said():
     found = made(one=[WITHOUT])
     assert (prompts(found), chosen_prompt(found)) == ([], None)
     assert prompt_sentence(found) == "No model has induction heads to look with."
-    assert attention_on_prompt(found).texts[0].get_text() == "no model has induction heads"
+    assert attention_on_prompt(found).axes[0].texts[0].get_text() == "no model has induction heads"
     assert behaviours.looking(found) == "No model has induction heads."
 
 

@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 from induction.files import sha256
+from induction.processor import instructions, processor
 
 
 def environment(lock: Path) -> dict[str, str]:
@@ -18,7 +19,8 @@ def environment(lock: Path) -> dict[str, str]:
         "torch": str(torch.__version__),
         "system": platform.system(),
         "machine": platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "processor": processor(),
+        "cpu_capability": instructions(),
         "requirements_lock_sha256": sha256(lock) if lock.is_file() else "",
     }
     if torch.cuda.is_initialized():

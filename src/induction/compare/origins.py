@@ -11,6 +11,7 @@ _ENVIRONMENT = {
     "torch": "torch",
     "system": "system",
     "machine": "machine",
+    "processor": "processor",
     "cpu_capability": "vector instructions of the processor",
 }
 

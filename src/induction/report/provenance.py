@@ -178,10 +178,11 @@ def _lock_of_that_time(results: Results, digest: str) -> str | None:
 
 
 def _describe(made: dict[str, str]) -> str:
+    processor = f"{made.get('processor', 'a processor')} ({made['cpu_capability']})"
+    gpu = f", {made['gpu']}" if "gpu" in made else ""
     return (
-        f"Python {made['python']}, torch {made['torch']}, {made['system']} {made['machine']} "
-        f"({made['cpu_capability']}), {made['gpu'] + ', ' if 'gpu' in made else ''}"
-        f"lock `{made['requirements_lock_sha256'][:12]}`"
+        f"Python {made['python']}, torch {made['torch']}, {made['system']} {made['machine']}, "
+        f"{processor}{gpu}, lock `{made['requirements_lock_sha256'][:12]}`"
     )
 
 

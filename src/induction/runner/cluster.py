@@ -32,7 +32,6 @@ _SECONDS_TO_ANSWER = 120.0  # to import PyTorch from a slow file system takes on
 # Whose unfinished work lies under a digest that has the kind of processor in it. The fetched models
 # of others have groups of their own, with the same beginning.
 _GOES_ON = ("train", "measure", "ablate", "behave")
-_SAME_FOR_ALL = "ATEN_CPU_CAPABILITY"  # with which PyTorch takes every processor for that kind
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class _Node:
     cpus: float
     gpus: float
     memory: float  # bytes
-    processor: str = ""  # as PyTorch sees it, once the node was asked
+    processor: str = ""  # its kind, once the node was asked
 
     def room(self, asked: Resources) -> int:
         """How many stages that ask for this it can hold."""
@@ -89,7 +88,7 @@ class Cluster:
         for name, asked in groups.items():
             if not any(node.room(asked) for node in used):
                 raise StudyError(_no_room(name, asked, nodes))
-            if name.startswith(_GOES_ON) and _SAME_FOR_ALL not in os.environ:
+            if name.startswith(_GOES_ON):
                 _alike(name, [node for node in used if node.room(asked)])
         return max(sum(node.room(asked) for node in used) for asked in groups.values())
 
@@ -154,9 +153,9 @@ def _alike(name: str, nodes: list[_Node]) -> None:
     for node in nodes:
         if node.processor != nodes[0].processor:
             raise StudyError(
-                f"node {node.name}: its processor has {node.processor}, that of node "
+                f"node {node.name}: its processor is {node.processor}, that of node "
                 f"{nodes[0].name} {nodes[0].processor}, and {name} does not go on from one kind to "
-                "the other: leave one out, or have all take the same instructions, see README"
+                "the other: leave one out"
             )
 
 

@@ -48,10 +48,10 @@ def misfit(token: Path) -> str | None:
 
 
 def look(token: Path) -> tuple[str | None, str]:
-    """Why stages cannot run here, or None; and the kind of processor, as PyTorch sees it."""
+    """Why stages cannot run here, or None; and the kind of processor."""
     if problem := misfit(token):
         return problem, ""
-    return None, import_module("torch").backends.cpu.get_cpu_capability()
+    return None, import_module("induction.processor").kind()
 
 
 class StageOnNode:

@@ -46,8 +46,9 @@ def attention_on_prompt(results: Results) -> Figure:
 
 
 def _nothing() -> Figure:
-    figure = plt.figure(figsize=(6, 0.6))
-    figure.text(0.5, 0.5, "no model has induction heads", ha="center", va="center")
+    figure, axes = plt.subplots(figsize=(6, 0.6))
+    axes.text(0.5, 0.5, "no model has induction heads", ha="center", va="center")
+    axes.axis("off")
     return figure
 
 

@@ -1,0 +1,55 @@
+"""The kind of processor, on which the last bits of every number depend.
+
+Libraries choose their code by make, model and instructions, and block their products by the sizes
+of its caches: two processors of one kind give the same bits, two of different kinds may not.
+"""
+
+import os
+import platform
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_X86 = ("vendor_id", "cpu family", "model")
+_ARM = ("CPU implementer", "CPU part")
+_CHOICES = ("MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "NUMBA_CPU_NAME", "MKL_CBWR")
+"""Environment variables by which a user tells libraries to leave instructions unused."""
+
+
+def processor() -> str:
+    """Make and model, such as "AuthenticAMD family 25 model 17"; what the system calls it where
+    it does not say these."""
+    with suppress(OSError):
+        facts = _facts(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
+        if all(key in facts for key in _X86):
+            make, family, model = (facts[key] for key in _X86)
+            return f"{make} family {family} model {model}"
+        if all(key in facts for key in _ARM):
+            return "ARM implementer {} part {}".format(*(facts[key] for key in _ARM))
+    with suppress(OSError, subprocess.SubprocessError):
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string"]  # macOS
+        told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        if told:
+            return told
+    return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """The vector instructions that PyTorch uses, and what a user told other libraries to use."""
+    import torch  # here alone: it takes a second, which some readers need not wait
+
+    chosen = [f"{name}={os.environ[name]}" for name in _CHOICES if os.environ.get(name)]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *chosen])
+
+
+def kind() -> str:
+    """Both, in one line."""
+    return f"{processor()} ({instructions()})"
+
+
+def _facts(cpuinfo: str) -> dict[str, str]:
+    """What the system says of its first processor."""
+    first = cpuinfo.strip().partition("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
