@@ -130,6 +130,7 @@ def test_a_model_counts_for_generality_where_all_its_checks_held():
     verdicts = [{"argument": 4, "title": "", "outcome": "", "evidence": "", "checks": checks}]
     found = findings.verdicts(cast("Results", SimpleNamespace(verdicts=verdicts)))
     assert "in 1 of 2 models that do something abstract" in found
+    assert "to the right places; in 1 it cannot be told |" in found
 
 
 def test_training_axes_leave_out_what_is_known_at_one_moment():

@@ -157,16 +157,11 @@ def can_and_cannot(results: Results) -> str:
     ]
     if at_chance:
         dearer = [d for d in at_chance if d.needs_induction]
-        factor = max((d.attention / d.uniform for d in at_chance if d.uniform), default=0.0)
-        further = max((d.right_share or 0) - (d.right_places or 0) for d in at_chance)
         sentences.append(
             "Where models with induction heads are not above chance in abstract tasks, the loss of "
-            "the "
-            f"answers still rises more without these heads than without others in {len(dearer)} "
-            f"of {len(at_chance)} cases, and they look to the right places up to "
-            f"{number(factor, 0)} times as much as equal attention would. But they look to the "
-            "places of wrong answers too: the share of the right ones is at most "
-            f"{number(100 * further, 0)} percentage points above that of equal attention."
+            "the answers still rises more without these heads than without others in "
+            f"{len(dearer)} of {len(at_chance)} cases; @tbl-looking tells how well the heads tell "
+            "right places from wrong ones there."
         )
     return " ".join(sentences)
 
@@ -236,9 +231,11 @@ def _kind_sentence(results: Results, kind: str, what: str) -> str:
     variants = dict.fromkeys(f"{d.behaviour}: {d.variant}" for own in done.values() for d in own)
     needed = sum(d.needs_induction for own in done.values() for d in own)
     total = sum(len(own) for own in done.values())
+    one = len(done) == 1
+    cases = f"In {needed} of these {total} cases" if total > 1 else "There"
+    rises = "rises" if total > 1 or needed else "does not rise"
     return (
-        f"{len(done)} of {len(results.behaviours)} are above chance in {what} "
-        f"({'; '.join(variants)}). In {needed} of these {total} cases the loss of the answers "
-        "rises more without the induction heads, and without their pattern alone, than without "
-        "others."
+        f"{len(done)} of {len(results.behaviours)} models {'is' if one else 'are'} above chance in "
+        f"{what} ({'; '.join(variants)}). {cases} the loss of the answers {rises} more without the "
+        "induction heads, and without their pattern alone, than without others."
     )

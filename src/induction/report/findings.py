@@ -98,11 +98,12 @@ def _generality(results: Results, verdict: dict) -> str:
         held.setdefault(check["models"][0], []).append(check["held"])
     if held:
         served = sum(all(each) for each in held.values())
+        unsettled = sum(None in each and False not in each for each in held.values())
         return (
             f"in {served} of {len(held)} models that do something abstract (patterns of "
             "categories, classification, translation), induction heads are needed for it and look "
             "to the right places"
-        )
+        ) + (f"; in {unsettled} it cannot be told" if unsettled else "")
     loose = {
         name
         for name in results.behaviours

@@ -48,6 +48,9 @@ def prompts(results: Results) -> list[Prompt]:
             )
             if doing.kind == "abstract" and doing.looks and len(rows):
                 tokens = rows.select("position", "text", "attention", "place").sort("position")
+                # The start token is no text; most tokenizers decode it to nothing.
+                named = pl.when(pl.col("text") == "").then(pl.lit("[start]")).otherwise("text")
+                tokens = tokens.with_columns(named.alias("text"))
                 (head,), (answer,) = rows["head"].unique(), rows["answer"].unique()
                 found.append(Prompt(name, doing, doing.looks, head, tokens, answer))
     return found

@@ -47,4 +47,6 @@ def _scatter(axes: Axes, results: Results, x: str, y: str) -> None:
             ends[name] = (top[x], top[y])
             labels[name] = (f"{name} {top['layer']}.{top['head']}", style[name].color)
     left, right = axes.get_xlim()
-    label_left(axes, ends, labels, lambda x: x - 0.06 * (right - left), inches=3.0, fontsize=7)
+    width = right - left
+    room = left + 0.3 * width  # a label further left would leave the axes
+    label_left(axes, ends, labels, lambda x: max(x - 0.06 * width, room), inches=3.0, fontsize=7)

@@ -70,13 +70,15 @@ def _number(axes: Axes) -> None:
 
 
 def _frame(axes: Axes, heads: list[Head], named: bool) -> None:
+    rightmost = {head: layer for layer, head in sorted(heads)}
     for layer, head in heads:
         frame = Rectangle((layer, head), 1, 1, fill=False, edgecolor="#e63946", linewidth=1.2)
         axes.add_patch(frame)
         if named:
-            left = layer < axes.get_xlim()[1] / 2
-            place = (layer + (1.15 if left else -0.15), head + 0.5)
-            side = "left" if left else "right"
+            # Right of the last in its row, left of the others; never over the edge.
+            right = layer == rightmost[head] and layer < 0.9 * axes.get_xlim()[1]
+            place = (layer + (1.15 if right else -0.15), head + 0.5)
+            side = "left" if right else "right"
             axes.text(*place, f"{layer}.{head}", fontsize=6, color="white", ha=side, va="center")
 
 

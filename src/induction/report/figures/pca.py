@@ -39,5 +39,5 @@ def trajectories(results: Results) -> Figure:
     shares = space.explained_variance
     axes.set_xlabel(f"component 1 ({percent(shares[0])} of the variance)")
     axes.set_ylabel(f"component 2 ({percent(shares[1])})")
-    axes.set_xlim(left - 0.18 * width)
+    axes.set_xlim(left - (0.06 + 0.015 * max(map(len, ends))) * width)
     return figure
