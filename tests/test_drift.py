@@ -63,9 +63,15 @@ def other_choice(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
     return "cpu_capability"
 
 
+def other_kernels(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
+    other = {"own": "pytorch", "pytorch": "own"}[environment(paths.lock)["kernels"]]
+    monkeypatch.setenv("INDUCTION_KERNELS", other)
+    return "kernels"
+
+
 DRIFTS = [
     *(another_lock, no_lock, another_python, another_torch, another_machine, another_processor),
-    *(other_instructions, other_choice),
+    *(other_instructions, other_choice, other_kernels),
 ]
 
 

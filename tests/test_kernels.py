@@ -1,8 +1,10 @@
 """The fast operations against the plain ones of PyTorch, in float64 where these are the truth."""
 
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from induction import processor
 from induction.config import load_config
 from induction.model import kernels
 from induction.model.compute import mixed_precision, set_up_torch
@@ -25,6 +28,26 @@ from induction.paths import find_study
 from induction.train.muon import Muon
 
 CLOSE = 2e-5  # of the largest number
+
+
+def choose(choice: str) -> None:
+    kernels._OWN = choice == "own"
+    kernels._ONEDNN = kernels._OWN and torch.backends.mkldnn.is_available()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own() -> Iterator[None]:
+    """The compiled attention and oneDNN's products, whatever this processor chooses."""
+    choose("own")
+    yield
+    choose(processor.kernels())
+
+
+@pytest.fixture(params=["own", "pytorch"])
+def either(request: pytest.FixtureRequest, own: None) -> Iterator[None]:
+    choose(request.param)
+    yield
+    choose("own")
 
 
 def random(*shape: int, scale: float = 1.0) -> Tensor:
@@ -72,15 +95,17 @@ def test_attention_is_the_plain_one(examples, heads, positions, channels, scale)
         for size in (scale, 1.0, 1.0)
     )
     tolerance = CLOSE * max(1.0, scale)
-    assert_alike(causal_attention, plain_attention, q, k, v, tolerance=tolerance)
-    patterns, truth = causal_patterns(q, k), plain_patterns(q.double(), k.double())
-    assert patterns.dtype == torch.float32
-    assert (patterns - truth).abs().max() <= tolerance
-    assert not patterns.triu(1).any()
+    for choice in ("pytorch", "own"):
+        choose(choice)
+        assert_alike(causal_attention, plain_attention, q, k, v, tolerance=tolerance)
+        patterns, truth = causal_patterns(q, k), plain_patterns(q.double(), k.double())
+        assert patterns.dtype == torch.float32
+        assert (patterns - truth).abs().max() <= tolerance
+        assert not patterns.triu(1).any()
 
 
 @pytest.mark.parametrize("level", [-400.0, -80.0, -60.0, 60.0, 69.0, 80.0, 88.5, 400.0])
-def test_scores_that_float32_cannot_take_the_exponential_of(level):
+def test_scores_that_float32_cannot_take_the_exponential_of(either, level):
     """All of a query's scores stand near `level`, but for a few queries in between."""
     torch.manual_seed(0)
     q, k, v = (random(1, 2, 40, 16) for _ in range(3))
@@ -91,7 +116,7 @@ def test_scores_that_float32_cannot_take_the_exponential_of(level):
     assert (causal_patterns(q, k) - truth).abs().max() <= 1e-3
 
 
-def test_patterns_can_be_trained_through():
+def test_patterns_can_be_trained_through(either):
     torch.manual_seed(0)
     q, k, _ = random(3, 1, 2, 9, 8).unbind()
     assert_alike(causal_patterns, plain_patterns, q, k)
@@ -127,7 +152,7 @@ def test_attention_takes_any_layout():
         assert torch.equal(ours, theirs)
 
 
-def test_attention_looks_at_no_later_key():
+def test_attention_looks_at_no_later_key(either):
     torch.manual_seed(0)
     q, k, v = random(3, 1, 2, 24, 8).unbind()
     before, pattern = causal_attention(q, k, v), causal_patterns(q, k)
@@ -138,7 +163,7 @@ def test_attention_looks_at_no_later_key():
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (2, 300, 64, 192), (2048, 64, 64)])
-def test_linear_is_the_plain_product(shape):
+def test_linear_is_the_plain_product(either, shape):
     torch.manual_seed(0)
     *rows, inner, outer = shape
     assert_alike(linear, torch.matmul, random(*rows, inner), random(inner, outer))
@@ -146,7 +171,7 @@ def test_linear_is_the_plain_product(shape):
 
 @pytest.mark.parametrize(("rows", "vocabulary"), [(1, 2), (5, 3), (255, 400), (600, 1024)])
 @pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
-def test_cross_entropy_is_the_plain_one(rows, vocabulary, scale):
+def test_cross_entropy_is_the_plain_one(either, rows, vocabulary, scale):
     torch.manual_seed(0)
     x, W = random(rows, 16), random(16, vocabulary, scale=scale)
     targets = torch.randint(vocabulary, (rows,))
@@ -214,6 +239,41 @@ def test_the_same_input_gives_the_same_bits():
         assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
 
 
+def test_a_target_of_no_share_has_its_true_loss():
+    x, W = torch.tensor([[1.0], [0.0]]), torch.tensor([[300.0, 0.0]])
+    targets = torch.tensor([1, 0])
+    assert mean_cross_entropy(x, W, targets) == pytest.approx((300 + math.log(2)) / 2)
+
+
+SUBNORMAL = """
+import torch
+from induction.config import load_config
+from induction.model.compute import set_up_torch
+from induction.model.kernels import causal_patterns
+from induction.paths import find_study
+torch.ones(4) @ torch.ones(4)
+set_up_torch(load_config(find_study().params).compute.model_copy(update={"threads": 2}))
+tiny = torch.full((1 << 21,), 1e-30)
+print(torch.count_nonzero(tiny * 1e-10).item())
+q, k = torch.zeros(4, 1, 64, 4), torch.zeros(4, 1, 64, 4)
+q[..., 0], k[:, :, ::2, 0] = 100.0, 1.0
+found = causal_patterns(q, k)
+print(torch.count_nonzero((found > 0) & (found < 1.2e-38)).item(), (found == 0).sum().item() > 0)
+"""
+
+
+@pytest.mark.parametrize("choice", ["own", "pytorch"])
+def test_no_number_is_too_small_to_be_normal_on_any_thread(choice):
+    run = subprocess.run(
+        [sys.executable, "-c", SUBNORMAL],
+        env={**os.environ, "INDUCTION_KERNELS": choice},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["0", "0", "True"]
+
+
 def test_a_gpu_is_asked_for_the_same_bits_too(monkeypatch):
     """With warnings alone, the gradients of PyTorch's attention on a GPU have any order of sums."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -263,7 +323,7 @@ def test_the_bits_do_not_depend_on_what_was_compiled_before(tmp_path):
     """Whatever part of the compiled code another process has left, as when both begin at once."""
 
     def digest() -> str:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "INDUCTION_KERNELS": "own"}
         run = subprocess.run(
             [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True
         )

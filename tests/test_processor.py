@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from induction.processor import instructions, kind, processor
+from induction.processor import instructions, kernels, kind, processor
 
 INTEL = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -53,3 +53,16 @@ def test_instructions_that_were_chosen_by_hand_count(monkeypatch):
     before = instructions()
     monkeypatch.setenv("MKL_ENABLE_INSTRUCTIONS", "AVX2")
     assert instructions() == f"{before} MKL_ENABLE_INSTRUCTIONS=AVX2"
+
+
+@pytest.mark.parametrize(
+    ("make", "chosen"), [("GenuineIntel", "pytorch"), ("AuthenticAMD", "own"), ("Other", "own")]
+)
+def test_the_make_alone_decides_on_products_and_attention(make, chosen, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(INTEL.replace("GenuineIntel", make))
+    monkeypatch.setattr("induction.processor._CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.delenv("INDUCTION_KERNELS", raising=False)
+    assert kernels() == chosen
+    for overruled in ("own", "pytorch"):
+        monkeypatch.setenv("INDUCTION_KERNELS", overruled)
+        assert kernels() == overruled

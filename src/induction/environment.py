@@ -4,7 +4,7 @@ import platform
 from pathlib import Path
 
 from induction.files import sha256
-from induction.processor import instructions, processor
+from induction.processor import instructions, kernels, processor
 
 
 def environment(lock: Path) -> dict[str, str]:
@@ -21,6 +21,7 @@ def environment(lock: Path) -> dict[str, str]:
         "machine": platform.machine(),
         "processor": processor(),
         "cpu_capability": instructions(),
+        "kernels": kernels(),
         "requirements_lock_sha256": sha256(lock) if lock.is_file() else "",
     }
     if torch.cuda.is_initialized():

@@ -16,6 +16,9 @@ _ARM = ("CPU implementer", "CPU part")
 _CHOICES = ("MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "NUMBA_CPU_NAME", "MKL_CBWR")
 """Environment variables by which a user tells libraries to leave instructions unused."""
 
+KERNELS_VARIABLE = "INDUCTION_KERNELS"
+"""Environment variable that overrules `kernels`, for measurements of the other choice."""
+
 
 def processor() -> str:
     """Make and model, such as "AuthenticAMD family 25 model 17"; what the system calls it where
@@ -41,6 +44,20 @@ def instructions() -> str:
 
     chosen = [f"{name}={os.environ[name]}" for name in _CHOICES if os.environ.get(name)]
     return " ".join([torch.backends.cpu.get_cpu_capability(), *chosen])
+
+
+def kernels() -> str:
+    """Which products and which attention models use on this processor: "own" or "pytorch".
+
+    "own": oneDNN's products, which use the widest instructions of every make, and the attention of
+    model/attention_kernel.py. "pytorch": `@` and `scaled_dot_product_attention`, which MKL makes
+    the faster ones on Intel's processors. It hangs on the make alone, not on a timing, so that the
+    same kind of processor gives the same bits.
+    """
+    chosen = os.environ.get(KERNELS_VARIABLE)
+    if chosen in ("own", "pytorch"):
+        return chosen
+    return "pytorch" if processor().startswith("GenuineIntel") else "own"
 
 
 def kind() -> str:

@@ -20,7 +20,6 @@ _QUERIES = 8
 _VECTOR = 16  # keys; a multiple of every processor's vector length
 _LINE = 64 // 4  # numbers in a line of the cache: a vector that lies across two takes twice as long
 _ZERO, _ONE, _LOWEST, _HIGHEST = np.float32(0), np.float32(1), np.float32(-1e30), np.float32(80)
-_NOTHING = np.float32(2e-38)  # what `exp` makes of all that is too small for it
 _LEAST_TOTAL, _MOST_TOTAL = np.float32(1e-25), np.float32(1e30)
 
 # Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
@@ -82,8 +81,7 @@ def patterns(q, k, filled):
                 for row in range(min(_QUERIES, T - first)):
                     share, seen = _ONE / total[row], first + row + 1
                     for j in range(seen):
-                        p = pattern[row, j]
-                        filled[b, h, first + row, j] = p * share if p > _NOTHING else _ZERO
+                        filled[b, h, first + row, j] = pattern[row, j] * share
                     filled[b, h, first + row, seen:] = _ZERO
 
 
@@ -268,7 +266,7 @@ def _spread(weights, rows, sums_KT, keys):
 
 @_part
 def _exponentials(scores, total, first, keys):
-    """Scores become their exponentials, next to 0 for later keys. Also fill the totals; False when
+    """Scores become their exponentials, 0 for later keys. Also fill the totals; False when
     one of them is out of range."""
     in_range = True
     for row in range(_QUERIES):
@@ -311,14 +309,13 @@ def _softmax_gradient(scores, dpattern, query, keys, log_sum, along):
 
 @_part
 def exp(x):
-    """e^x for x ≤ 88 to within two units in the last place, in operations that vectorise.
-
-    Also part of cross_entropy_kernel.py, whose compiled code Numba does not renew when only this
-    file changes: after a change here, delete that module's files in __pycache__.
+    """e^x for x ≤ 88 to within two units in the last place, in operations that vectorise; 0 for x
+    below −87, whose products would be too small to be normal, which Intel's processors are slow at.
 
     e^x = 2^n e^r with whole n and |r| ≤ ln 2 / 2; ln 2 in two parts, so that r is exact; e^r by the
     first terms of its series.
     """
+    within = x > np.float32(-87)
     x = max(x, np.float32(-87))
     n = np.floor(x * np.float32(1 / math.log(2)) + np.float32(0.5))
     r = (x - n * np.float32(0.693359375)) + n * np.float32(0.693359375 - math.log(2))
@@ -326,4 +323,4 @@ def exp(x):
     for divisor in (720, 120, 24, 6, 2, 1, 1):
         e = e * r + np.float32(1 / divisor)
     bits = (np.int32(n) + np.int32(127)) << np.int32(23)
-    return e * np.int32(bits).view(np.float32)
+    return e * np.int32(bits).view(np.float32) if within else _ZERO

@@ -1,35 +1,37 @@
 """The operations that take most of the time: products, causal attention, cross-entropy.
 
-On a CPU products go to oneDNN, which uses the widest instructions of every make of processor
-(PyTorch's `@` does so on Intel's alone), attention to attention_kernel.py, and logits are worked on
-in pieces that stay in the cache. On other devices, in bfloat16 and for numbers other than float32
-these functions are PyTorch's own, and pieces of logits are large enough for a GPU. Shape suffixes
-as in transformer.py.
+On a CPU the make of the processor decides, see `processor.kernels`: products are oneDNN's and
+attention is that of attention_kernel.py, or both are PyTorch's. Logits are worked on in pieces that
+stay in the cache. On other devices, in bfloat16 and for numbers other than float32 all are
+PyTorch's, and pieces of logits are large enough for a GPU. Shape suffixes as in transformer.py.
 """
 
 import math
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from induction.model import attention_kernel, cross_entropy_kernel
 from induction.model.side_by_side import side_by_side
+from induction.processor import kernels
 
-_ONEDNN = torch.backends.mkldnn.is_available()
+_OWN = kernels() == "own"
+_ONEDNN = _OWN and torch.backends.mkldnn.is_available()
 _ROWS = 256  # whose logits are made at once: few enough for the cache
 _LOGITS = 1 << 27  # made at once elsewhere: half a gigabyte of float32
 
 
 def linear(x: Tensor, W: Tensor) -> Tensor:
     """x W, as `x @ W`: [..., M] and [M, N] to [..., N]."""
-    return _Linear.apply(x, W) if _on_cpu(x) else x @ W
+    return _Linear.apply(x, W) if _ONEDNN and _on_cpu(x) else x @ W
 
 
 def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
     """Every head's output z [B, H, T, K], as `F.scaled_dot_product_attention` with `is_causal`."""
-    if not _on_cpu(q_BHTK) or q_BHTK.shape[-1] % 4:  # channels go four at a time
+    if not _compiled(q_BHTK):
         return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)
     return _CausalAttention.apply(q_BHTK, k_BHTK, v_BHTK)
 
@@ -37,11 +39,11 @@ def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
 def causal_patterns(q_BHTK: Tensor, k_BHTK: Tensor) -> Tensor:
     """Attention probabilities, [B, H, T query, T key]."""
     training = torch.is_grad_enabled() and (q_BHTK.requires_grad or k_BHTK.requires_grad)
-    if training or not _on_cpu(q_BHTK) or q_BHTK.shape[-1] % 4:
+    if training or not _compiled(q_BHTK):
         return _plain_patterns(q_BHTK, k_BHTK)
     B, H, T, _ = q_BHTK.shape
     patterns_BHTT = q_BHTK.new_empty(B, H, T, T)
-    side_by_side(attention_kernel.patterns, q_BHTK, k_BHTK, patterns_BHTT)
+    side_by_side(_attention_kernel().patterns, q_BHTK, k_BHTK, patterns_BHTT)
     return patterns_BHTT
 
 
@@ -68,11 +70,8 @@ def cross_entropies(x_ND: Tensor, W_DV: Tensor, targets_N: Tensor) -> Tensor:
     at_once = _ROWS if _on_cpu(x_ND) else _rows_elsewhere(W_DV)
     for first in range(0, len(x_ND), at_once):
         rows = slice(first, first + at_once)
-        logits_NV, targets = linear(x_ND[rows], W_DV), targets_N[rows]
-        if _on_cpu(x_ND):
-            side_by_side(cross_entropy_kernel.losses, logits_NV, targets, losses_N[rows])
-        else:
-            losses_N[rows] = F.cross_entropy(logits_NV, targets, reduction="none")
+        logits_NV = linear(x_ND[rows], W_DV)
+        losses_N[rows] = F.cross_entropy(logits_NV, targets_N[rows], reduction="none")
     return losses_N
 
 
@@ -80,6 +79,19 @@ def _on_cpu(x: Tensor) -> bool:
     """Whether the code for CPUs does it, and not PyTorch's own."""
     plain = x.device.type != "cpu" or x.dtype != torch.float32
     return not (plain or torch.is_autocast_enabled("cpu"))
+
+
+def _compiled(q_BHTK: Tensor) -> bool:
+    """Whether attention_kernel.py does it; its channels go four at a time."""
+    return _OWN and _on_cpu(q_BHTK) and q_BHTK.shape[-1] % 4 == 0
+
+
+@cache
+def _attention_kernel() -> ModuleType:
+    """Loaded where it is used: Numba takes a second to start."""
+    from induction.model import attention_kernel
+
+    return attention_kernel
 
 
 def _rows_elsewhere(W_DV: Tensor) -> int:
@@ -116,14 +128,14 @@ class _CausalAttention(torch.autograd.Function):
         z_BHTK = _like(q_BHTK)
         log_sums_BHT = q_BHTK.new_empty(q_BHTK.shape[:3])
         given = (q_BHTK, k_BHTK, v_BHTK)
-        side_by_side(attention_kernel.forward, *given, z_BHTK, log_sums_BHT)
+        side_by_side(_attention_kernel().forward, *given, z_BHTK, log_sums_BHT)
         ctx.save_for_backward(q_BHTK, k_BHTK, v_BHTK, z_BHTK, log_sums_BHT)
         return z_BHTK
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         found = tuple(_like(x) for x in ctx.saved_tensors[:3])
-        side_by_side(attention_kernel.backward, *ctx.saved_tensors, *gradients, *found)
+        side_by_side(_attention_kernel().backward, *ctx.saved_tensors, *gradients, *found)
         return found
 
 
@@ -140,11 +152,15 @@ class _MeanCrossEntropy(torch.autograd.Function):
         losses_N = x_ND.new_empty(len(x_ND))
         for first in range(0, len(x_ND), _ROWS):
             rows = slice(first, first + _ROWS)
-            logits_NV = _product(x_ND[rows], W_DV)
-            given = (logits_NV, targets_N[rows], losses_N[rows])
-            side_by_side(cross_entropy_kernel.losses_and_gradients, *given)
-            dx_ND[rows] = _product(logits_NV, W_DV.t())
-            dW_DV += _product(x_ND[rows].t(), logits_NV)
+            logits_NV, targets_N1 = _product(x_ND[rows], W_DV), targets_N[rows, None]
+            gradient_NV = logits_NV.softmax(dim=1)
+            share_N1 = gradient_NV.gather(1, targets_N1)
+            losses_N[rows] = -share_N1[:, 0].log()
+            if not share_N1.all():  # the share of a target is too small for float32
+                losses_N[rows] = F.cross_entropy(logits_NV, targets_N[rows], reduction="none")
+            gradient_NV.scatter_(1, targets_N1, share_N1 - 1)
+            dx_ND[rows] = _product(gradient_NV, W_DV.t())
+            dW_DV += _product(x_ND[rows].t(), gradient_NV)
         ctx.save_for_backward(dx_ND.div_(len(x_ND)), dW_DV.div_(len(x_ND)))
         return losses_N.mean()
 
