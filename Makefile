@@ -41,8 +41,8 @@ compare: $(READY) ## what differs between two runs: make compare A=published B=w
 publish: $(READY) ## keep the small results of this run in git: make publish NAME=laptop
 	@python -m induction.compare.publish "$(NAME)"
 
-test: $(READY) ## run the tests
-	@python -m pytest
+test: $(READY) ## run the tests, a file at a time on each core (JOBS=N workers)
+	@python -m pytest --numprocesses $(or $(JOBS),auto) --dist loadfile
 
 test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens, Ray or an S3 server, in an environment of their own
 	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_external_lens.py tests/test_remote.py tests/test_hub.py tests/test_ray.py

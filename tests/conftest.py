@@ -3,18 +3,58 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from smoke_study import Study
 
 ROOT = Path(__file__).parents[1]
 
+# With `-n`, files go to the workers in this order, then all others: the longest first, so that no
+# worker is left alone with one of them.
+LONGEST = (
+    *("test_smoke", "test_external_smoke", "test_chaos", "test_gpu_check", "test_compare"),
+    *("test_render", "test_runner", "test_resume", "test_team", "test_external_models"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order of LONGEST, tests within them as they stand."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> Iterator[None]:
+    """As Python has them: what sets models up has this process take them for 0."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
+
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A clone of the working tree in which the study has run once."""
-    root = tmp_path_factory.mktemp("clone")
+def study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Study:
+    """A clone of the working tree in which the study has run once; of several workers, the first
+    that asks runs it, and each has a copy."""
+    if worker_id == "master":
+        return _run(tmp_path_factory.mktemp("clone") / "study")
+    shared = tmp_path_factory.getbasetemp().parent / "clone" / "study"
+    shared.parent.mkdir(exist_ok=True)
+    with FileLock(f"{shared}.lock"):
+        output = shared.with_suffix(".output")
+        if not output.is_file():
+            output.write_text(_run(shared).first_output, encoding="utf-8")
+    own = tmp_path_factory.mktemp("clone") / "study"
+    shutil.copytree(shared, own, symlinks=True)
+    study = Study(own)
+    study.first_output = output.read_text(encoding="utf-8")
+    return study
+
+
+def _run(root: Path) -> Study:
+    root.mkdir()
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from induction.config import StudyConfig
 from induction.errors import StudyError
 from induction.paths import StudyPaths
 from induction.stages import run_stage
+
+import_module("torch._dynamo")  # makes a folder when it is first loaded
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60  # a stage that takes longer over bad input is taken to hang

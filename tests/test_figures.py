@@ -62,6 +62,8 @@ def _missing(figure: Figure, tables: list[pl.DataFrame]) -> list[float]:
     columns = [table.select(pl.selectors.numeric()).to_numpy().ravel() for table in tables]
     known = np.unique(np.concatenate(columns).astype(float))
     known = known[np.isfinite(known)]
+    if not len(known):  # a model without induction heads has no prompt to look at
+        return [float(value) for shown in _shown(figure) for value in shown]
     shown = np.concatenate([*_shown(figure), [known[0]]])
     shown = shown[np.isfinite(shown)]
     place = np.clip(np.searchsorted(known, shown), 1, len(known) - 1)
