@@ -449,3 +449,20 @@ def test_a_head_size_of_null_is_one_that_is_not_given(family, tmp_path):
 def test_layers_of_which_too_little_is_said_are_one_line(changes, expected, tmp_path):
     with pytest.raises(StudyError, match=rf"config.json: .*{expected}"):
         load(saved(random_external("smollm3"), tmp_path, **changes))
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_linear_layers_multiply_as_our_own_models_do(family):
+    """With and without a bias, and with GPT-2's weights the other way round."""
+    model = random_external(family)
+    plain = {name: type(module) for name, module in model.named_modules()}
+    tokens = torch.arange(9)[None]
+    with torch.no_grad():
+        theirs = model(tokens).logits
+    AdaptedModel(model)
+    changed = {name for name, module in model.named_modules() if type(module) is not plain[name]}
+    layers = {name for name, kind in plain.items() if kind.__name__ in ("Linear", "Conv1D")}
+    assert layers
+    assert layers <= changed
+    with torch.no_grad():
+        torch.testing.assert_close(model(tokens).logits, theirs, rtol=1e-4, atol=1e-5)

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from induction.external.attention import attend_here, called, current_call
 from induction.external.configuration import spec_of
 from induction.external.families import as_norm, family_of, no_norm
+from induction.external.products import multiply_as_ours
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Norm
 
@@ -28,6 +29,7 @@ class AdaptedModel:
     def __init__(self, model: PreTrainedModel):
         self._family = family_of(model.config.model_type)
         attend_here(model)
+        multiply_as_ours(model)
         self._model = model.eval().requires_grad_(False)
         self._base: Any = model.base_model
         self._layers = getattr(self._base, self._family.layers)
