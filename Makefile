@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report compare publish test test-extras chaos bench gpu-check bench-recipe bench-cost bench-scale bench-portability bench-external bench-prompts check format preset lock clean
+.PHONY: help setup study report compare publish test quick test-extras chaos bench gpu-check bench-recipe bench-cost bench-scale bench-portability bench-external bench-prompts check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -44,8 +44,11 @@ publish: $(READY) ## keep the small results of this run in git: make publish NAM
 test: $(READY) ## run the tests, a file at a time on each core (JOBS=N workers)
 	@python -m pytest --numprocesses $(or $(JOBS),auto) --dist loadfile
 
-test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens, Ray or an S3 server, in an environment of their own
-	@$(EXTRAS)/bin/python -m pytest tests/test_transformer_lens.py tests/test_external_lens.py tests/test_remote.py tests/test_hub.py tests/test_ray.py
+quick: $(READY) ## the tests that take no more than a moment each (a minute in all)
+	@python -m pytest --numprocesses $(or $(JOBS),auto) --dist loadfile -m "not slow"
+
+test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens, Ray, an S3 server or a real model (93 MB), in an environment of their own
+	@INDUCTION_REAL_MODEL=1 $(EXTRAS)/bin/python -m pytest tests/test_smollm2.py tests/test_transformer_lens.py tests/test_external_lens.py tests/test_remote.py tests/test_hub.py tests/test_ray.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"

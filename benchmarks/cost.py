@@ -2,8 +2,9 @@
 
 Arithmetic from the parameter files and flop.py; nothing is run. The laptop's row is checked against
 the durations of the last study in this folder (data/timings). Writes benchmarks/cost.json and
-prints the README's tables. A GPU-hour is one of an H100: its data sheet's dense peaks times a
-utilisation that has been reached with models like these, not one that was measured here.
+prints the tables of docs/gpus-and-clusters.md. A GPU-hour is one of an H100: its data sheet's dense
+peaks times a utilisation that has been reached with models like these, not one that was measured
+here.
 """
 
 import json
@@ -186,7 +187,7 @@ def check(works: list[Work], timings: Path) -> list[dict[str, Any]]:
 
 
 def tables(found: dict[str, Any]) -> str:
-    """The README's two tables."""
+    """The two tables of docs/gpus-and-clusters.md."""
     lines = [
         "| | models | tokens | training | measuring | ablating | H100-hours | snapshots | size |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",

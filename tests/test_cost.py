@@ -1,4 +1,4 @@
-"""The arithmetic of what a study costs, and that the README shows it."""
+"""The arithmetic of what a study costs, and that docs/gpus-and-clusters.md shows it."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ FOUND = json.loads(cost.TARGET.read_text())
 
 
 def test_the_readme_shows_what_the_arithmetic_gives():
-    assert cost.tables(FOUND) in (ROOT / "README.md").read_text()
+    assert cost.tables(FOUND) in (ROOT / "docs" / "gpus-and-clusters.md").read_text()
 
 
 def test_the_kept_numbers_are_those_of_the_parameter_files():

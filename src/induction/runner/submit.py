@@ -87,7 +87,7 @@ def joined(address: str) -> Iterator[Any]:
         except (OSError, RuntimeError, ValueError, OverflowError) as error:
             raise StudyError(
                 f"address {address}: no Ray cluster that this machine is part of: "
-                f"{one_line(str(error))}: `ray start` makes one, see README"
+                f"{one_line(str(error))}: `ray start` makes one, see docs/gpus-and-clusters.md"
             ) from None
         # Nodes get the code of that module, since their Python need not find it.
         ray.cloudpickle.register_pickle_by_value(node)
