@@ -213,9 +213,9 @@ def _first_copy_sentence(results: Results) -> str:
     if not firsts:
         return ""
     return (
-        "In natural text that stands there for the first time, the right token is held for the "
-        f"likeliest of those asked about in {percent(min(firsts)[0])} to {percent(max(firsts)[0])} "
-        f"of places (chance: {percent(firsts[0][1])}): what a second copy adds is copying."
+        "In natural text that is read for the first time, models pick the right token among the "
+        f"candidates in {percent(min(firsts)[0])} to {percent(max(firsts)[0])} of places (chance: "
+        f"{percent(firsts[0][1])}): what a second reading adds to that is copying."
     )
 
 

@@ -20,18 +20,18 @@ def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Ver
         title="Generality",
         claim="Heads that are found by how they copy random tokens also do more abstract "
         "in-context learning in larger models: they translate, and match patterns of categories.",
-        rule="Asked is every model with induction heads that does something abstract (patterns of "
-        "categories, few-shot classification, translation): the lower end of the interval of its "
-        f"accuracy is at least {thresholds.above_chance} above chance, and where the prompt has "
-        "labels, its loss is lower than with the same labels dealt out anew, the interval above 0. "
-        "Supported if in each of them two things hold. Taking out the induction heads, and also "
-        "their induction pattern alone, costs more than the same with as many random heads, the "
-        "intervals of both differences above 0, in at least "
-        f"{thresholds.min_behaviours} behaviours beyond literal copying that it does, an abstract "
-        "one among them. And in an abstract one of those, these heads attend to one right earlier "
-        "place more than to one wrong one: the share of the right one is above one half, above "
-        "that of the random heads, and above their own with the labels dealt out anew, all "
-        "intervals above 0. Inconclusive where that hangs on intervals that have chance inside.",
+        rule="The rule looks at every model with induction heads that does something abstract "
+        "(patterns of categories, few-shot classification, translation): the lower end of the "
+        f"interval of its accuracy is at least {thresholds.above_chance} above chance, and where "
+        "the prompt has labels, its loss is lower than with the same labels in a random order, "
+        "the interval above 0. Supported if two things hold in each of these models. First, "
+        "taking out the induction heads costs more than taking out as many random heads, and so "
+        "does knocking out their induction pattern alone: both intervals lie above 0, in at least "
+        f"{thresholds.min_behaviours} behaviours beyond literal copying, an abstract one among "
+        "them. Second, in an abstract one of those the heads attend to a right earlier place more "
+        "than to a wrong one: the share of the right one lies above one half, above that of the "
+        "random heads, and above their own with the labels in a random order, all intervals "
+        "above 0. Inconclusive where an interval that decides has chance inside.",
         evidence="plausibility",
         paper_strength="plausibility, for large models only",
         would_change="A model that does such tasks: induction heads that it needs for them and "
