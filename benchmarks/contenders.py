@@ -309,6 +309,7 @@ def main() -> None:
     if name.startswith(("ours", "matrix")):
         set_up_torch(set_up)
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     work = CONTENDERS[name]()
     work()  # compiled, cached, warmed up
     print("ready", flush=True)

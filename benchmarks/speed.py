@@ -2,8 +2,9 @@
 
 Contenders run in processes of their own and take turns, so that both sides of a ratio see the same
 machine; ratios are of one turn, and their median and range are told. With one thread a process,
-then with all cores. Writes benchmarks/results.json and prints its table. TransformerLens runs where
-`make test-extras` has installed it.
+then with all cores. Writes benchmarks/results.json, which keeps the rows of every kind of processor
+that it was run on, and prints its table. TransformerLens runs where `make test-extras` has
+installed it. Numbers too small to be normal count as 0 on both sides.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ from flop import training_flop
 from rich.console import Console
 from rich.table import Table
 
-from induction.files import read_json
+from induction.files import read_json, write_json
 from induction.model.transformer import TransformerSpec
 from induction.paths import StudyPaths
+from induction.processor import kernels, kind
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = ROOT / ".venv-extras" / "bin" / "python"
@@ -244,10 +247,13 @@ def main() -> None:
     rows += [efficiency(label) for label in LABELS if only in "arithmetic"]
     rows += nothing_to_do() if only in "nothing to do" else []
     rows += whole_study() if only in "make study" else []
-    if only:
-        rows = _renewed(json.loads(target.read_text())["rows"], rows)
-    machine = {"system": platform.system(), "machine": platform.machine(), "cores": cores}
-    target.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+    found = read_json(target) if target.is_file() else {}
+    before = found.get(kind(), {}).get("rows", [])
+    about = {"date": date.today().isoformat(), "system": platform.system(), "cores": cores}
+    about["kernels"] = kernels()
+    write_json(
+        target, found | {kind(): {**about, "rows": _renewed(before, rows) if only else rows}}
+    )
     Console(width=140).print(table(rows))
 
 
