@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from induction.files import read_json
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -52,3 +54,22 @@ def test_every_page_is_reached_from_the_readme():
 
 def test_the_readme_is_one_that_is_read():
     assert PAGES[0].stat().st_size <= 15_000
+
+
+def test_the_readmes_verdicts_are_those_of_the_published_runs():
+    rows = re.findall(
+        r"^\| (\d) [a-z -]+ \| ([^|]*) \| ([^|]*) \|$", PAGES[0].read_text(), re.MULTILINE
+    )
+    assert [number for number, *_ in rows] == [str(n) for n in range(1, 7)]
+    for place, name in ((1, "laptop"), (2, "pretrained")):
+        verdicts = read_json(ROOT / f"data/published/{name}/data/results/verdicts.json")
+        told = [row[place].replace("*", "").partition(":")[0] for row in rows]
+        assert told == [verdict["outcome"] for verdict in verdicts], name
+
+
+def test_the_readmes_times_are_those_of_the_published_run():
+    folder = ROOT / "data/published/pretrained/data/timings"
+    for stage in ("measure", "ablate", "behave"):
+        took = read_json(folder / f"{stage}-external@smollm2-135m.json")
+        row = f"| {stage} | {took['seconds']:.0f} s | {took['peak_gib']:.1f} GiB |"
+        assert row in PAGES[0].read_text()
