@@ -28,7 +28,8 @@ def outcome_sentences(results: Results) -> str:
     for outcome in ("supported", "not supported", "inconclusive", "not tested"):
         arguments = [str(v["argument"]) for v in results.verdicts if v["outcome"] == outcome]
         if arguments:
-            counts.append(f"{len(arguments)} are **{outcome}** ({', '.join(arguments)})")
+            verb = "is" if len(arguments) == 1 else "are"
+            counts.append(f"{len(arguments)} {verb} **{outcome}** ({', '.join(arguments)})")
     return f"{first} Of the paper's {len(results.verdicts)} arguments, {'; '.join(counts)}."
 
 
