@@ -4,9 +4,11 @@ The tasks of argument 4 need a form: what stands between a word and its label, w
 many lines, plain or in the model's chat template, translations line by line or word by word. Each
 form is tried here on words that the tasks do not use: the search has no part in the verdict.
 Writes benchmarks/prompt_forms.json and prints its table. `labels help`: by how many nats the answer
-is likelier than with the labels of the lines dealt out anew.
+is likelier than with the labels of the lines dealt out anew. With --only TEXT, forms with TEXT in
+their name are tried again and the others kept.
 """
 
+import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +19,11 @@ from rich.progress import track
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from induction.behave.lines import endless, shared_start
 from induction.config import ExternalModel, load_config
 from induction.environment import environment
 from induction.external.gguf_files import local_entry
-from induction.files import write_json
+from induction.files import read_json, write_json
 from induction.paths import find_study
 from induction.study.intervals import mean_interval
 
@@ -33,8 +36,15 @@ CLOTHES = (
     *("shirt", "hat", "coat", "dress", "scarf", "glove", "sock", "shoe", "boot", "jacket"),
     *("skirt", "belt", "sweater", "vest", "tie", "cap", "robe", "apron", "jeans"),
 )
-PLANETS = ("Mercury", "Venus", "Mars", "Jupiter", "Saturn", "Neptune")
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+WORDS = (TOOLS, CLOTHES)
+METALS = (
+    *("iron", "gold", "silver", "copper", "zinc", "tin", "lead", "nickel", "steel", "bronze"),
+    *("brass", "platinum", "cobalt", "titanium"),
+)
+ROOMS = (
+    *("kitchen", "bedroom", "bathroom", "hall", "attic", "cellar", "garage", "study", "library"),
+    *("porch", "pantry", "office", "nursery", "lobby"),
+)
 FRENCH = {
     **{"dog": "chien", "house": "maison", "water": "eau", "bread": "pain", "book": "livre"},
     **{"tree": "arbre", "milk": "lait", "night": "nuit", "woman": "femme", "window": "fenêtre"},
@@ -69,8 +79,8 @@ def few_shot(labels: Sequence[str], separator: str, shots: int) -> Form:
         if set(own) != {"tool", "garment"}:
             random.shuffle(own)
         sides = random.integers(2, size=shots + 1)
-        words = [random.permutation(TOOLS), random.permutation(CLOTHES)]
-        drawn = [words[side][k % len(TOOLS)] for k, side in enumerate(sides)]
+        words = [endless(each, random) for each in WORDS]
+        drawn = [next(words[side]) for side in sides]
         dealt = random.permutation(sides[:-1])
         return _asked(drawn, sides, dealt, own, separator)
 
@@ -78,16 +88,13 @@ def few_shot(labels: Sequence[str], separator: str, shots: int) -> Form:
 
 
 def patterns(separator: str, lines: int) -> Form:
-    """Lines of a day or planet and a tool or garment, with one of four labels for the pair."""
+    """Lines of a metal or room and a tool or garment, with one of four labels for the pair."""
 
     def make(random: Random) -> Asked:
         own = list(random.permutation(list("0123")))
         kinds = np.append(random.permutation(4), random.integers(4, size=lines - 3))
-        drawn = [
-            f"{random.choice((DAYS, PLANETS)[kind // 2])} "
-            f"{random.choice((TOOLS, CLOTHES)[kind % 2])}"
-            for kind in kinds
-        ]
+        lists = [[endless(each, random) for each in two] for two in ((METALS, ROOMS), WORDS)]
+        drawn = [f"{next(lists[0][kind // 2])} {next(lists[1][kind % 2])}" for kind in kinds]
         return _asked(drawn, kinds, random.permutation(kinds[:-1]), own, separator)
 
     return make
@@ -137,8 +144,8 @@ def forms() -> Iterator[tuple[str, bool, Form]]:
     for labels in ("natural", "flipped", "0 1", "foo bar"):
         yield f"few-shot, {labels}, chat, 16 shots", True, few_shot(NAMES[labels], ":", 16)
     yield "patterns, chat, 16 lines", True, patterns(":", 16)
-    yield "few-shot, 0 1, colon, 48 shots", False, few_shot(NAMES["0 1"], ":", 48)
-    yield "patterns, colon, 48 lines", False, patterns(":", 48)
+    yield "few-shot, 0 1, colon, 48 shots, words return", False, few_shot(NAMES["0 1"], ":", 48)
+    yield "patterns, colon, 48 lines, words return", False, patterns(":", 48)
     yield "translation, in blocks", False, translation("")
 
 
@@ -161,7 +168,9 @@ class Model:
             answers = [answer.strip() for answer in answers]
         else:
             ids = [self.tokenizer.bos_token_id, *self.tokenizer.encode(text)]
-        first = [self.tokenizer.encode(answer, add_special_tokens=False)[0] for answer in answers]
+        encoded = [self.tokenizer.encode(answer, add_special_tokens=False) for answer in answers]
+        own = shared_start(encoded)  # such as a space, where that is a token of its own
+        ids, first = [*ids, *encoded[0][:own]], [tokens[own] for tokens in encoded]
         logits = self.model(torch.tensor([ids]), logits_to_keep=1).logits[0, -1]
         return logits.log_softmax(0)[first].numpy()
 
@@ -187,17 +196,22 @@ def tried(model: Model, chat: bool, form: Form) -> dict:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="forms with TEXT in their name")
+    only = parser.parse_args().only
     paths = find_study()
+    target = paths.root / "benchmarks" / "prompt_forms.json"
+    known = {row["form"]: row for row in read_json(target)["forms"]} if only else {}
     entry = load_config(paths.root / "params" / "pretrained.yaml").external[MODEL]
     torch.set_num_threads(entry.threads or 1)
     model = Model(local_entry(paths, MODEL, entry))
     every = list(forms())
-    rows = [
-        {"form": name, **tried(model, chat, form)}
-        for name, chat, form in track(every, description="forms")
-    ]
+    wanted = [one for one in every if only in one[0]]
+    for name, chat, form in track(wanted, description="forms"):
+        known[name] = {"form": name, **tried(model, chat, form)}
+    rows = [known[name] for name, *_ in every]
     about = {"model": MODEL, "seed": SEED, "environment": environment(paths.lock)}
-    write_json(paths.root / "benchmarks" / "prompt_forms.json", {**about, "forms": rows})
+    write_json(target, {**about, "forms": rows})
     table = Table("form", "accuracy", "chance", "labels help (nats)")
     for row in rows:
         low, high = row["interval"]
