@@ -73,3 +73,12 @@ def test_the_readmes_times_are_those_of_the_published_run():
         took = read_json(folder / f"{stage}-external@smollm2-135m.json")
         row = f"| {stage} | {took['seconds']:.0f} s | {took['peak_gib']:.1f} GiB |"
         assert row in PAGES[0].read_text()
+
+
+def test_the_table_of_prompt_forms_is_that_of_the_search():
+    forms = read_json(ROOT / "benchmarks" / "prompt_forms.json")["forms"]
+    page = (ROOT / "docs" / "behaviours.md").read_text()
+    for row in forms:
+        low, high = (f"{end:.2f}".replace("-", "−") for end in row["interval"])
+        told = f"{row['accuracy']:.2f} ({low}–{high})"
+        assert told in page or f"{row['accuracy']:.2f} " in page, row["form"]
