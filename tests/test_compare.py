@@ -66,6 +66,17 @@ def test_parameters_that_differ_are_named_with_both_values(folders):
     assert (comparison.only_a, comparison.only_b) == (["deep-s1"], ["deeper"])
 
 
+def test_a_model_known_at_one_moment_has_no_curve_to_draw(two):
+    path = two[1] / "data" / "results" / "curves.csv"
+    curves = pl.read_csv(path)
+    last = pl.col("tokens") == curves["tokens"].max()
+    curves.filter((pl.col("model") != "deeper") | last).write_csv(path)
+    comparison = compare(*two)
+    assert "deeper" in comparison.changed_models
+    assert "deeper" not in comparison.drawn_models
+    assert "deep-s1" in comparison.drawn_models
+
+
 @pytest.mark.parametrize(
     ("a", "b", "differ"),
     [(1, 1.0, False), (1, True, True), ([1, 2], [1, 2], False), ([1, 2], [2, 1], True), ("", 0, 1)],

@@ -292,3 +292,16 @@ def test_heads_that_match_prefixes_are_listed_with_all_their_copying_scores():
         results(curves={"a": SimpleNamespace(last_heads=none)}, details=details)
     )
     assert told == "No head matches prefixes."
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [(None, "–"), (0.0, "0"), (4123456.0, "4.12M"), (3e9, "3B"), (2e12, "2T")],
+)
+def test_tokens_are_told_shortly(tokens, told):
+    assert text.short_tokens(tokens) == told
+
+
+def test_digests_are_cut_and_nothing_else():
+    assert text.short_digest("0123456789abcdef" * 4) == "0123456789ab…"
+    assert text.short_digest("src/**/*.py") == "src/**/*.py"

@@ -115,8 +115,14 @@ class Comparison:
 
     @cached_property
     def drawn_models(self) -> list[str]:
-        """Models whose curves are not the same in both runs, as far as both have curves."""
-        return [name for name in self.models if not self._same_curves(name)]
+        """Models whose curves are not the same in both runs, as far as both have curves; without
+        those that are known at one moment alone, which is no curve."""
+        return [
+            name
+            for name in self.models
+            if not self._same_curves(name)
+            and max(_moments(run, name) for run in (self.a, self.b)) > 1
+        ]
 
     @cached_property
     def verdicts(self) -> list[VerdictChange]:
@@ -180,6 +186,13 @@ def load_comparison() -> Comparison:
         raise StudyError(f"{' and '.join(VARIABLES)} name no runs: use make compare A=… B=…")
     a, b = (load_run(Path(str(folder))) for folder in folders)
     return Comparison(a, b)
+
+
+def _moments(run: Run, name: str) -> int:
+    """How many moments of training its curves show."""
+    if run.curves is None:
+        return 0
+    return run.curves.filter((pl.col("model") == name) & (pl.col("tokens") > 0)).height
 
 
 def _verdict_change(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> VerdictChange:

@@ -8,7 +8,7 @@ from induction.compare.origins import PackageChange
 from induction.compare.parameters import value_text
 from induction.compare.stages import Rerun
 from induction.compare.words import origin, quantity
-from induction.report.text import markdown_table, names
+from induction.report.text import markdown_table, names, short_digest
 
 _MARKS: dict[Mark, str] = {
     "same": "same",
@@ -206,4 +206,4 @@ def _changes(changes: Sequence[PackageChange], what: str) -> str:
 
 
 def _code(text: str) -> str:
-    return text if text == "–" else f"`{text}`"
+    return text if text == "–" else f"`{short_digest(text)}`"

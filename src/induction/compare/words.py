@@ -140,7 +140,7 @@ def curves_sentence(comparison: Comparison) -> str:
         return "One of the runs has no curves, so they cannot be laid over each other."
     drawn = comparison.drawn_models
     if not drawn:
-        return "The curves of all models are the same in both runs."
+        return "No model has curves that differ between the runs."
     if len(drawn) <= FEW:
         return f"@fig-curves lays the curves of both runs over each other, for {names(drawn)}."
     return (

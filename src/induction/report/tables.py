@@ -2,7 +2,7 @@
 
 from induction.config import ExternalModel, Model
 from induction.report.results import Results
-from induction.report.text import code, markdown_table, number, percent, short_tokens
+from induction.report.text import code, markdown_table, number, percent, short_digest, short_tokens
 
 _LABELS = {
     "onset_tokens": "onset",
@@ -148,7 +148,7 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):  # a glob such as src/**/*.py would be taken for emphasis
-        return code(value)
+        return code(short_digest(value))
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -1,5 +1,6 @@
 """Numbers as words and Markdown: no figure in the report's prose is typed by hand."""
 
+import re
 from collections.abc import Iterable, Sequence, Set
 from functools import cache
 
@@ -13,7 +14,7 @@ def short_tokens(tokens: float | None) -> str:
     """4123456 → 4.1M; None → –."""
     if tokens is None:
         return "–"
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if tokens >= size:
             return f"{tokens / size:.3g}{unit}"
     return f"{tokens:.0f}"
@@ -96,6 +97,11 @@ def code(text: str) -> str:
 def _drawable() -> Set[int]:
     """What DejaVu Sans Mono has, which typst brings and, as a file to look into, matplotlib."""
     return get_font(findfont("DejaVu Sans Mono")).get_charmap().keys()
+
+
+def short_digest(text: str) -> str:
+    """A SHA-256 cut to its first twelve digits, which a line has room for; other text as it is."""
+    return f"{text[:12]}…" if re.fullmatch(r"[0-9a-f]{64}", text) else text
 
 
 def notice(title: str, paragraphs: Sequence[str]) -> str:
