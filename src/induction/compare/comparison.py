@@ -121,7 +121,7 @@ class Comparison:
             name
             for name in self.models
             if not self._same_curves(name)
-            and max(_moments(run, name) for run in (self.a, self.b)) > 1
+            and max(run.trained(name).height for run in (self.a, self.b)) > 1
         ]
 
     @cached_property
@@ -186,13 +186,6 @@ def load_comparison() -> Comparison:
         raise StudyError(f"{' and '.join(VARIABLES)} name no runs: use make compare A=… B=…")
     a, b = (load_run(Path(str(folder))) for folder in folders)
     return Comparison(a, b)
-
-
-def _moments(run: Run, name: str) -> int:
-    """How many moments of training its curves show."""
-    if run.curves is None:
-        return 0
-    return run.curves.filter((pl.col("model") == name) & (pl.col("tokens") > 0)).height
 
 
 def _verdict_change(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> VerdictChange:

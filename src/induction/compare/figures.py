@@ -1,7 +1,6 @@
 """Both runs drawn over each other: A dashed, hatched and hollow, B solid, filled and in colour."""
 
 import matplotlib.pyplot as plt
-import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -122,16 +121,9 @@ def _overlay(axes: Axes, comparison: Comparison, name: str, quantity: str) -> No
     mark_band(axes, _band(comparison.b, name))
     b_style = {"color": _color(comparison, name), "linewidth": 1.6}
     for run, style in ((comparison.a, _A), (comparison.b, b_style)):
-        own = _trained(run, name)
-        if own is not None and quantity in own:
+        own = run.trained(name)
+        if quantity in own:
             axes.plot(own["tokens"], own[quantity], **style)
-
-
-def _trained(run: Run, name: str) -> pl.DataFrame | None:
-    """Snapshots that a logarithmic axis can show."""
-    if run.curves is None:
-        return None
-    return run.curves.filter((pl.col("model") == name) & (pl.col("tokens") > 0))
 
 
 def _band(run: Run, name: str) -> list[float] | None:

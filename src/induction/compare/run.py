@@ -71,6 +71,12 @@ class Run:
     def _external(self) -> Mapping[str, Mapping[str, Any]]:
         return self.params.get("external") or {}
 
+    def trained(self, model: str) -> pl.DataFrame:
+        """The curves of a model at the snapshots that a logarithmic axis can show; no rows where
+        the run has no curves."""
+        curves = pl.DataFrame({"model": [], "tokens": []}) if self.curves is None else self.curves
+        return curves.filter((pl.col("model") == model) & (pl.col("tokens") > 0))
+
     def interval(self, model: str, metric: str) -> tuple[float, float] | None:
         """95 % interval of a metric, None where there is none."""
         row, details = self.metrics.get(model, {}), self.details.get(model, {})
