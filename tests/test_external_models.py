@@ -452,8 +452,18 @@ def test_layers_of_which_too_little_is_said_are_one_line(changes, expected, tmp_
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
-def test_linear_layers_multiply_as_our_own_models_do(family):
+def test_linear_layers_stay_pytorchs_where_its_products_are_taken(family, monkeypatch):
+    monkeypatch.setenv("INDUCTION_KERNELS", "pytorch")
+    model = random_external(family)
+    plain = [type(module) for module in model.modules()]
+    AdaptedModel(model)
+    assert [type(module) for module in model.modules()] == plain
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_linear_layers_multiply_as_our_own_models_do(family, monkeypatch):
     """With and without a bias, and with GPT-2's weights the other way round."""
+    monkeypatch.setenv("INDUCTION_KERNELS", "own")
     model = random_external(family)
     plain = {name: type(module) for name, module in model.named_modules()}
     tokens = torch.arange(9)[None]
