@@ -32,6 +32,10 @@ class Prompt:
     def task(self) -> str:
         return f"{self.doing.behaviour}: {self.doing.variant}"
 
+    def to(self, place: str) -> float:
+        """Attention to all right, or all wrong, places."""
+        return float(self.tokens.filter(pl.col("place") == place)["attention"].sum())
+
     @property
     def to_first(self) -> float:
         """Attention to the first token, where heads with nothing to find mostly look."""
@@ -69,12 +73,10 @@ def prompt_sentence(results: Results) -> str:
     prompt = chosen_prompt(results)
     if prompt is None:
         return "No model has induction heads to look with."
-    right, wrong = (
-        prompt.tokens.filter(pl.col("place") == place)["attention"] for place in ("right", "wrong")
-    )
+    right, wrong = (prompt.tokens["place"].to_list().count(place) for place in ("right", "wrong"))
     return (
         f"The prompt is the first of {prompt.task} for `{prompt.model}`, the head {prompt.head}: "
-        f"from the last token {100 * right.sum():.1f} % of its attention goes to the {len(right)} "
-        f"right places, {100 * wrong.sum():.1f} % to the {len(wrong)} wrong ones, and "
+        f"from the last token {100 * prompt.to('right'):.1f} % of its attention goes to the "
+        f"{right} right places, {100 * prompt.to('wrong'):.1f} % to the {wrong} wrong ones, and "
         f"{100 * prompt.to_first:.1f} % to the first token."
     )

@@ -40,9 +40,7 @@ async function buildExplorer(box) {
       token.textContent = text;
       token.setAttribute("role", "radio");
       token.addEventListener("click", () => choose(place));
-      const lineEnd = document.createElement("span");
-      lineEnd.className = "passage-break";
-      return text.includes("⏎") ? [token, lineEnd] : [token];
+      return withBreak(token, text);
     }));
   }
 

@@ -14,9 +14,7 @@ async function buildPrompts(box) {
       token.textContent = text;
       token.title = `${percent(attention[place])} of the attention`;
       token.style.setProperty("--share", Math.min(1, attention[place] / most).toFixed(3));
-      const lineEnd = document.createElement("span");
-      lineEnd.className = "passage-break";
-      return text.includes("⏎") ? [token, lineEnd] : [token];
+      return withBreak(token, text);
     }));
     box.querySelector(".interactive-reading").textContent =
       `Head ${head}, asked for “${answer}”: ${percent(sums[0])} of its attention goes to right ` +

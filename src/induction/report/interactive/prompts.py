@@ -1,7 +1,5 @@
 """The prompts of the abstract tasks, each with the attention of one induction head."""
 
-import polars as pl
-
 from induction.report.interactive.page import data, raw_html, template
 from induction.report.interactive.view import visible
 from induction.report.prompts import Prompt, chosen_prompt, prompts
@@ -34,8 +32,5 @@ def _values(prompt: Prompt) -> dict:
         "texts": [visible(text) for text in tokens["text"]],
         "attention": tokens["attention"].round(4).to_list(),
         "places": tokens["place"].to_list(),
-        "sums": [
-            round(float(tokens.filter(pl.col("place") == place)["attention"].sum()), 4)
-            for place in ("right", "wrong")
-        ],
+        "sums": [round(prompt.to(place), 4) for place in ("right", "wrong")],
     }

@@ -23,6 +23,13 @@ function fill(select, labels, values = labels.keys()) {
   [...values].forEach((value, place) => { select.options[place].value = value; });
 }
 
+// A token of a passage, and the end of its line where it breaks one.
+function withBreak(token, text) {
+  const lineEnd = document.createElement("span");
+  lineEnd.className = "passage-break";
+  return text.includes("⏎") ? [token, lineEnd] : [token];
+}
+
 // Sets a slider with its output and, for screen readers, its value in words.
 function slide(box, range, labels, place) {
   range.max = labels.length - 1;
