@@ -24,6 +24,7 @@ from induction.measure import losses, prefix_matching, previous_token, total_cop
 from induction.model.hooks import Intervention, Record
 from induction.paths import StudyPaths, find_study
 from induction.stages import revisions
+from induction.stages.measure import _head_rows
 from induction.study.head_kinds import HeadKinds, find_head_kinds
 
 NAME = "smollm2-135m"
@@ -137,8 +138,6 @@ def test_the_rule_takes_the_heads_that_repetition_hangs_on(model, opened):
     effects = total_copying.measure(
         model, opened.evaluation, matching, config.head_kinds.prefix_matching
     )
-    from induction.stages.measure import _head_rows
-
     before = previous_token.measure(model, opened.evaluation)["previous_token"]
     scores = {"prefix_matching": matching, "previous_token": before}
     scores |= {name: value for name, value in effects.items() if value.ndim == 2}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_behaviours import COPYING
 
 from induction.config import Model, load_config
 from induction.paths import find_study
@@ -12,7 +13,6 @@ from induction.study.attribution import Attribution, Removed
 from induction.study.behaviours import Cost, Doing
 from induction.study.cut_off import is_cut_off
 from induction.study.head_kinds import HeadKinds
-from induction.study.looks import Looks
 from induction.study.mechanism import Circuit
 from induction.study.phase_change import PhaseChange, find_phase_change, first_crossing
 from induction.study.summary import ModelSummary
@@ -68,27 +68,6 @@ REMOVED = Attribution(
     random=(Removed(0.1, 0.0, 0.2), Removed(-0.1, -0.2, 0.0)),
 )
 LITTLE = replace(REMOVED, induction=Removed(0.3, 0.2, 0.4))
-COPYING = Doing(
-    behaviour="literal copying",
-    variant="random",
-    kind="literal",
-    chance=0.1,
-    accuracy=0.9,
-    accuracy_low=0.8,
-    accuracy_high=1.0,
-    loss=1.0,
-    ablated=Cost(2.0, 1.5, 2.5),
-    knocked_out=Cost(2.0, 1.5, 2.5),
-    ablated_more=Cost(1.5, 1.0, 2.0),
-    knocked_out_more=Cost(1.5, 1.0, 2.0),
-    head="1.0",
-    attention=0.7,
-    uniform=0.02,
-    wrong=0.1,
-    uniform_wrong=0.1,
-    labels_help=Cost(1.0, 0.5, 1.5),
-    looks=Looks(0.8, 0.7, 0.9, (0.1, 0.3), (0.2, 0.4), "1.0", 0.9, 0.8, 1.0),
-)
 FUZZY = replace(COPYING, behaviour="fuzzy copying", variant="case", kind="loose")
 PATTERNS = replace(COPYING, behaviour="abstract patterns", variant="categories", kind="abstract")
 TRANSLATION = replace(PATTERNS, behaviour="translation", variant="phrases")
