@@ -92,7 +92,7 @@ bench-portability: $(READY) ## how far headline numbers move on another kind of 
 bench-external: $(READY) ## whether models in the formats of others show their phase change (an hour)
 	@python benchmarks/external.py
 
-bench-prompts: $(READY) ## which forms of prompts a small language model carries (ten minutes)
+bench-prompts: $(READY) ## which forms of prompts a small language model carries (eight minutes)
 	@python benchmarks/prompt_forms.py
 
 format: $(READY) ## rewrite the code in the house style
