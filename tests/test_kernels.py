@@ -262,6 +262,7 @@ print(torch.count_nonzero((found > 0) & (found < 1.2e-38)).item(), (found == 0).
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["own", "pytorch"])
 def test_no_number_is_too_small_to_be_normal_on_any_thread(choice):
     run = subprocess.run(
@@ -319,6 +320,7 @@ print(hashlib.sha256(b"".join(found)).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_the_bits_do_not_depend_on_what_was_compiled_before(tmp_path):
     """Whatever part of the compiled code another process has left, as when both begin at once."""
 
