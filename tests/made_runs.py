@@ -145,12 +145,10 @@ def write_results(paths: StudyPaths, values: dict) -> None:
     np.savez(paths.pca_basis, mean=mean, components=space.components.astype(np.float32))
 
 
-def verdict(
-    argument: int, outcome: str, held: bool, rule: str = "Heads come with the drop."
-) -> dict:
+def verdict(argument: int, outcome: str, held: bool, max_lag: float = 0.3) -> dict:
     check = {"question": "a head forms", "models": ["deep"], "numbers": {}, "held": held}
-    text = {"title": "Co-occurrence", "claim": "They come together.", "rule": rule}
-    return {"argument": argument, "outcome": outcome, "checks": [check], **text}
+    rule = {"title": "Co-occurrence", "thresholds": {"max_lag": max_lag}}
+    return {"argument": argument, "outcome": outcome, "checks": [check], **rule}
 
 
 def _metrics(own: Curves, model: dict) -> tuple[dict, dict]:

@@ -137,10 +137,10 @@ def test_an_old_metrics_file_holds_its_intervals_itself(two):
 
 def test_verdicts_that_changed_name_the_checks_that_did(two):
     write_json(StudyPaths(two[0]).verdicts, [verdict(1, "supported", True)])
-    failed = [verdict(1, "not supported", False, rule="Another."), verdict(2, "supported", True)]
+    failed = [verdict(1, "not supported", False, max_lag=0.1), verdict(2, "supported", True)]
     write_json(StudyPaths(two[1]).verdicts, failed)
     first, second = compare(*two).verdicts
-    assert (first.a, first.b, first.differs, first.rule_differs) == (
+    assert (first.a, first.b, first.differs, first.thresholds_differ) == (
         *("supported", "not supported"),
         *(True, True),
     )

@@ -224,7 +224,11 @@ def test_every_judged_argument_says_what_evidence_it_has():
         "correlational",
         "analogy",
     ]
-    assert all(v.would_change for v in verdicts)
+
+
+def test_a_verdict_keeps_the_thresholds_that_its_rule_used():
+    kept = {name: value for v in judge(ZOO, THRESHOLDS) for name, value in v.thresholds.items()}
+    assert kept == THRESHOLDS.model_dump()
 
 
 def judged_with(*behaviours: Doing) -> Verdict:

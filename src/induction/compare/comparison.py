@@ -38,7 +38,7 @@ class VerdictChange:
     title: str
     a: str | None
     b: str | None
-    rule_differs: bool
+    thresholds_differ: bool
     checks: tuple[tuple[str, tuple[str, ...], bool | None, bool | None], ...]
 
     @property
@@ -204,9 +204,14 @@ def _verdict_change(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) ->
         verdict["title"],
         a["outcome"] if a else None,
         b["outcome"] if b else None,
-        bool(a and b and a.get("rule") != b.get("rule")),
+        bool(a and b and _thresholds(a, b) != _thresholds(b, a)),
         tuple(checks),
     )
+
+
+def _thresholds(verdict: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, float]:
+    """Those that its rule used; a run from before they were kept has its parameters to show."""
+    return verdict.get("thresholds") or other.get("thresholds") or {}
 
 
 def _same_spread(one: SeedSpread, other: SeedSpread) -> bool:

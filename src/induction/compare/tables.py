@@ -111,8 +111,8 @@ def verdicts(comparison: Comparison) -> str:
         mark = "same"
         if verdict.differs:
             mark = "**●\u00a0changed**" if comparison.judged else "one run"
-        elif verdict.rule_differs:
-            mark = "same, by another rule"
+        elif verdict.thresholds_differ:
+            mark = "same, by other thresholds"
         shown = [
             f"**{outcome}**" if mark.startswith("**") and outcome else outcome or "–"
             for outcome in (verdict.a, verdict.b)

@@ -123,15 +123,15 @@ def parameters_sentence(comparison: Comparison) -> str:
 
 
 def verdicts_sentence(comparison: Comparison) -> str:
-    """How many changed, and that rules may have."""
+    """How many changed, and that thresholds may have."""
     if not comparison.judged:
         return "One of the runs has no verdicts, so they cannot be compared."
     count = sum(verdict.differs for verdict in comparison.verdicts)
-    other = [str(v.argument) for v in comparison.verdicts if v.rule_differs]
+    other = [str(v.argument) for v in comparison.verdicts if v.thresholds_differ]
     sentence = f"{count or 'None'} of the {len(comparison.verdicts)} verdicts changed."
     if other:
         plural = "s" if len(other) > 1 else ""
-        sentence += f" The rule{plural} of argument{plural} {_and(other)} changed too."
+        sentence += f" The thresholds of argument{plural} {_and(other)} changed too."
     return sentence
 
 

@@ -134,22 +134,15 @@ def corpus_sentence(results: Results) -> str:
     )
 
 
-def verdict_text(results: Results, argument: int) -> str:
-    """Claim, rule, outcome with its grounds, and the strength of the evidence, as Markdown."""
-    verdict = _verdict(results, argument)
-    lines = [
-        f"**Claim.** {verdict['claim']}",
-        f"**Rule.** {verdict['rule']}",
-        f"**Verdict: {verdict['outcome']}.** {_grounds(verdict)}",
-        f"**Strength.** Evidence here: {verdict['evidence']}. The paper's own claim: "
-        f"{verdict['paper_strength']}.",
-    ]
-    return "\n\n".join(lines)
+def verdict(results: Results, argument: int) -> str:
+    """The outcome of an argument's rule with its grounds, as Markdown."""
+    found = _verdict(results, argument)
+    return f"**Verdict: {found['outcome']}.** {_grounds(found)}"
 
 
-def would_change(results: Results, argument: int) -> str:
-    """What result would turn the verdict around."""
-    return f"**What would change our mind.** {_verdict(results, argument)['would_change']}"
+def evidence(results: Results, argument: int) -> str:
+    """What kind of evidence an argument's rule can give here."""
+    return f"Evidence here: {_verdict(results, argument)['evidence']}."
 
 
 def _verdict(results: Results, argument: int) -> dict:

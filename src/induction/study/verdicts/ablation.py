@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, at_least, outcome, settled_by
+from induction.study.verdicts.verdict import Check, Verdict, at_least, outcome, settled_by, used
 
 
 def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -19,20 +19,8 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
     return Verdict(
         argument=3,
         title="Direct ablation",
-        claim="Taking out the induction heads takes away most of what the model gained in "
-        "in-context learning; taking out as many other heads does not.",
-        rule="In every plain model that has induction heads, setting all of them to zero takes "
-        f"away at least {100 * thresholds.min_removed:.0f} % of the ICL score gained over the "
-        "one-layer model of the same kind, with the lower end of the 95 % interval above that; and "
-        "as many other heads, drawn at random and matched by layer, take away less on average. "
-        "Inconclusive where the threshold lies inside an interval, or where less goes from a model "
-        "whose training ended inside its change.",
         evidence="causal",
-        paper_strength="strong for small attention-only models; strong for some and medium for "
-        "most of in-context learning in small models with MLPs; not done for large ones; causal",
-        would_change="Random sets of heads that remove as much, or an interval for the induction "
-        "heads that reaches below the threshold. Zero is not a value that a head's output has by "
-        "itself: ablations to the mean that removed much less would weaken the case.",
+        thresholds=used(thresholds, "min_removed"),
         outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )
@@ -45,6 +33,7 @@ def _most_goes(s: ModelSummary, thresholds: Thresholds) -> Check:
     if held is False and s.cut_off:
         held = None
     return Check(
+        kind="induction heads carry the gain",
         question="without its induction heads, most of the ICL gain is gone",
         models=(s.name, s.attribution.control),
         numbers={
@@ -68,6 +57,7 @@ def _others_matter_less(s: ModelSummary, thresholds: Thresholds) -> Check | None
     too_much = at_least(ends, thresholds.min_removed)
     held = None if too_much is None else not too_much
     return Check(
+        kind="other heads do not",
         question="without as many other heads, most of the ICL gain stays",
         models=(s.name, s.attribution.control),
         numbers={"removed_share": mean, "draws": float(len(s.attribution.random))},

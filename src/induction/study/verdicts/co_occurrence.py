@@ -11,6 +11,7 @@ from induction.study.verdicts.verdict import (
     Verdict,
     more_tokens,
     outcome,
+    used,
 )
 
 
@@ -28,20 +29,8 @@ def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
     return Verdict(
         argument=1,
         title="Co-occurrence",
-        claim="Induction heads form in the same narrow window of training in which in-context "
-        "learning improves abruptly; models that cannot form them show neither.",
-        rule="No plain one-layer model has a phase change or a prefix-matching head; at least one "
-        "deeper plain model has a phase change; and every other model has both or neither, with "
-        f"the heads half formed inside the band or within {thresholds.max_lag} e-folds of it. "
-        f"A head counts from a score of {thresholds.head_score}. Inconclusive where training ended "
-        "inside a change of a model that shows one of the two alone or neither, or where the "
-        "onset's interval has the greatest distance inside. Models of too few snapshots to see a "
-        "change (under four) are not asked.",
         evidence="correlational",
-        paper_strength="medium at all sizes, correlational",
-        would_change="A one-layer model with a phase change, or heads that form well before or "
-        "after the change in any model. Seeds are the weak spot: with one or two for each kind, "
-        "a coincidence of two onsets is not excluded by number.",
+        thresholds=used(thresholds, "max_lag", "head_score"),
         outcome=outcome(bool(controls and deeper), checks),
         checks=tuple(checks),
     )
@@ -51,6 +40,7 @@ def _some_change(deeper: Sequence[ModelSummary]) -> Check:
     begun = [s.name for s in deeper if s.cut_off]
     held = True if any(s.change for s in deeper) else None if begun else False
     return Check(
+        kind="some change in more layers",
         question="a phase change in at least one plain model of two or more layers",
         models=tuple(s.name for s in deeper),
         numbers={"models_with_change": float(sum(s.change is not None for s in deeper))},
@@ -62,6 +52,7 @@ def _some_change(deeper: Sequence[ModelSummary]) -> Check:
 def _no_change(s: ModelSummary) -> Check:
     neither = s.change is None and s.heads_formed_tokens is None
     return Check(
+        kind="no change in one layer",
         question="no phase change and no prefix-matching head in one layer",
         models=(s.name,),
         numbers={
@@ -84,6 +75,7 @@ def _together(s: ModelSummary, max_lag: float) -> Check:
     else:
         held, settle = _near(s, lag, max_lag), MORE_WINDOWS
     return Check(
+        kind="change and heads together",
         question="phase change and prefix-matching heads together, or neither",
         models=(s.name,),
         numbers={

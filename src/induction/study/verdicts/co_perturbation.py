@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from induction.config import Model
 from induction.config import Verdicts as Thresholds
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, at_least, outcome, settled_by
+from induction.study.verdicts.verdict import Check, Verdict, at_least, outcome, settled_by, used
 
 
 def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -27,19 +27,8 @@ def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -
     return Verdict(
         argument=2,
         title="Co-perturbation",
-        claim="Smeared keys, which let one layer do the previous-token head's work, bring the "
-        "phase change to one-layer models and bring it earlier in deeper ones.",
-        rule="With one layer, the smeared model has a phase change, the plain one has none, and "
-        f"the smeared one ends at least {thresholds.min_icl_gain} nats better in ICL score; with "
-        "more layers, the smeared model's onset comes after fewer tokens than the plain one's. "
-        "Each smeared model is compared with every plain model of the same depth and kind. "
-        "Inconclusive where training ended inside a change that is asked about, or where intervals "
-        "have the threshold inside or overlap.",
         evidence="interventional",
-        paper_strength="medium for small models, weak for large ones, interventional",
-        would_change="A smeared one-layer model that stays flat, or a smeared deeper one that "
-        "changes no earlier than its plain twin. Smeared keys could also help by making other "
-        "short-range features easier; a smear that reaches two tokens back would tell.",
+        thresholds=used(thresholds, "min_icl_gain"),
         outcome=outcome(any(s.entry.n_layers == 1 for s, _ in pairs), checks),
         checks=tuple(checks),
     )
@@ -69,6 +58,7 @@ def _appears(smeared: ModelSummary, plain: ModelSummary, min_gain: float) -> Che
     else:
         held = better
     return Check(
+        kind="change with smeared keys alone",
         question="phase change with smeared keys and none without, and a better ICL score",
         models=(smeared.name, plain.name),
         numbers={
@@ -89,6 +79,7 @@ def _comes_earlier(smeared: ModelSummary, plain: ModelSummary) -> Check:
     else:
         held = True if b is None else _before(smeared, plain)
     return Check(
+        kind="change earlier with smeared keys",
         question="phase change earlier with smeared keys, or only with them",
         models=(smeared.name, plain.name),
         numbers={

@@ -13,6 +13,7 @@ from induction.study.verdicts.verdict import (
     at_least,
     outcome,
     settled_by,
+    used,
 )
 
 
@@ -29,17 +30,8 @@ def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
     return Verdict(
         argument=6,
         title="Extrapolation",
-        claim="The measures vary continuously from small to large models, which suggests that the "
-        "same mechanism is at work in both.",
-        rule=f"At least {thresholds.min_depths} depths of plain attention-only models have a phase "
-        f"change, and from each to the next the onset moves by at most {thresholds.max_lag} "
-        f"e-folds of tokens and the ICL score by at most {thresholds.max_icl_step} nats. Fewer "
-        "depths are too short a series to extrapolate from. Inconclusive where an interval has a "
-        "limit inside, or where a step is too large and training ended inside one of the changes.",
         evidence="analogy",
-        paper_strength="analogy, for large models only",
-        would_change="Deeper models whose onset or score jumps away from the series. With enough "
-        "depths in the zoo the rule applies by itself; the parameters are one line a model.",
+        thresholds=used(thresholds, "min_depths", "max_lag", "max_icl_step"),
         outcome=outcome(enough, checks),
         checks=tuple(checks),
     )
@@ -61,6 +53,7 @@ def _close(small: ModelSummary, large: ModelSummary, thresholds: Thresholds) -> 
     elif None in beyond:
         held = None
     return Check(
+        kind="neighbouring depths are close",
         question="onset and ICL score change little from one depth to the next",
         models=(small.name, large.name),
         numbers={"onset_step": shift, "icl_step": step},

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from induction.config import Verdicts as Thresholds
 from induction.study.behaviours import Doing
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, outcome
+from induction.study.verdicts.verdict import Check, Verdict, outcome, used
 
 MORE_PROMPTS = "more prompts (`behaviours.examples`): an interval has chance inside"
 
@@ -18,25 +18,8 @@ def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Ver
     return Verdict(
         argument=4,
         title="Generality",
-        claim="Heads that are found by how they copy random tokens also do more abstract "
-        "in-context learning in larger models: they translate, and match patterns of categories.",
-        rule="The rule looks at every model with induction heads that does something abstract "
-        "(patterns of categories, few-shot classification, translation): the lower end of the "
-        f"interval of its accuracy is at least {thresholds.above_chance} above chance, and where "
-        "the prompt has labels, its loss is lower than with the same labels in a random order, "
-        "the interval above 0. Supported if two things hold in each of these models. First, "
-        "taking out the induction heads costs more than taking out as many random heads, and so "
-        "does knocking out their induction pattern alone: both intervals lie above 0, in at least "
-        f"{thresholds.min_behaviours} behaviours beyond literal copying, an abstract one among "
-        "them. Second, in an abstract one of those the heads attend to a right earlier place more "
-        "than to a wrong one: the share of the right one lies above one half, above that of the "
-        "random heads, and above their own with the labels in a random order, all intervals "
-        "above 0. Inconclusive where an interval that decides has chance inside.",
         evidence="plausibility",
-        paper_strength="plausibility, for large models only",
-        would_change="A model that does such tasks: induction heads that it needs for them and "
-        "that attend to the right places would support the claim, others doing that work would "
-        "not.",
+        thresholds=used(thresholds, "above_chance", "min_behaviours"),
         outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )
@@ -49,6 +32,7 @@ def _needed(s: ModelSummary, thresholds: Thresholds) -> Check:
     if not held and _enough([d for d in beyond if d.may_need_induction], thresholds):
         held = None
     return Check(
+        kind="behaviours need induction heads",
         question="what it does beyond literal copying, it does with its induction heads",
         models=(s.name,),
         numbers={
@@ -69,6 +53,7 @@ def _looking(s: ModelSummary, thresholds: Thresholds) -> Check:
     held = True if True in outcomes else None if None in outcomes else False
     best = max((d.looks for d in judged if d.looks), key=lambda looks: looks.low, default=None)
     return Check(
+        kind="induction heads look right",
         question="there, its induction heads attend to the right places",
         models=(s.name,),
         numbers={

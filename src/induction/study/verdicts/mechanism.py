@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from induction.config import Verdicts as Thresholds
 from induction.study.mechanism import Circuit
 from induction.study.summary import ModelSummary
-from induction.study.verdicts.verdict import Check, Verdict, more_tokens, outcome
+from induction.study.verdicts.verdict import Check, Verdict, more_tokens, outcome, used
 
 
 def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
@@ -19,20 +19,8 @@ def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verd
     return Verdict(
         argument=5,
         title="Mechanism",
-        claim="An induction head copies what it attends to, and finds it through the keys that a "
-        "previous-token head wrote in an earlier layer.",
-        rule="Every induction head of a plain model with two or more layers has an OV eigenvalue "
-        f"score of at least {thresholds.min_eigenvalue}, a QK eigenvalue score through earlier "
-        "heads (weighted by their previous-token scores) of at least as much, and composes most "
-        "through its keys with an earlier head that has a previous-token score of at least "
-        f"{thresholds.partner_previous_token}, more than through queries or values with that head. "
-        "Inconclusive where a head of a model whose training ended inside its change lacks "
-        "something: it was still forming.",
         evidence="correlational",
-        paper_strength="strong for some contribution in small models, medium in large ones; weak "
-        "or none for the majority",
-        would_change="An induction head whose weights do not copy, whose keys read no "
-        "previous-token head, or which goes on matching prefixes when that head is taken out.",
+        thresholds=used(thresholds, "min_eigenvalue", "partner_previous_token"),
         outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )
@@ -51,6 +39,7 @@ def _built_as_theory_says(s: ModelSummary, circuit: Circuit, thresholds: Thresho
     )
     unfinished = s.cut_off and not held
     return Check(
+        kind="circuit as theory says",
         question=f"head {circuit.head} copies, matches through {circuit.partner or 'none'}, "
         "and reads it with its keys",
         models=(s.name,),

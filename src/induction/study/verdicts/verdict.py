@@ -4,19 +4,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from induction.config import Verdicts as Thresholds
+
 Outcome = Literal["supported", "not supported", "inconclusive", "not tested"]
 Interval = tuple[float, float]
 Evidence = Literal["correlational", "interventional", "causal", "plausibility", "analogy"]
+Kind = Literal[
+    "no change in one layer",
+    "some change in more layers",
+    "change and heads together",
+    "change with smeared keys alone",
+    "change earlier with smeared keys",
+    "induction heads carry the gain",
+    "other heads do not",
+    "behaviours need induction heads",
+    "induction heads look right",
+    "circuit as theory says",
+    "neighbouring depths are close",
+]
 
 
 @dataclass(frozen=True)
 class Check:
     """One condition of a rule: what was asked, of which models, and whether it held.
 
-    held is None where that cannot be told: the end of training cut off what was asked about, or an
-    interval has the threshold inside. settle then says what would tell.
+    kind tells the conditions of a rule apart; question is its wording, for readers alone. held is
+    None where it cannot be told: the end of training cut off what was asked about, or an interval
+    has the threshold inside. settle then says what would tell.
     """
 
+    kind: Kind
     question: str
     models: tuple[str, ...]
     numbers: dict[str, float | None]
@@ -29,20 +46,22 @@ class Verdict:
     """The outcome of one argument of the paper.
 
     outcome is "not tested" when the zoo lacks models that the rule needs, "inconclusive" when no
-    check failed and one cannot be told. evidence says how strong
-    a case the outcome can make here; paper_strength, what the paper itself claims for it;
-    would_change, what result would turn the outcome around.
+    check failed and one cannot be told. evidence says how strong a case the outcome can make here.
+    thresholds: those of params.yaml that the rule used, by name. Claim and rule in words stand in
+    the argument's section of reports/index.qmd, the rule as code in the module of its name.
     """
 
     argument: int
     title: str
-    claim: str
-    rule: str
     evidence: Evidence
-    paper_strength: str
-    would_change: str
+    thresholds: dict[str, float]
     outcome: Outcome
     checks: tuple[Check, ...]
+
+
+def used(thresholds: Thresholds, *names: str) -> dict[str, float]:
+    """The thresholds of these names."""
+    return {name: getattr(thresholds, name) for name in names}
 
 
 def outcome(tested: bool, checks: Sequence[Check]) -> Outcome:
