@@ -9,6 +9,7 @@ from induction.files import read_json
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+METRICS = read_json(ROOT / "data/published/laptop/data/results/metrics.json")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
@@ -82,3 +83,10 @@ def test_the_table_of_prompt_forms_is_that_of_the_search():
         low, high = (f"{end:.2f}".replace("-", "−") for end in row["interval"])
         interval = "" if "words return" in row["form"] else f"({low}–{high})"
         assert f"{row['accuracy']:.2f} {interval}" in page, row["form"]
+
+
+def test_the_glossary_has_every_metric():
+    told = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    for name, metrics in METRICS["models"].items():
+        missing = [key for key in metrics if f"`{key}`" not in told]
+        assert not missing, (name, missing)

@@ -76,7 +76,7 @@ def test_without_induction_heads_there_is_no_prompt_and_that_is_said():
 def test_the_prompt_is_told_in_numbers():
     sentence = prompt_sentence(made(one=[SORTS]))
     assert "`one`, the head 1.1: from the last token 20.0 % of its attention" in sentence
-    assert sentence.endswith("5.0 % to the 1 wrong ones, and 50.0 % to the first token.")
+    assert sentence.endswith("5.0 % to the one wrong place, and 50.0 % to the first token.")
 
 
 def test_the_figure_of_the_prompt_frames_right_and_wrong_places():

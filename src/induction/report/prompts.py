@@ -76,7 +76,11 @@ def prompt_sentence(results: Results) -> str:
     right, wrong = (prompt.tokens["place"].to_list().count(place) for place in ("right", "wrong"))
     return (
         f"The prompt is the first of {prompt.task} for `{prompt.model}`, the head {prompt.head}: "
-        f"from the last token {100 * prompt.to('right'):.1f} % of its attention goes to the "
-        f"{right} right places, {100 * prompt.to('wrong'):.1f} % to the {wrong} wrong ones, and "
-        f"{100 * prompt.to_first:.1f} % to the first token."
+        f"from the last token {100 * prompt.to('right'):.1f} % of its attention goes to "
+        f"{_places(right, 'right')}, {100 * prompt.to('wrong'):.1f} % to "
+        f"{_places(wrong, 'wrong')}, and {100 * prompt.to_first:.1f} % to the first token."
     )
+
+
+def _places(count: int, kind: str) -> str:
+    return f"the one {kind} place" if count == 1 else f"the {count} {kind} places"
