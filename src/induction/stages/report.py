@@ -1,8 +1,6 @@
 """Stage report: results → web page, PDF and the tables behind their figures."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import matplotlib
 
@@ -10,7 +8,6 @@ from induction.config import StudyConfig
 from induction.paths import StudyPaths
 from induction.report import provenance, style
 from induction.report.figures import training
-from induction.report.figures.shared import FOLDER_VARIABLE, draw_from_the_last
 from induction.report.render import render
 from induction.report.results import Results, load_results
 from induction.report.sources import write_tables
@@ -21,23 +18,17 @@ def main(paths: StudyPaths, _config: StudyConfig) -> None:
     matplotlib.use("agg")
     style.use_style()
     results = load_results(paths)
-    with TemporaryDirectory(prefix="induction-figures-") as folder, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:
         # The renderer works in processes of its own, and nothing else is left to run.
-        beside = pool.submit(_work_beside, paths, results, Path(folder))
-        renderer = render(
-            paths.report_source,
-            paths.report_output,
-            date=provenance.commit_date(results),
-            environment={FOLDER_VARIABLE: folder},
-        )
+        beside = pool.submit(_work_beside, paths, results)
+        source, output = paths.report_source, paths.report_output
+        renderer = render(source, output, date=provenance.commit_date(results))
         beside.result()
     print(f"rendered with {renderer}: {paths.report_output / 'index.html'}, report.pdf beside it")
 
 
-def _work_beside(paths: StudyPaths, results: Results, folder: Path) -> None:
-    """Figures for the report; the picture of the whole for DVC's plots, and the tables behind the
-    figures."""
-    draw_from_the_last(results, folder)
+def _work_beside(paths: StudyPaths, results: Results) -> None:
+    """The picture of the whole for DVC's plots, and the tables behind the figures."""
     picture = training.summary(results)
     picture.savefig(paths.picture, bbox_inches="tight", metadata={"Date": None})
     write_tables(results, paths.figure_tables)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.figure import Figure
 
@@ -91,3 +92,9 @@ FIGURES = {
         ),
     ),
 }
+
+
+def show(label: str, results: Results) -> None:
+    """Show a figure in the cell that carries its label."""
+    FIGURES[label].draw(results)
+    plt.show()
