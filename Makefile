@@ -57,11 +57,11 @@ $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@$(EXTRAS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-check: $(READY) ## lint, types, known vulnerabilities, and whether the pipeline holds together
+check: $(READY) ## lint, types, known vulnerabilities (where pip-audit is installed), and whether the pipeline holds together
 	@ruff check
 	@ruff format --check
 	@pyright
-	@python -m induction.audit
+	@! python -m pip show --quiet pip-audit 2> /dev/null || python -m pip_audit --requirement requirements.lock --no-deps --disable-pip
 	@mkdir -p .scratch
 	@dvc repro --dry --allow-missing > .scratch/dry.log 2>&1 || \
 		{ grep -q "No such file or directory: .*/data/" .scratch/dry.log || { cat .scratch/dry.log; exit 1; }; }

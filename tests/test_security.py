@@ -2,7 +2,6 @@
 
 import ast
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from ruamel.yaml import YAML
 from test_fetch import build_wheel, index, line, requirements  # noqa: F401  (index is a fixture)
 
 import induction.data.fetch as fetching
-from induction.audit import judge
 from induction.config import load_config
 from induction.errors import StudyError
 from induction.paths import StudyPaths
@@ -235,21 +233,3 @@ def test_a_stage_takes_its_model_by_name_or_from_dvc(monkeypatch):
     for argument in ("attn-2l", "train@attn-2l"):
         monkeypatch.setattr(sys, "argv", ["train", argument])
         assert model_argument() == "attn-2l"
-
-
-def test_the_audit_tells_vulnerabilities_and_what_it_does_not_know():
-    report = {
-        "dependencies": [
-            {"name": "good", "version": "1", "vulns": []},
-            {"name": "unknown", "skip_reason": "not found"},
-            {
-                "name": "bad",
-                "version": "1",
-                "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}, {"id": "X", "fix_versions": []}],
-            },
-        ]
-    }
-    found, skipped = judge(report)
-    assert skipped == ["unknown"]
-    assert [re.match(r"bad 1: (CVE-1|X), mended in (2|no version yet)", text) for text in found]
-    assert len(found) == 2
