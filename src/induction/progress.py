@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 ENVIRONMENT_VARIABLE = "INDUCTION_PROGRESS"
 _SECONDS_BETWEEN_REPORTS = 0.1
@@ -29,25 +30,48 @@ class Report(Protocol):
 @contextmanager
 def progress(total: float, unit: str) -> Iterator[Report]:
     """Report progress towards `total`, counted in `unit` (tokens, snapshots, files)."""
-    channel = os.environ.get(ENVIRONMENT_VARIABLE)
-    if channel:
+    if channel := os.environ.get(ENVIRONMENT_VARIABLE):
         yield _file_report(Path(channel), total, unit)
-        return
-    live = sys.stderr.isatty()
-    with tqdm(
-        total=total,
-        unit=f" {unit}",
-        unit_scale=True,
-        mininterval=_SECONDS_BETWEEN_REPORTS if live else _SECONDS_BETWEEN_LOG_LINES,
-        leave=False,
-        ascii=not live,
-    ) as bar:
+    elif sys.stderr.isatty():
+        with _bar(total, unit) as report:
+            yield report
+    else:
+        yield _log_report(total, unit)
 
-        def report(done: float, remark: str = "") -> None:
-            bar.set_postfix_str(remark, refresh=False)
-            bar.update(done - bar.n)
 
-        yield report
+@contextmanager
+def _bar(total: float, unit: str) -> Iterator[Report]:
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn(f"{{task.completed:,.0f}} of {{task.total:,.0f}} {unit}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[remark]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, remark="")
+        yield lambda done, remark="": bar.update(task, completed=done, remark=remark)
+
+
+def _log_report(total: float, unit: str) -> Report:
+    """A line now and then, with how long the rest takes at the pace since the first call."""
+    began: tuple[float, float] | None = None
+    last = time.monotonic()
+
+    def report(done: float, remark: str = "") -> None:
+        nonlocal began, last
+        now = time.monotonic()
+        began = began or (now, done)
+        if now - last < _SECONDS_BETWEEN_LOG_LINES:
+            return
+        last = now
+        line = f"{100 * done / total:.0f} %, {done:,.0f} of {total:,.0f} {unit}"
+        if done > began[1]:
+            left = (now - began[0]) * (total - done) / (done - began[1])
+            line += f", about {left:.0f} s left"
+        print(f"{line}, {remark}" if remark else line, file=sys.stderr, flush=True)
+
+    return report
 
 
 def _file_report(path: Path, total: float, unit: str) -> Report:
