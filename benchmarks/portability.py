@@ -3,7 +3,7 @@
 The same code, data, parameters and environment give the same bits on the same kind of processor.
 Another kind adds numbers in another order, and training amplifies the last bit. Here a model is
 trained and measured again with PyTorch's kernels for an older processor, in a throw-away folder,
-and its headline numbers are set against those of the study. Writes benchmarks/portability.json,
+and its headline numbers are set against those of the study. Writes data/portability.json,
 which the report quotes.
 """
 
@@ -60,7 +60,7 @@ def main(model: str = "attn-2l") -> None:
         if again["onset_tokens"] and here["onset_tokens"]
         else None,
     }
-    write_json(paths.root / "benchmarks" / "portability.json", result)
+    write_json(paths.portability, result)
     print(json.dumps(result, indent=2))
 
 

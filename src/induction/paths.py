@@ -129,7 +129,7 @@ class StudyPaths:
     @property
     def portability(self) -> Path:
         """Headline numbers of one model on another kind of processor (`make bench-portability`)."""
-        return self.root / "benchmarks" / "portability.json"
+        return self.root / "data" / "portability.json"
 
     @property
     def last_run(self) -> Path:
