@@ -1,14 +1,21 @@
 """What the README and docs/ refer to is there."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from induction.files import read_json
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 METRICS = read_json(ROOT / "data/published/laptop/data/results/metrics.json")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -90,3 +97,28 @@ def test_the_glossary_has_every_metric():
     for name, metrics in METRICS["models"].items():
         missing = [key for key in metrics if f"`{key}`" not in told]
         assert not missing, (name, missing)
+
+
+def test_what_describes_the_project_says_the_same():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
+    meta = read_json(ROOT / "codemeta.json")
+    assert meta["name"] == project["name"]
+    assert meta["description"] == project["description"]
+    assert meta["version"] == citation["version"] == project["version"]
+    assert meta["license"].rsplit("/", 1)[1] == citation["license"] == project["license"]
+    assert meta["author"][0]["name"] == citation["authors"][0]["name"]
+    assert (
+        meta["runtimePlatform"].removeprefix("Python ").replace(" ", "")
+        == (project["requires-python"])
+    )
+    assert meta["referencePublication"]["url"] == citation["references"][0]["url"]
+
+
+def test_the_hooks_before_a_commit_are_those_of_make_check():
+    hooks = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]
+    (recipe,) = re.findall(
+        r"^check: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
+    for hook in hooks:
+        assert f"\t@{hook['entry'].removeprefix('.venv/bin/')}\n" in recipe
