@@ -34,7 +34,7 @@ def cells(results: Any, claim: str) -> list[str]:
 
 
 def test_scores_are_those_of_plain_models_of_more_layers():
-    assert cells(made(), "improves abruptly")[2] == "`two` −0.30 [−0.40, −0.20]"
+    assert cells(made(), "improves abruptly")[2] == "`two` −0.30\u00a0[−0.40,\u00a0−0.20]"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_scores_are_those_of_plain_models_of_more_layers():
                     plain_onset_tokens=None,
                 )
             ],
-            "`smeared` 500k against `two` –",
+            "`smeared` 500k against `two` none",
         ),
         (
             "comes from induction heads",
@@ -76,7 +76,7 @@ def test_scores_are_those_of_plain_models_of_more_layers():
                 ),
                 check("other heads do not", "two", "one", removed_share=0.1, draws=3.0),
             ],
-            "`two` 103\u00a0% [85\u00a0%, 120\u00a0%]",
+            "`two` 103\u00a0%\u00a0[85\u00a0%,\u00a0120\u00a0%]",
         ),
         (
             "abstract patterns",

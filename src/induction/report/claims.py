@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from induction.report.results import Results
-from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.report.text import markdown_table, number, onset, percent
 from induction.study.verdicts.verdict import Kind
 
 _NONE = "no such model"
@@ -90,8 +90,8 @@ def _one_layer(results: Results) -> str:
 def _smeared(results: Results) -> str:
     kinds: tuple[Kind, ...] = ("change with smeared keys alone", "change earlier with smeared keys")
     return _listed(
-        f"`{smeared}` {short_tokens(each['numbers']['onset_tokens'])} against `{plain}` "
-        f"{short_tokens(each['numbers']['plain_onset_tokens'])}"
+        f"`{smeared}` {onset(each['numbers']['onset_tokens'])} against `{plain}` "
+        f"{onset(each['numbers']['plain_onset_tokens'])}"
         for each in _of(results, 2, *kinds)
         for smeared, plain in [each["models"]]
     )
@@ -99,8 +99,8 @@ def _smeared(results: Results) -> str:
 
 def _removed(results: Results) -> str:
     return _listed(
-        f"`{each['models'][0]}` {percent(numbers['removed_share'])} "
-        f"[{percent(numbers['removed_low'])}, {percent(numbers['removed_high'])}]"
+        f"`{each['models'][0]}` {percent(numbers['removed_share'])}\u00a0"
+        f"[{percent(numbers['removed_low'])},\u00a0{percent(numbers['removed_high'])}]"
         for each in _of(results, 3, "induction heads carry the gain")
         for numbers in [each["numbers"]]
     )
@@ -145,7 +145,9 @@ def _ends(results: Results, model: str, metric: str) -> Sequence[float] | None:
 
 
 def _within(value: float, ends: Sequence[float] | None) -> str:
-    return f"{number(value)} [{number(ends[0])}, {number(ends[1])}]" if ends else number(value)
+    if not ends:
+        return number(value)
+    return f"{number(value)}\u00a0[{number(ends[0])},\u00a0{number(ends[1])}]"
 
 
 def _listed(parts: Iterable[str]) -> str:

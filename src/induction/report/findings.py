@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from induction.report import behaviours, causes
 from induction.report.results import Results
-from induction.report.text import markdown_table, names, number, percent, short_tokens
+from induction.report.text import markdown_table, names, number, onset, percent
 from induction.study.verdicts.verdict import Kind
 
 
@@ -72,14 +72,10 @@ def _co_perturbation(results: Results, verdict: dict) -> str:
     onsets: dict[str, list[str]] = {}
     for check in verdict["checks"]:
         (smeared, plain), numbers = check["models"], check["numbers"]
-        smeared = f"`{smeared}` {_onset(numbers['onset_tokens'])}"
-        onsets.setdefault(smeared, []).append(f"`{plain}` {_onset(numbers['plain_onset_tokens'])}")
+        smeared = f"`{smeared}` {onset(numbers['onset_tokens'])}"
+        onsets.setdefault(smeared, []).append(f"`{plain}` {onset(numbers['plain_onset_tokens'])}")
     pairs = (f"{smeared} against {', '.join(plain)}" for smeared, plain in onsets.items())
     return f"onsets: {'; '.join(pairs)}" if onsets else "no smeared models to compare"
-
-
-def _onset(tokens: float | None) -> str:
-    return short_tokens(tokens) if tokens else "none"
 
 
 def _ablation(results: Results, verdict: dict) -> str:

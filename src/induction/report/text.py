@@ -20,6 +20,11 @@ def short_tokens(tokens: float | None) -> str:
     return f"{tokens:.0f}"
 
 
+def onset(tokens: float | None) -> str:
+    """4123456 → 4.1M; None, of a model without a phase change → none."""
+    return short_tokens(tokens) if tokens else "none"
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """A number with a real minus sign; None → –."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
