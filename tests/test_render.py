@@ -235,6 +235,23 @@ def test_the_same_source_gives_the_same_bytes(
     assert (out / "a.pdf").read_bytes() == (rendered / "report.pdf").read_bytes()
 
 
+def test_the_head_has_what_indexes_and_previews_read(tmp_path: Path, without_quarto: None) -> None:
+    source = write_source(tmp_path / "source", "Text.")
+    render(source, tmp_path)
+    head, _, body = (tmp_path / "index.html").read_text().partition("</head>")
+    for name in ("citation_title", "citation_author", "description", "twitter:card"):
+        assert f'<meta name="{name}" content="' in head
+    assert '<meta property="og:title" content="' in head
+    assert "citation_title" not in body
+    settings = source / "_quarto.yml"
+    text = settings.read_text()
+    first = text.index("include-in-header")  # the page's
+    settings.write_text(text[:first] + text[first:].replace("- text: |", "- file: |", 1))
+    with pytest.raises(StudyError, match="include-in-header: give text") as error:
+        render(source, tmp_path / "out")
+    assert "\n" not in str(error.value)
+
+
 def test_date_and_variables_reach_the_cells(tmp_path: Path, without_quarto: None) -> None:
     cell = CELL.format("import os\nprint(os.environ['SOURCE_DATE_EPOCH'], os.environ['TELL'])")
     source = write_source(tmp_path / "source", cell)
