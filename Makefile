@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report compare publish test quick test-extras chaos bench gpu-check bench-recipe bench-cost bench-scale bench-portability bench-external bench-prompts check format preset lock clean
+.PHONY: help setup study report compare publish crate test quick test-extras chaos bench gpu-check bench-recipe bench-cost bench-scale bench-portability bench-external bench-prompts check format preset lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ compare: $(READY) ## what differs between two runs: make compare A=published B=w
 
 publish: $(READY) ## keep the small results of this run in git: make publish NAME=laptop
 	@python -m induction.compare.publish "$(NAME)"
+
+crate: $(READY) ## the last run as an RO-Crate for archives and indexes, in reports/_crate
+	@python -m induction.crate
 
 test: $(READY) ## run the tests, a file at a time on each core (JOBS=N workers)
 	@python -m pytest --numprocesses $(or $(JOBS),auto) --dist loadfile

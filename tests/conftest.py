@@ -25,7 +25,7 @@ SLOW = {
     *("test_bad_input", "test_disk", "test_external_gguf", "test_external_hub", "test_figures"),
     *("test_external_stages", "test_interactive", "test_own_text", "test_provenance"),
     *("test_remote", "test_render_quarto", "test_report_page", "test_security"),
-    *("test_bad_results", "test_behave_external", "test_examples"),
+    *("test_bad_results", "test_behave_external", "test_crate", "test_examples"),
 }
 
 

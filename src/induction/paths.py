@@ -39,6 +39,11 @@ class StudyPaths:
         return self.root / "requirements.lock"
 
     @property
+    def citation(self) -> Path:
+        """Authors, title and licence of the study."""
+        return self.root / "CITATION.cff"
+
+    @property
     def sources(self) -> Path:
         """The pinned list of wheels, in pip's requirement syntax."""
         return self.root / "data" / "sources.txt"
@@ -156,6 +161,11 @@ class StudyPaths:
     @property
     def report_output(self) -> Path:
         return self.root / "reports" / "_output"
+
+    @property
+    def crate(self) -> Path:
+        """The run as an RO-Crate (`make crate`)."""
+        return self.report_source / "_crate"
 
     @property
     def figure_tables(self) -> Path:
