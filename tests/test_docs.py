@@ -14,6 +14,8 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "data/DATACARD.md",
+    ROOT / "data/MODELCARD.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 METRICS = read_json(ROOT / "data/published/laptop/data/results/metrics.json")
