@@ -124,3 +124,17 @@ def test_the_hooks_before_a_commit_are_those_of_make_check():
     )
     for hook in hooks:
         assert f"\t@{hook['entry'].removeprefix('.venv/bin/')}\n" in recipe
+
+
+def test_the_pages_head_says_what_the_page_says():
+    settings = YAML(typ="safe").load(ROOT / "reports/_quarto.yml")
+    (head,) = settings["format"]["html"]["include-in-header"]
+    told = dict(re.findall(r'<meta (?:name|property)="([^"]+)" content="([^"]+)">', head["text"]))
+    front = (ROOT / "reports/index.qmd").read_text(encoding="utf-8").split("---\n")[1]
+    page = YAML(typ="safe").load(front)
+    subtitle = page["subtitle"]
+    assert told["citation_title"] == f"{page['title']}: {subtitle[0].lower()}{subtitle[1:]}"
+    assert told["citation_author"] == page["author"]
+    assert told["citation_language"] == settings["lang"]
+    assert told["og:title"] == page["title"]
+    assert told["og:description"] == f"{subtitle}."

@@ -90,6 +90,16 @@ print("```{=html}\\n<script>" + "x" * 60_000 + "</script>\\n```")
 """
 
 
+def test_what_indexes_and_previews_read_reaches_quarto(quarto: Path, tmp_path: Path) -> None:
+    render(write_source(tmp_path / "source", "Text."), tmp_path / "out")
+    html = json.loads(quarto.read_text())["settings"]["format"]["html"]
+    (head,) = html["include-in-header"]
+    for name in ("citation_title", "citation_author", "description", "twitter:card"):
+        assert f'<meta name="{name}" content="' in head["text"]
+    for name in ("og:type", "og:title", "og:description"):
+        assert f'<meta property="{name}" content="' in head["text"]
+
+
 def test_quarto_gets_what_the_cells_gave_and_they_run_once(
     quarto: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
