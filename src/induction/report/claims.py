@@ -1,8 +1,9 @@
 """The paper's claims beside this study's numbers: one row a claim."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from induction.report.results import Results
+from induction.report.results import Results, checks_of, verdict_of
 from induction.report.text import markdown_table, number, onset, percent
 from induction.study.verdicts.verdict import Kind
 
@@ -12,62 +13,71 @@ _NONE = "no such model"
 def claims(results: Results) -> str:
     """Claim, the paper's number, ours with 95 % intervals where there are any, how the definition
     differs, and the verdict of the argument that the claim belongs to."""
-    outcomes = {verdict["argument"]: verdict["outcome"] for verdict in results.verdicts}
     rows = (
-        (claim, paper, ours or _NONE, differs, f"{outcomes[argument]} ({argument})")
-        for argument, claim, paper, ours, differs in (
-            (
-                1,
-                "In-context learning improves abruptly in models of two or more layers",
-                "ICL score from above −0.15 to about −0.4 nats",
-                _scores(results),
-                "windows of indices, not tokens 50 and 500; a shorter context",
-            ),
-            (
-                1,
-                "One layer shows no change",
-                "none",
-                _one_layer(results),
-                "prefix matching: the token after the earlier copy",
-            ),
-            (
-                2,
-                "Smeared keys bring the change to one layer, and earlier to two",
-                "no number",
-                _smeared(results),
-                "onset by a rule on the slope",
-            ),
-            (
-                3,
-                "In small models, in-context learning comes from induction heads",
-                "nearly all of it in attention-only ones",
-                _removed(results),
-                "share of what the model gained over one layer; heads set to zero",
-            ),
-            (
-                4,
-                "Such heads also match abstract patterns",
-                "about 65 % of attention on the right category (13B parameters)",
-                _right_places(results),
-                "attention of one right place against one wrong one: one half is chance",
-            ),
-            (
-                5,
-                "Induction heads copy, and match prefixes through a previous-token head",
-                "no number",
-                _circuits(results),
-                "eigenvalue scores of OV and QK, from −1 to 1",
-            ),
-            (
-                6,
-                "Measures vary continuously with size",
-                "no number",
-                _steps(results),
-                "neighbouring depths of attention-only models",
-            ),
-        )
+        (
+            1,
+            "In-context learning improves abruptly in models of two or more layers",
+            "ICL score from above −0.15 to about −0.4 nats",
+            _scores(results),
+            "windows of indices, not tokens 50 and 500; a shorter context",
+        ),
+        (
+            1,
+            "One layer shows no change",
+            "none",
+            _one_layer(results),
+            "prefix matching: the token after the earlier copy",
+        ),
+        (
+            2,
+            "Smeared keys bring the change to one layer, and earlier to two",
+            "no number",
+            _smeared(results),
+            "onset by a rule on the slope",
+        ),
+        (
+            3,
+            "In small models, in-context learning comes from induction heads",
+            "nearly all of it in attention-only ones",
+            _removed(results),
+            "share of what the model gained over one layer; heads set to zero",
+        ),
+        (
+            4,
+            "Such heads also match abstract patterns",
+            "about 65 % of attention on the right category (13B parameters)",
+            _right_places(results),
+            "attention of one right place against one wrong one: one half is chance",
+        ),
+        (
+            5,
+            "Induction heads copy, and match prefixes through a previous-token head",
+            "no number",
+            _circuits(results),
+            "eigenvalue scores of OV and QK, from −1 to 1",
+        ),
+        (
+            6,
+            "Measures vary continuously with size",
+            "no number",
+            _steps(results),
+            "neighbouring depths of attention-only models",
+        ),
     )
-    return markdown_table(("claim", "the paper", "here", "differs", "verdict"), "lllll", rows)
+    return markdown_table(
+        ("claim", "the paper", "here", "differs", "verdict"),
+        "lllll",
+        (
+            (
+                claim,
+                paper,
+                ours or _NONE,
+                differs,
+                f"{verdict_of(results, argument)['outcome']} ({argument})",
+            )
+            for argument, claim, paper, ours, differs in rows
+        ),
+    )
 
 
 def _scores(results: Results) -> str:
@@ -79,45 +89,42 @@ def _scores(results: Results) -> str:
 
 
 def _one_layer(results: Results) -> str:
-    found = _of(results, 1, "no change in one layer")
+    found = [numbers for _, numbers in _checks(results, 1, "no change in one layer")]
     if not found:
         return ""
-    changed = sum(each["numbers"]["onset_tokens"] is not None for each in found)
-    best = max(each["numbers"]["max_prefix_matching"] for each in found)
+    changed = sum(numbers["onset_tokens"] is not None for numbers in found)
+    best = max(numbers["max_prefix_matching"] for numbers in found)
     return f"{changed} of {len(found)} change; best prefix matching {number(best)}"
 
 
 def _smeared(results: Results) -> str:
     kinds: tuple[Kind, ...] = ("change with smeared keys alone", "change earlier with smeared keys")
     return _listed(
-        f"`{smeared}` {onset(each['numbers']['onset_tokens'])} against `{plain}` "
-        f"{onset(each['numbers']['plain_onset_tokens'])}"
-        for each in _of(results, 2, *kinds)
-        for smeared, plain in [each["models"]]
+        f"`{smeared}` {onset(numbers['onset_tokens'])} against `{plain}` "
+        f"{onset(numbers['plain_onset_tokens'])}"
+        for (smeared, plain), numbers in _checks(results, 2, *kinds)
     )
 
 
 def _removed(results: Results) -> str:
     return _listed(
-        f"`{each['models'][0]}` {percent(numbers['removed_share'])}\u00a0"
+        f"`{model}` {percent(numbers['removed_share'])}\u00a0"
         f"[{percent(numbers['removed_low'])},\u00a0{percent(numbers['removed_high'])}]"
-        for each in _of(results, 3, "induction heads carry the gain")
-        for numbers in [each["numbers"]]
+        for (model, _), numbers in _checks(results, 3, "induction heads carry the gain")
     )
 
 
 def _right_places(results: Results) -> str:
     return _listed(
-        f"`{each['models'][0]}` {percent(numbers['right_share'])}, at least "
+        f"`{model}` {percent(numbers['right_share'])}, at least "
         f"{percent(numbers['right_share_low'])}"
-        for each in _of(results, 4, "induction heads look right")
-        for numbers in [each["numbers"]]
+        for (model,), numbers in _checks(results, 4, "induction heads look right")
         if numbers["right_share"] is not None
     )
 
 
 def _circuits(results: Results) -> str:
-    found = [each["numbers"] for each in _of(results, 5, "circuit as theory says")]
+    found = [numbers for _, numbers in _checks(results, 5, "circuit as theory says")]
     spans = [
         f"{name} {number(min(values))} to {number(max(values))}"
         for name, key in (("OV", "ov_eigenvalue"), ("QK", "qk_eigenvalue"))
@@ -130,14 +137,16 @@ def _steps(results: Results) -> str:
     return _listed(
         f"`{small}` to `{large}`: onset {number(numbers['onset_step'])} e-folds, ICL score "
         f"{number(numbers['icl_step'])} nats"
-        for each in _of(results, 6, "neighbouring depths are close")
-        for (small, large), numbers in [(each["models"], each["numbers"])]
+        for (small, large), numbers in _checks(results, 6, "neighbouring depths are close")
     )
 
 
-def _of(results: Results, argument: int, *kinds: Kind) -> list[dict]:
-    (verdict,) = (v for v in results.verdicts if v["argument"] == argument)
-    return [check for check in verdict["checks"] if check["kind"] in kinds]
+def _checks(
+    results: Results, argument: int, *kinds: Kind
+) -> list[tuple[list[str], dict[str, Any]]]:
+    """Models and numbers of the checks of these kinds."""
+    found = checks_of(verdict_of(results, argument), *kinds)
+    return [(check["models"], check["numbers"]) for check in found]
 
 
 def _ends(results: Results, model: str, metric: str) -> Sequence[float] | None:

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 from induction.report import behaviours, causes
-from induction.report.results import Results
+from induction.report.results import Results, checks_of
 from induction.report.text import markdown_table, names, number, onset, percent
-from induction.study.verdicts.verdict import Kind
 
 
 def outcome_sentences(results: Results) -> str:
@@ -51,13 +50,9 @@ def verdicts(results: Results) -> str:
     )
 
 
-def _of_kind(verdict: dict, kind: Kind) -> list[dict]:
-    return [check for check in verdict["checks"] if check["kind"] == kind]
-
-
 def _co_occurrence(results: Results, verdict: dict) -> str:
     together = [c for c in verdict["checks"] if c["numbers"].get("lag") is not None]
-    alone = _of_kind(verdict, "no change in one layer")
+    alone = checks_of(verdict, "no change in one layer")
     inside = sum(c["held"] is True for c in together)
     neither = sum(c["held"] is True for c in alone)
     bumps, turns, changed = causes.co_occurring(results)
@@ -79,8 +74,8 @@ def _co_perturbation(results: Results, verdict: dict) -> str:
 
 
 def _ablation(results: Results, verdict: dict) -> str:
-    induction = [c["numbers"] for c in _of_kind(verdict, "induction heads carry the gain")]
-    others = [c["numbers"] for c in _of_kind(verdict, "other heads do not")]
+    induction = [c["numbers"] for c in checks_of(verdict, "induction heads carry the gain")]
+    others = [c["numbers"] for c in checks_of(verdict, "other heads do not")]
     if not induction:
         return "no plain model has induction heads and a control"
     shares = sorted(numbers["removed_share"] for numbers in induction)

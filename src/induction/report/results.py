@@ -1,5 +1,6 @@
 """Everything that the report draws on, read from the files that the study wrote."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.curves import Curves, load_curves
 from induction.study.loss_map import LossMap, map_loss
+from induction.study.verdicts.verdict import Kind
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,16 @@ class Results:
             )
             for name, curves in self.curves.items()
         }
+
+
+def verdict_of(results: Results, argument: int) -> dict[str, Any]:
+    """The verdict on one argument, as verdicts.json has it."""
+    return next(verdict for verdict in results.verdicts if verdict["argument"] == argument)
+
+
+def checks_of(verdict: Mapping[str, Any], *kinds: Kind) -> list[dict[str, Any]]:
+    """The checks of a verdict that are of these kinds, in their order."""
+    return [check for check in verdict["checks"] if check["kind"] in kinds]
 
 
 def load_results(paths: StudyPaths | None = None) -> Results:

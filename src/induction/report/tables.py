@@ -1,7 +1,7 @@
 """The tables of the report, as Markdown."""
 
 from induction.config import ExternalModel, Model
-from induction.report.results import Results
+from induction.report.results import Results, verdict_of
 from induction.report.text import code, markdown_table, number, percent, short_digest, short_tokens
 
 _LABELS = {
@@ -95,7 +95,7 @@ def onsets(results: Results) -> str:
 
 def checks(results: Results, argument: int) -> str:
     """Every check of one verdict with its numbers."""
-    verdict = next(v for v in results.verdicts if v["argument"] == argument)
+    verdict = verdict_of(results, argument)
     return markdown_table(
         ("models", "check", "numbers", "held"),
         "llll",
@@ -116,7 +116,7 @@ def checks(results: Results, argument: int) -> str:
 
 def checks_if_any(results: Results, argument: int) -> str:
     """The same, for an argument that may have none: then nothing."""
-    verdict = next(v for v in results.verdicts if v["argument"] == argument)
+    verdict = verdict_of(results, argument)
     return checks(results, argument) if verdict["checks"] else ""
 
 

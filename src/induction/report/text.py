@@ -7,7 +7,7 @@ from functools import cache
 from matplotlib.font_manager import findfont, get_font
 
 from induction.external.left_out import LEFT_OUT
-from induction.report.results import Results
+from induction.report.results import Results, verdict_of
 
 
 def short_tokens(tokens: float | None) -> str:
@@ -141,17 +141,13 @@ def corpus_sentence(results: Results) -> str:
 
 def verdict(results: Results, argument: int) -> str:
     """The outcome of an argument's rule with its grounds, as Markdown."""
-    found = _verdict(results, argument)
+    found = verdict_of(results, argument)
     return f"**Verdict: {found['outcome']}.** {_grounds(found)}"
 
 
 def evidence(results: Results, argument: int) -> str:
     """What kind of evidence an argument's rule can give here."""
-    return f"Evidence here: {_verdict(results, argument)['evidence']}."
-
-
-def _verdict(results: Results, argument: int) -> dict:
-    return next(v for v in results.verdicts if v["argument"] == argument)
+    return f"Evidence here: {verdict_of(results, argument)['evidence']}."
 
 
 def _grounds(verdict: dict) -> str:

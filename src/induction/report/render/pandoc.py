@@ -113,7 +113,7 @@ def _pandoc(source: Source, target: str, scratch: Path) -> None:
         command += ["--to=html5", "--mathml", "--embed-resources", f"--output={scratch / HTML}"]
         command += [f"--template={_HERE / 'template.html'}", f"--css={_HERE / 'page.css'}"]
         command += [f"--css={sheet}" for sheet in _list(settings.get("css"))]
-        command += [f"--include-in-header={_head(source, scratch)}"]
+        command += [f"--include-in-header={_head(source, settings, scratch)}"]
     else:
         # Without `citations`, what citeproc made is used; without `smart`, quotes are literal.
         command += ["--to=typst-citations-smart", f"--output={scratch / 'report.typ'}"]
@@ -133,9 +133,9 @@ def _pandoc(source: Source, target: str, scratch: Path) -> None:
         raise _pandoc_error(source, run.stderr)
 
 
-def _head(source: Source, scratch: Path) -> Path:
+def _head(source: Source, settings: Mapping[str, Any], scratch: Path) -> Path:
     """A file with what the settings put into the page's head."""
-    entries = _list(source.settings("html").get("include-in-header"))
+    entries = _list(settings.get("include-in-header"))
     if not all(isinstance(entry, dict) and list(entry) == ["text"] for entry in entries):
         raise source.fail(None, "include-in-header: give text, as in `- text: |`; no files")
     head = scratch / "head.html"
