@@ -7,8 +7,8 @@ import pytest
 
 from induction.config import load_config
 from induction.data.fetch import read_requirements
+from induction.disk import parameter_count
 from induction.files import read_json
-from induction.model.transformer import Transformer, TransformerSpec
 
 ROOT = Path(__file__).parents[1]
 RUN = ROOT / "data/published/laptop"
@@ -76,18 +76,6 @@ def test_the_amounts_of_text_are_those_of_the_run():
 @pytest.mark.parametrize("name", METRICS)
 def test_the_numbers_of_a_model_are_those_of_the_run(name):
     model, metrics, row = CONFIG.models[name], METRICS[name], table(MODEL, "model")[name]
-    shared = CONFIG.model
-    spec = TransformerSpec(
-        n_layers=model.n_layers,
-        d_model=shared.d_model,
-        n_heads=shared.n_heads,
-        d_mlp=shared.d_mlp,
-        n_ctx=shared.n_ctx,
-        d_vocab=CONFIG.tokenizer.d_vocab,
-        attn_only=model.attn_only,
-        smeared_keys=model.smeared_keys,
-        position_base=shared.position_base,
-    )
     onset = metrics["onset_tokens"]
     assert row == {
         "model": name,
@@ -95,7 +83,7 @@ def test_the_numbers_of_a_model_are_those_of_the_run(name):
         "MLP": "no" if model.attn_only else "yes",
         "smeared keys": "yes" if model.smeared_keys else "no",
         "seed": str(model.seed),
-        "parameters": f"{sum(each.numel() for each in Transformer(spec).parameters()):,}",
+        "parameters": f"{parameter_count(CONFIG, name):,}",
         "loss": f"{metrics['loss']:.2f}",
         "ICL score": f"{metrics['icl_score']:.2f}".replace("-", "−"),
         "onset (tokens)": "none" if onset is None else f"{onset:,}",
