@@ -155,8 +155,8 @@ def test_damaged_objects_of_the_cache_are_deleted(tmp_path):
 
 def test_objects_that_were_found_whole_are_read_again_when_they_change(tmp_path, monkeypatch):
     read: list[str] = []
-    md5 = cache._md5
-    monkeypatch.setattr(cache, "_md5", lambda path: read.append(path.name) or md5(path))
+    md5 = cache.md5
+    monkeypatch.setattr(cache, "md5", lambda path: read.append(path.name) or md5(path))
     note = tmp_path / "scratch" / "verified.json"
     paths = []
     for content in (b"one", b"two"):

@@ -29,14 +29,14 @@ from induction.compare.run import load_stages
 from induction.config import StudyConfig
 from induction.data.wheels import wheel_members
 from induction.errors import StudyError, one_line
-from induction.files import MANIFEST, published_folder, read_json, verify_folder
+from induction.files import MANIFEST, md5, published_folder, read_json, verify_folder
 from induction.paths import StudyPaths
 from induction.plain_yaml import read_yaml
 from induction.stages import run_stage
 
 _VERSION = "1.1"  # of RO-Crate, the one that the profile of runs builds on
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-_TERMS = "https://w3id.org/ro/terms/workflow-run#"
+_VOCABULARY = "workflow-run"  # of that profile
 _CODE = ["File", "SoftwareSourceCode", "SoftwareApplication"]
 _LONGEST_LICENCE = 60  # characters; some packages put the whole text there
 _OF_THIS_MACHINE = re.compile(r'"((?:/|~|file:|(?:[^"]*/)?\.\./)[^"]*)"')  # a path, in JSON
@@ -164,13 +164,12 @@ def _check(paths: StudyPaths, stages: Mapping[str, Stage]) -> None:
 def _digest(path: Path) -> tuple[str, int]:
     """MD5 and bytes of a file or folder, as DVC counts them (.dvcignore leaves out __pycache__)."""
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest(), path.stat().st_size
+        return md5(path), path.stat().st_size
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
     found = {name: _digest(files[name]) for name in sorted(files) if "__pycache__" not in name}
-    listing = [{"md5": md5, "relpath": name} for name, (md5, _) in found.items()]
-    md5 = hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest()
-    return f"{md5}.dir", sum(size for _, size in found.values())
+    listing = [{"md5": digest, "relpath": name} for name, (digest, _) in found.items()]
+    whole = hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False)
+    return f"{whole.hexdigest()}.dir", sum(size for _, size in found.values())
 
 
 def _describe(
@@ -178,7 +177,8 @@ def _describe(
 ) -> ROCrate:
     """The crate of stages that are as recorded. Raises StudyError for a damaged data/raw."""
     crate = ROCrate(version=_VERSION, exclude=["__pycache__"])
-    crate.metadata.extra_terms.update({name: f"{_TERMS}{name}" for name in ("md5", "sha256")})
+    terms = f"https://w3id.org/ro/terms/{_VOCABULARY}#"
+    crate.metadata.extra_terms.update({name: f"{terms}{name}" for name in ("md5", "sha256")})
     root = crate.root_dataset
     authors = [_author(crate, author) for author in citation.authors]
     root["name"], root["author"] = citation.title, authors

@@ -1,14 +1,13 @@
 """What re-ran between two runs, and why: read from what DVC recorded of each stage."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 from typing import Any, Literal
 
 from induction.compare.parameters import ABSENT, differences, flatten, same
 from induction.compare.run import Run
+from induction.files import md5
 
 Stages = Mapping[str, Mapping[str, Any]]
 Outcome = Literal["same outputs", "other outputs", "only in A", "only in B"]
@@ -107,9 +106,9 @@ def outdated(run: Run) -> Outdated:
     for stage in makers_of(run.stages, [folder]):
         recorded = flatten(_parameters(run.stages[stage]))
         keys += [key for key, value in recorded.items() if not same(present.get(key), value)]
-        for path, md5 in _hashes(run.stages[stage], "outs").items():
+        for path, recorded_md5 in _hashes(run.stages[stage], "outs").items():
             file = run.paths.root / path
-            if file.parent == run.paths.results and file.is_file() and _md5(file) != md5:
+            if file.parent == run.paths.results and file.is_file() and md5(file) != recorded_md5:
                 files.append(path)
     models = [name for name in run.entries if name not in run.metrics]
     return Outdated(tuple(dict.fromkeys(keys)), tuple(files), tuple(models))
@@ -176,8 +175,3 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
         for path in dict.fromkeys([*after, *before])
         if before.get(path, ABSENT) != after.get(path, ABSENT)
     ]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()

@@ -5,14 +5,13 @@ missing. A file of the workspace may share its disk blocks with the cache (hard 
 damages one damages the other. Such objects are deleted before stages run: DVC then makes them anew.
 """
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from induction.errors import StudyError
-from induction.files import read_json, write_json
+from induction.files import md5, read_json, write_json
 
 
 def delete_damaged(cache: Path, note: Path) -> list[str]:
@@ -27,7 +26,7 @@ def delete_damaged(cache: Path, note: Path) -> list[str]:
     states = {path: _state(path) for path in objects}
     unread = [path for path, state in states.items() if known.get(_name(path)) != state]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing leaves the interpreter free
-        digests = pool.map(_md5, unread)
+        digests = pool.map(md5, unread)
         damaged = [
             path
             for path, digest in zip(unread, digests, strict=True)
@@ -58,8 +57,3 @@ def _state(path: Path) -> str:
 
 def _name(path: Path) -> str:
     return path.parent.name + path.name
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
