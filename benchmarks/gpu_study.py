@@ -19,7 +19,8 @@ from induction.model.compute import set_up_torch
 from induction.model.transformer import TransformerSpec
 
 ROOT = Path(__file__).resolve().parent.parent
-ZOO = ("attn-2l", "smear-1l", "attn-1l")
+KINDS = ("attn-2l", "smear-1l", "attn-1l")
+ZOO = (*KINDS, *(f"{kind}-s1" for kind in KINDS))  # two seeds of each
 Row = dict[str, Any]
 
 
@@ -122,13 +123,14 @@ def write_params(job: Job, tokens: dict[str, int]) -> None:
     values["phase_change"]["min_tokens"] = 1  # with smeared keys it changes in the first million
     values["explorer"]["tokens"] = 16
     values["resources"] = {"default": {"cpus": 1, "gpus": 0}}
-    entry = {"attn_only": True, "optimizer": "muon", "seed": 0}
+    entry = {"attn_only": True, "optimizer": "muon"}
     values["models"] = {
         name: {
             **entry,
             "n_layers": 1 if "1l" in name else 2,
             "smeared_keys": name.startswith("smear"),
             "tokens": count,
+            "seed": int(name.endswith("-s1")),
         }
         for name, count in tokens.items()
     }
