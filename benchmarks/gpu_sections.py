@@ -177,8 +177,10 @@ def training(job: Job) -> Iterator[Row]:
     what = f"train {', '.join(ZOO)} side by side"
     yield {"what": what, "tokens_each": steps * step, "seconds": round(seconds, 1), "ok": True}
     corpus = len(load_tokens(job.work / "data/tokens", "train"))
+    seconds = run_stage(job, "measure", *ZOO)
+    what = f"measure {', '.join(ZOO)} side by side"
+    yield {"what": what, "seconds": round(seconds, 1), "ok": True}
     for name in ZOO:
-        seconds = run_stage(job, "measure", name)
         curves = load_curves(StudyPaths(job.work), name)
         config = load_config(job.work / "params.yaml")
         rule = config.phase_change
@@ -188,14 +190,13 @@ def training(job: Job) -> Iterator[Row]:
         yield {
             "what": f"measure {name}",
             "snapshots": len(curves.tokens),
-            "seconds": round(seconds, 1),
             "tokens": [int(n) for n in curves.tokens],
             "passes_over_the_text": round(steps * step / corpus, 2),
             "icl_score": numbers(curves.icl_score),
             "prefix_matching": numbers(best),
             "onset_tokens": change and round(change.onset_tokens),
-            "onset_no_later_than": change and change.onset_tokens <= seen[0] * (1 + 1e-9),
-            "change_complete": change and change.complete,
+            "onset_no_later_than": change and bool(change.onset_tokens <= seen[0] * (1 + 1e-9)),
+            "change_complete": change and bool(change.complete),
             "heads_formed_tokens": first_crossing(curves.tokens, best, config.verdicts.head_score),
             "ok": bool(np.isfinite(curves.icl_score).all()),
         }
