@@ -1,7 +1,6 @@
 """Tables and sentences on what goes with what: onsets, circuits, components, windows."""
 
 from collections.abc import Sequence
-from math import log
 
 import polars as pl
 
@@ -264,26 +263,6 @@ def _sure_of(results: Results) -> str:
     later = [name for name, found in ends.items() if found and min(found) > 0]
     told = f"; with its whole interval, this holds for {names(first)}" if first else ""
     return told + (f"; {names(later)} have all of theirs above zero" if later else "")
-
-
-def seeds_sentence(results: Results) -> str:
-    """How far the onsets of models lie apart that differ in nothing but their seed."""
-    groups: dict[tuple, list[str]] = {}
-    for name, model in results.config.models.items():
-        alike = (model.n_layers, model.attn_only, model.smeared_keys, model.optimizer, model.tokens)
-        if results.metrics[name]["onset_tokens"]:
-            groups.setdefault(alike, []).append(name)
-    sentences = []
-    for seeds in groups.values():
-        if len(seeds) > 1:
-            onsets = sorted(results.metrics[name]["onset_tokens"] for name in seeds)
-            scores = sorted(results.metrics[name]["icl_score"] for name in seeds)
-            sentences.append(
-                f"{names(seeds)} differ in their seed alone: their onsets lie "
-                f"{number(log(onsets[-1] / onsets[0]))} e-folds of tokens apart, their ICL scores "
-                f"at the end {number(scores[-1] - scores[0])} nats."
-            )
-    return " ".join(sentences)
 
 
 def bump_sentence(results: Results) -> str:

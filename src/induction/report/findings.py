@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from induction.report import behaviours, causes
+from induction.report import behaviours, causes, seeds
 from induction.report.results import Results, checks_of
 from induction.report.text import markdown_table, names, number, onset, percent
 
@@ -36,13 +36,14 @@ def outcome_sentences(results: Results) -> str:
 def verdicts(results: Results) -> str:
     """Every argument with its verdict, what was found, and what kind of evidence that is."""
     return markdown_table(
-        ("argument", "verdict", "what was found", "kind of evidence"),
-        "llll",
+        ("argument", "verdict", "what was found", "seeds of a kind", "kind of evidence"),
+        "lllrl",
         (
             (
                 f"{v['argument']}. {v['title']}",
                 f"**{v['outcome']}**",
                 _FINDINGS[v["argument"]](results, v),
+                seeds.of_verdict(results, v),
                 v["evidence"],
             )
             for v in results.verdicts

@@ -1,0 +1,83 @@
+"""Kinds of model, and what the report says of their seeds."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from induction.config import load_config
+from induction.paths import find_study
+from induction.report import seeds
+from induction.report.results import Results
+from induction.study.kinds import find_kinds, seeds_asked
+
+CONFIG = load_config(find_study().params)
+TWO = CONFIG.models["attn-2l"]
+ZOO = {
+    "one": CONFIG.models["attn-1l"],
+    "two": TWO,
+    "two-b": TWO.model_copy(update={"seed": 7}),
+    "longer": TWO.model_copy(update={"tokens": 2 * TWO.tokens, "seed": 7}),
+    "two-c": TWO.model_copy(update={"seed": 8}),
+}
+
+
+def results(models: dict[str, Any], **onsets: float | None) -> Results:
+    metrics = {
+        name: {
+            "onset_tokens": onsets.get(name.replace("-", "_")),
+            "icl_score": -0.1 * number,
+            "loss": 3.0,
+            "max_prefix_matching": 0.5,
+            "icl_removed_by_induction_heads": None,
+        }
+        for number, name in enumerate(models)
+    }
+    config = SimpleNamespace(models=models, studied=models)
+    return cast("Results", SimpleNamespace(config=config, metrics=metrics))
+
+
+def test_a_kind_is_what_differs_in_its_seed_alone():
+    assert find_kinds(ZOO) == {
+        "one": ("one",),
+        "two": ("two", "two-b", "two-c"),
+        "longer": ("longer",),
+    }
+
+
+def test_models_of_others_are_kinds_by_themselves():
+    pretrained = load_config(find_study().root / "params/pretrained.yaml").external
+    (entry,) = pretrained.values()
+    assert find_kinds({"a": entry, "b": entry}) == {"a": ("a",), "b": ("b",)}
+
+
+def test_seeds_are_counted_by_kind_among_the_models_asked():
+    kinds = find_kinds(ZOO)
+    assert seeds_asked(kinds, ["two", "two-c", "two"]) == (2, 2)
+    assert seeds_asked(kinds, ["one", "two", "two-b", "two-c"]) == (1, 3)
+    assert seeds_asked(kinds, []) is None
+
+
+def test_the_table_has_a_row_for_each_kind_with_several_seeds():
+    found = seeds.spread(results(ZOO, two=1e6, two_c=3e6, longer=9e6))
+    (row,) = [line for line in found.splitlines() if "`" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == ["`two`", "3", "2", "2M (1M to 3M)"]
+    assert cells[4] == "−0.20 (−0.40 to −0.10)"
+    assert cells[-1] == "–"
+
+
+def test_without_a_second_seed_it_is_said_that_nothing_is_known():
+    alone = {name: ZOO[name] for name in ("one", "longer")}
+    assert seeds.spread_if_any(results(alone)).startswith("Every kind of model has one seed here")
+    assert "1 of 3 kinds of model" in seeds.spread_if_any(results(ZOO))
+
+
+def test_a_verdict_tells_on_how_many_seeds_it_rests():
+    def asked(*models: str) -> str:
+        return seeds.of_verdict(results(ZOO), {"checks": [{"models": models}] if models else []})
+
+    assert [asked(), asked("two"), asked("two", "two-b"), asked("one", "two", "two-b")] == [
+        "–",
+        "1",
+        "2",
+        "1 to 2",
+    ]
