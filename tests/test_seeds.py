@@ -68,7 +68,7 @@ def test_the_table_has_a_row_for_each_kind_with_several_seeds():
 def test_without_a_second_seed_it_is_said_that_nothing_is_known():
     alone = {name: ZOO[name] for name in ("one", "longer")}
     assert seeds.spread_if_any(results(alone)).startswith("Every kind of model has one seed here")
-    assert "1 of 3 kinds of model" in seeds.spread_if_any(results(ZOO))
+    assert "Of 3 kinds of model, 1 has several seeds" in seeds.spread_if_any(results(ZOO))
 
 
 def test_a_verdict_tells_on_how_many_seeds_it_rests():
