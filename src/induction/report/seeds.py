@@ -41,11 +41,12 @@ def spread_if_any(results: Results) -> str:
     repeated = _repeated(results)
     if not repeated:
         return "Every kind of model has one seed here: how much another would change is not known."
+    have = "has" if len(repeated) == 1 else "have"
     return (
-        f"Of {len(kinds)} kinds of model, {len(repeated)} {'has' if len(repeated) == 1 else 'have'} "
-        "several seeds, which differ in their initial weights alone; the others have one. Below: the median over seeds, "
-        "and from the least to the greatest. Intervals elsewhere in this report are over windows "
-        f"of text or over probes and say nothing of another seed.\n\n{spread(results)}"
+        f"Of {len(kinds)} kinds of model, {len(repeated)} {have} several seeds, which differ in "
+        "their initial weights alone; the others have one. Below: the median over seeds, and from "
+        "the least to the greatest. Intervals elsewhere in this report are over windows of text "
+        f"or over probes and say nothing of another seed.\n\n{spread(results)}"
     )
 
 
