@@ -139,6 +139,20 @@ def test_smeared_keys_mix_each_key_with_the_one_before(tokens):
     torch.testing.assert_close(mixed[:, :, 1:], (plain[:, :, 1:] + plain[:, :, :-1]) / 2)
 
 
+def test_smeared_values_mix_each_value_and_no_key_with_the_one_before():
+    attention = random_model(n_layers=1, smeared_values=True).blocks[0].attn
+    assert attention.smear is None
+    assert attention.smear_values is not None
+    x = torch.randn(2, 7, 32)
+    with torch.no_grad():
+        attention.smear_values.fill_(100.0)  # a share of one: plain values
+        plain = attention.values(x)
+        attention.smear_values.fill_(0.0)  # a share of one half
+        mixed = attention.values(x)
+    torch.testing.assert_close(mixed[:, :, 0], plain[:, :, 0])
+    torch.testing.assert_close(mixed[:, :, 1:], (plain[:, :, 1:] + plain[:, :, :-1]) / 2)
+
+
 def test_the_built_model_continues_repeats_exactly():
     start, *segment = torch.randperm(D_VOCAB, generator=torch.Generator().manual_seed(1))[:16]
     tokens = torch.stack([start, *(segment * 4)])[None]

@@ -253,6 +253,10 @@ def test_training_windows_predict_each_token_at_most_once():
     assert not np.array_equal(starts, np.sort(starts))
     assert np.array_equal(starts, training_windows(stream, 32, 5))
     assert not np.array_equal(starts, training_windows(stream, 32, 6))
+    assert np.array_equal(starts[::-1], training_windows(stream, 32, 5, reverse=True))
+    own = training_windows(stream, 32, (5, 1))
+    assert not np.array_equal(own, starts)
+    assert np.array_equal(np.sort(own), np.sort(starts))
 
 
 def test_one_window_needs_n_ctx_and_one_tokens():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import page_checks
 import pdf_checks
+import polars as pl
 import pytest
 from smoke_study import Study
 
@@ -45,6 +46,19 @@ def test_what_was_compiled_on_the_way_makes_nothing_stale(study):
     assert list(compiled.glob("*.pyc"))
     assert list(compiled.glob("*.nbi"))
     assert "up to date" in study.run(sys.executable, "-m", "dvc", "status")
+
+
+def test_a_model_trains_at_its_own_rate_on_the_text_in_its_own_order(study):
+    curves = {
+        name: pl.read_csv(study.root / f"data/snapshots/{name}/train.csv")
+        for name in ("attn-1l", "values-1l")
+    }
+    rates = [curve["learning_rate"][-1] for curve in curves.values()]
+    config = load_config(study.root / "params.yaml")
+    assert rates == [config.train.learning_rate, config.models["values-1l"].learning_rate]
+    # Untrained models predict alike, so what differs from the first step on is the text.
+    first = [curve["loss"][:3].to_list() for curve in curves.values()]
+    assert first[0] != first[1]
 
 
 def test_the_page_is_whole_and_says_that_it_is_no_real_study(study):

@@ -91,8 +91,7 @@ def parameter_count(config: StudyConfig, model: str) -> int:
     shape, entry = config.model, config.models[model]
     d = shape.d_model
     layer = 4 * d * d + 2 * d
-    if entry.smeared_keys:
-        layer += shape.n_heads
+    layer += shape.n_heads * (entry.smeared_keys + entry.smeared_values)
     if not entry.attn_only:
         layer += 2 * d * shape.d_mlp + 2 * d
     return 2 * config.tokenizer.d_vocab * d + 2 * d + entry.n_layers * layer

@@ -212,14 +212,27 @@ class Verdicts(Section):
 
 
 class Model(Section):
-    """One model of the zoo: how it differs from the others."""
+    """One model of the zoo: how it differs from the others.
+
+    smeared_values: a control for smeared keys, with values mixed instead. learning_rate: AdamW's,
+    if not train.learning_rate. data_order: of the training windows: that of train.data_seed, the
+    same back to front, or a random one of this seed's own.
+    """
 
     n_layers: Annotated[int, Field(ge=1, le=1000)]
     attn_only: bool
     smeared_keys: bool
+    smeared_values: bool = False
     optimizer: Literal["muon", "adamw"]
+    learning_rate: Positive | None = None
+    data_order: Literal["shared", "reversed", "random"] = "shared"
     tokens: Count
     seed: Seed
+
+    @property
+    def plain(self) -> bool:
+        """Nothing is smeared: the architecture that the paper's arguments are about."""
+        return not (self.smeared_keys or self.smeared_values)
 
 
 class ExternalModel(Section):
@@ -262,6 +275,10 @@ class ExternalModel(Section):
     @property
     def attn_only(self) -> bool:
         return False
+
+    @property
+    def plain(self) -> bool:
+        return True
 
     @property
     def smeared_keys(self) -> bool:

@@ -91,12 +91,14 @@ def token_counts(tokens: np.ndarray, d_vocab: int) -> np.ndarray:
     return counts
 
 
-def training_windows(train: np.ndarray, n_ctx: int, seed: int) -> np.ndarray:
+def training_windows(
+    train: np.ndarray, n_ctx: int, seed: int | tuple[int, int], *, reverse: bool = False
+) -> np.ndarray:
     """Offsets into a stream of all windows of n_ctx + 1 tokens, in a seeded random order.
 
     int64 [windows]. Neighbours share one token, the last target of one and the first input of the
-    next; so each token is predicted at most once. The order depends on the stream's length, n_ctx
-    and seed alone: every model sees the same data in the same order.
+    next; so each token is predicted at most once. The order depends on the stream's length, n_ctx,
+    seed and reverse alone: models that share these see the same data in the same order.
     Raises StudyError when the stream is shorter than a window.
     """
     n_windows = (len(train) - 1) // n_ctx
@@ -105,4 +107,5 @@ def training_windows(train: np.ndarray, n_ctx: int, seed: int) -> np.ndarray:
             f"model.n_ctx: {n_ctx}: the training text has only {len(train)} tokens: add text, or "
             "lower it"
         )
-    return np.random.default_rng(seed).permutation(n_windows).astype(np.int64) * n_ctx
+    starts = np.random.default_rng(seed).permutation(n_windows).astype(np.int64) * n_ctx
+    return starts[::-1].copy() if reverse else starts

@@ -29,6 +29,7 @@ class TransformerSpec:
     attn_only: bool
     smeared_keys: bool
     position_base: float
+    smeared_values: bool = False
 
     @property
     def d_head(self) -> int:
@@ -45,12 +46,23 @@ def sinusoids(n_ctx: int, d_model: int, base: float) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
+def smeared(x_BHTK: Tensor, smear_H: Tensor | None) -> Tensor:
+    """Every position mixed with the one before it, in the shares σ(smear) and 1 − σ(smear) of its
+    head; the first position, and everything without a smear, stays as it is."""
+    if smear_H is None:
+        return x_BHTK
+    own = torch.sigmoid(smear_H)[:, None, None]
+    mixed = own * x_BHTK[:, :, 1:] + (1 - own) * x_BHTK[:, :, :-1]
+    return torch.cat([x_BHTK[:, :, :1], mixed], dim=2)
+
+
 class Attention(nn.Module):
     """Causal attention with Shortformer positions (Press et al. 2021): they reach queries and
     keys only, so neither values nor the residual stream carry position (paper, "Model details").
 
     With smeared keys, k_j becomes σ(α_h) k_j + (1 − σ(α_h)) k_{j−1}, with one learned scalar per
-    head and the first key unchanged (paper, Argument 2).
+    head and the first key unchanged (paper, Argument 2). Smeared values are mixed in the same way:
+    a control that gives a head another learned scalar and nothing that tells it what came before.
     """
 
     def __init__(self, spec: TransformerSpec):
@@ -62,6 +74,7 @@ class Attention(nn.Module):
         self.W_V = nn.Parameter(torch.empty(d, d))
         self.W_O = nn.Parameter(torch.empty(d, d))
         self.smear = nn.Parameter(torch.zeros(spec.n_heads)) if spec.smeared_keys else None
+        self.smear_values = nn.Parameter(torch.zeros(spec.n_heads)) if spec.smeared_values else None
 
     def heads(self, x_BTD: Tensor) -> Tensor:
         """Split the last dimension into heads: [B, H, T, K]."""
@@ -70,10 +83,10 @@ class Attention(nn.Module):
     def queries_keys(self, x_BTD: Tensor, positions_TD: Tensor) -> tuple[Tensor, Tensor]:
         qk = linear(x_BTD + positions_TD, torch.cat([self.W_Q, self.W_K], dim=1))
         q, k = map(self.heads, qk.chunk(2, dim=-1))
-        if self.smear is not None:
-            share = torch.sigmoid(self.smear)[:, None, None]
-            k = torch.cat([k[:, :, :1], share * k[:, :, 1:] + (1 - share) * k[:, :, :-1]], dim=2)
-        return q, k
+        return q, smeared(k, self.smear)
+
+    def values(self, x_BTD: Tensor) -> Tensor:
+        return smeared(self.heads(linear(x_BTD, self.W_V)), self.smear_values)
 
     def z(
         self,
@@ -84,7 +97,7 @@ class Attention(nn.Module):
         intervene: Intervention | None,
     ) -> Tensor:
         """Every head's output before W_O, [B, H, T, K]."""
-        v = self.heads(linear(x_BTD, self.W_V))
+        v = self.values(x_BTD)
         pattern = intervene.patterns.get(layer) if intervene else None
         if pattern is None:
             q, k = self.queries_keys(x_BTD, positions_TD)

@@ -24,12 +24,12 @@ def to_transformer_lens(model: Transformer) -> HookedTransformer:
     `blocks.L.attn.hook_pattern` and `hook_z` with this study's `pattern` and `z` (z with heads
     after positions: [B, T, H, K]).
 
-    Raises StudyError for smeared keys, which TransformerLens does not have.
+    Raises StudyError for smeared keys or values, which TransformerLens does not have.
     """
     spec = model.spec
-    if spec.smeared_keys:
+    if spec.smeared_keys or spec.smeared_values:
         raise StudyError(
-            "smeared keys: TransformerLens has no such attention: export a model without them"
+            "smeared keys or values: TransformerLens has no such attention: export another model"
         )
     peer = HookedTransformer(
         HookedTransformerConfig(

@@ -84,7 +84,7 @@ def _scores(results: Results) -> str:
     return _listed(
         f"`{name}` {_within(results.metrics[name]['icl_score'], _ends(results, name, 'icl_score'))}"
         for name, entry in results.config.studied.items()
-        if entry.n_layers > 1 and not entry.smeared_keys
+        if entry.n_layers > 1 and entry.plain
     )
 
 

@@ -16,9 +16,7 @@ def all_sentences(results: Results) -> str:
 def _plain_changed(results: Results) -> list[str]:
     models = results.config.studied
     return [
-        name
-        for name, row in results.metrics.items()
-        if row["onset_tokens"] and not models[name].smeared_keys
+        name for name, row in results.metrics.items() if row["onset_tokens"] and models[name].plain
     ]
 
 
@@ -95,7 +93,7 @@ def _order_of_slopes(results: Results) -> str:
     series = {
         model.n_layers: name
         for name, model in reversed(models.items())
-        if model.attn_only and not model.smeared_keys and maps[name] is not None
+        if model.attn_only and model.plain and maps[name] is not None
     }
     bands = [results.metrics[name]["band_tokens"] for name in series.values()]
     bands = [band for band in bands if band]

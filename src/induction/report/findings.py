@@ -128,7 +128,7 @@ def _extrapolation(results: Results, verdict: dict) -> str:
     depths = {
         model.n_layers
         for name, model in results.config.studied.items()
-        if model.attn_only and not model.smeared_keys and results.metrics[name]["onset_tokens"]
+        if model.attn_only and model.plain and results.metrics[name]["onset_tokens"]
     }
     steps = [abs(check["numbers"]["icl_step"]) for check in verdict["checks"]]
     moved = f", {number(max(steps))} nats apart at most" if steps else ""

@@ -15,6 +15,7 @@ _COLORS = {
     "attn": (0.58, 0.78, 0.76),
     "mlp": (0.085, 1.0, 0.70),
     "smear": (0.45, 0.95, 0.50),
+    "values": (0.10, 0.60, 0.60),
     "external": (0.86, 0.60, 0.66),
 }
 _HUE_STEP = 0.055  # between models that differ in nothing that shows, such as seeds
@@ -22,6 +23,7 @@ _LINES = {
     "attn": "-",
     "mlp": (0, (5, 1.5)),
     "smear": (0, (1.5, 1)),
+    "values": (0, (3, 1, 1, 1)),
     "external": (0, (5, 1.5, 1, 1.5)),
 }
 BAND = "#e9c46a"
@@ -41,6 +43,8 @@ def kind(model: Model | ExternalModel) -> str:
         return "external"
     if model.smeared_keys:
         return "smear"
+    if model.smeared_values:
+        return "values"
     return "attn" if model.attn_only else "mlp"
 
 

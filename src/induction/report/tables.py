@@ -36,14 +36,14 @@ _LABELS = {
 def zoo(results: Results) -> str:
     """What each model is and what it was trained on."""
     return markdown_table(
-        ("model", "layers", "MLPs", "keys", "optimiser", "tokens", "seed"),
+        ("model", "layers", "MLPs", "smeared", "optimiser", "tokens", "seed"),
         "lrllllr",
         (
             (
                 f"`{name}`",
                 str(model.n_layers),
                 "no" if model.attn_only else "yes",
-                "smeared" if model.smeared_keys else "plain",
+                _smeared(model),
                 *_recipe(model, float(results.curves[name].tokens[-1])),
             )
             for name, model in results.config.studied.items()
@@ -51,11 +51,23 @@ def zoo(results: Results) -> str:
     )
 
 
+def _smeared(model: Model | ExternalModel) -> str:
+    """What of a position is mixed with the one before it."""
+    if model.plain:
+        return "nothing"
+    values = isinstance(model, Model) and model.smeared_values
+    return " and ".join(["keys"] * model.smeared_keys + ["values"] * values)
+
+
 def _recipe(model: Model | ExternalModel, tokens: float) -> tuple[str, str, str]:
     """Optimiser, tokens and seed."""
     if isinstance(model, ExternalModel):
         return "that of others", short_tokens(tokens), "–"
     optimiser = "Muon and AdamW" if model.optimizer == "muon" else "AdamW"
+    if model.learning_rate:
+        optimiser += f" at {model.learning_rate:g}"
+    if model.data_order != "shared":
+        optimiser += f", text in {model.data_order} order"
     return optimiser, short_tokens(tokens), str(model.seed)
 
 

@@ -8,10 +8,11 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 
-from induction.config import StudyConfig, model_config
+from induction.config import Model, StudyConfig, model_config
 from induction.data.tokens import load_meta, load_tokens, training_windows
 from induction.environment import environment
 from induction.errors import StudyError
@@ -50,7 +51,7 @@ def _train(
     verify_folder(paths.tokens)
     meta = load_meta(paths.tokens)
     tokens = load_tokens(paths.tokens, "train")
-    windows = training_windows(tokens, shape.n_ctx, settings.data_seed)
+    windows = _windows(tokens, config, entry)
     batch_size = settings.batch_tokens // shape.n_ctx
     steps = entry.tokens // settings.batch_tokens
     available = len(windows) // batch_size * settings.batch_tokens
@@ -72,6 +73,9 @@ def _train(
     initialise(model, entry.seed, settings.embedding_std)
     model.to(device)
     at_steps = set(snapshot_steps(steps, settings.batch_tokens, config.snapshots))
+    settings = settings.model_copy(
+        update={"learning_rate": entry.learning_rate or settings.learning_rate}
+    )
     optimizers = make_optimizers(model, entry.optimizer, settings)
     curve: list[Step] = []
     with ExitStack() as stack:
@@ -127,6 +131,14 @@ def _attempt(
     return attempt(paths.snapshots(name), paths.scratch, fingerprint(paths, "train", name), about)
 
 
+def _windows(tokens: np.ndarray, config: StudyConfig, entry: Model) -> np.ndarray:
+    """Where the training windows of a model begin, in the order in which it sees them."""
+    seed, n_ctx = config.train.data_seed, config.model.n_ctx
+    if entry.data_order == "random":
+        return training_windows(tokens, n_ctx, (seed, entry.seed))
+    return training_windows(tokens, n_ctx, seed, reverse=entry.data_order == "reversed")
+
+
 def _spec(config: StudyConfig, name: str, d_vocab: int) -> TransformerSpec:
     entry, shape = config.models[name], config.model
     return TransformerSpec(
@@ -138,6 +150,7 @@ def _spec(config: StudyConfig, name: str, d_vocab: int) -> TransformerSpec:
         d_vocab=d_vocab,
         attn_only=entry.attn_only,
         smeared_keys=entry.smeared_keys,
+        smeared_values=entry.smeared_values,
         position_base=shape.position_base,
     )
 

@@ -204,7 +204,7 @@ def _attribution(
     if name in config.external:
         examples = config.external[name].ablated_examples or examples
     for control, other in config.models.items():
-        plain_layer = other.n_layers == 1 and not other.smeared_keys
+        plain_layer = other.n_layers == 1 and other.plain
         if plain_layer and other.attn_only == entry.attn_only and control != name:
             gain = curves[control].final_icl(examples) - curves[name].final_icl(examples)
             return attribute(sets, control, gain, kind="zero")

@@ -25,6 +25,7 @@ _SERIES = {
     "attn": "attention only",
     "mlp": "with MLPs",
     "smear": "smeared keys",
+    "values": "smeared values",
     "external": "of others",
 }
 _SHALLOW = 2

@@ -12,7 +12,7 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
     checks = [
         check
         for s in summaries
-        if s.attribution and not s.entry.smeared_keys
+        if s.attribution and s.entry.plain
         for check in (_most_goes(s, thresholds), _others_matter_less(s, thresholds))
         if check
     ]

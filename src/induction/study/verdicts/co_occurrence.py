@@ -18,7 +18,7 @@ from induction.study.verdicts.verdict import (
 def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdict:
     """Argument 1: prefix-matching heads form when in-context learning improves abruptly."""
     summaries = [s for s in summaries if s.traced]
-    plain = [s for s in summaries if not s.entry.smeared_keys]
+    plain = [s for s in summaries if s.entry.plain]
     controls = [s for s in plain if s.entry.n_layers == 1]
     deeper = [s for s in plain if s.entry.n_layers > 1]
     checks = [

@@ -16,7 +16,7 @@ def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -
         for s in summaries
         if s.entry.smeared_keys
         for plain in summaries
-        if not plain.entry.smeared_keys and _same_but_for_keys(s, plain)
+        if plain.entry.plain and _same_but_for_keys(s, plain)
     ]
     checks = [
         _appears(s, plain, thresholds.min_icl_gain)

@@ -22,7 +22,7 @@ def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
     series = {
         s.entry.n_layers: s
         for s in reversed(summaries)
-        if s.entry.attn_only and not s.entry.smeared_keys and s.change
+        if s.entry.attn_only and s.entry.plain and s.change
     }
     depths = sorted(series)
     checks = [_close(series[small], series[large], thresholds) for small, large in pairwise(depths)]

@@ -13,7 +13,7 @@ def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verd
     checks = [
         _built_as_theory_says(s, circuit, thresholds)
         for s in summaries
-        if s.entry.n_layers > 1 and not s.entry.smeared_keys
+        if s.entry.n_layers > 1 and s.entry.plain
         for circuit in s.circuits
     ]
     return Verdict(
