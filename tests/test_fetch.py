@@ -13,6 +13,7 @@ import induction.data.fetch as fetching
 from induction.data.fetch import copy_own_files, fetch_wheels, read_requirements
 from induction.errors import StudyError
 from induction.files import sha256, verify_folder
+from induction.paths import find_study
 from induction.progress import ENVIRONMENT_VARIABLE
 
 ROOT = Path(__file__).parent.parent
@@ -202,6 +203,8 @@ def test_same_package_twice_and_empty_list_are_refused(tmp_path):
 def test_the_committed_list_is_valid():
     listed = read_requirements(ROOT / "data" / "sources.txt")
     assert 40 <= len(listed) <= 80
+    assert read_requirements(*find_study(ROOT).wheel_lists(prose=False)) == listed
+    assert len(read_requirements(*find_study(ROOT).wheel_lists(prose=True))) > len(listed)
 
 
 def test_empty_glob_is_one_line(study):

@@ -33,15 +33,18 @@ def test_setting_what_is_set_already_changes_nothing(file, tmp_path):
 @pytest.mark.parametrize(
     "override",
     [
-        "models.attn-2l.smeared_keys=true",
-        "models.smear-2l.seed=7",
+        "models.{second}.smeared_keys=true",
+        "models.{last}.seed=7",
         "train.learning_rate=0.125",
         "evaluation.early=[{early},{late}]",
     ],
 )
 def test_one_value_is_one_line(file, override, tmp_path):
-    window = load_config(file).evaluation.early
-    override = override.format(early=window[0], late=window[1] - 1)
+    config = load_config(file)
+    window, models = config.evaluation.early, list(config.models)
+    override = override.format(
+        early=window[0], late=window[1] - 1, second=models[1], last=models[-1]
+    )
     old = file.read_text().splitlines()
     new = after(file, tmp_path, override).splitlines()
     changed = [line for line, before in zip(new, old, strict=True) if line != before]

@@ -145,7 +145,8 @@ def _explored(config: StudyConfig, model: str) -> int:
 
 def _corpus_bytes(paths: StudyPaths, config: StudyConfig) -> tuple[int, int, int]:
     """Bytes of the wheels, the user's own files and datasets. StudyError as in the stage fetch."""
-    wheels = len(read_requirements(paths.sources)) if config.corpus.wheels else 0
+    lists = paths.wheel_lists(prose=config.corpus.prose) if config.corpus.wheels else []
+    wheels = len(read_requirements(*lists))
     texts = own_files(config.corpus.files, paths.root)
     own = sum((paths.root / text).stat().st_size for text in texts)
     datasets = sum(dataset.characters for dataset in config.corpus.datasets.values())

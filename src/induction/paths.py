@@ -48,6 +48,10 @@ class StudyPaths:
         """The pinned list of wheels, in pip's requirement syntax."""
         return self.root / "data" / "sources.txt"
 
+    def wheel_lists(self, *, prose: bool) -> list[Path]:
+        """`sources`, and for a study of prose the list of more wheels that hold some."""
+        return [self.sources, *([self.root / "data" / "prose_sources.txt"] if prose else [])]
+
     @property
     def raw(self) -> Path:
         return self.root / "data" / "raw"

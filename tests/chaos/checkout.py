@@ -136,7 +136,8 @@ class Checkout:
         """As if the study had never run here: no outputs, no cache, no record of it."""
         shutil.rmtree(self.paths.scratch, ignore_errors=True)
         shutil.rmtree(self.root / ".dvc" / "cache", ignore_errors=True)
-        given = {self.paths.sources.name, "own", "published"}
+        lists = {path.name for path in self.paths.wheel_lists(prose=True)}
+        given = lists | {"own", "published"}
         made = (path for path in (self.root / "data").iterdir() if path.name not in given)
         for path in (*made, *self.paths.report_output.glob("*")):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -77,7 +77,11 @@ class Resources(Section):
 
 
 class Corpus(Section):
+    """prose: take the docstrings and documentation of the wheels, and more wheels for it, in place
+    of their code."""
+
     wheels: bool
+    prose: bool
     files: Annotated[tuple[Glob, ...], Field(max_length=1000)]
     datasets: Annotated[dict[ModelName, Dataset], Field(max_length=1000)]
     min_characters: Count

@@ -1,8 +1,9 @@
 """From raw material to the documents of the study: which are kept, in which order, and the split.
 
-A document is one `.py` member of a wheel, one text of a dataset, or one of the user's own files or
-a piece of it (`own_text.pieces`: long files are cut, so that one book is text enough), without
-byte-order mark and with `\\n` as line end. It is dropped, and counted under the first of these
+A document is one `.py` member of a wheel (for a study of prose: what `prose.prose` finds in it, or
+a documentation file), one text of a dataset, or one of the user's own files or a piece of it
+(`own_text.pieces`: long files are cut, so that one book is text enough), without byte-order mark
+and with `\\n` as line end. It is dropped, and counted under the first of these
 reasons that holds, when
 
 - `too_large`: it is a member of a wheel or a text of a dataset and has more than 2 MB;
@@ -19,7 +20,7 @@ reasons that holds, when
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ import numpy as np
 
 from induction.data.hub import FOLDER, read_line, shard_lines
 from induction.data.own_text import is_prose, longest_run, pieces, with_plain_line_ends
+from induction.data.prose import may_hold_prose, prose
 from induction.data.wheels import MAX_MEMBER_BYTES, wheel_members
 from induction.errors import StudyError
 
@@ -76,9 +78,12 @@ class Collection:
     dropped_characters: dict[str, int]
 
 
-def collect_documents(raw: Path, min_characters: int, max_line_length: int) -> Collection:
+def collect_documents(
+    raw: Path, min_characters: int, max_line_length: int, *, of_prose: bool = False
+) -> Collection:
     """Read all own files, datasets and wheels below data/raw, and keep what the rules above keep.
 
+    of_prose: whether to take the prose in the wheels, not their code.
     Raises StudyError for a wheel that is no readable zip file, that has members which no wheel
     has (outside of its own folder, links, encrypted, twice), that is larger than 50 MB or holds
     over 20,000 files, and when all wheels together unpack to more than 1 GB.
@@ -87,22 +92,27 @@ def collect_documents(raw: Path, min_characters: int, max_line_length: int) -> C
     dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
     characters: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
     seen: set[bytes] = set()
-    for source, name, content, line in _contents(raw):
+    for source, name, content, line in _contents(
+        raw, _is_python if not of_prose else may_hold_prose
+    ):
         try:
             text = _plain(content.decode())
         except UnicodeDecodeError:
             text = None
         own = source if source.startswith("files/") else ""
-        prose = own and is_prose(own)
+        from_wheel = source.startswith("wheels/")
+        reads_as_prose = (own and is_prose(own)) or (from_wheel and of_prose)
+        if text is not None and from_wheel and of_prose:
+            text = prose(name, text)
         if not own and len(content) > MAX_MEMBER_BYTES:
             reason = "too_large"
         elif text is None:
             reason = "not_utf8"
         elif len(text) < min_characters:
             reason = "too_short"
-        elif (longest_run(text) if prose else _longest_line(text)) > max_line_length:
+        elif (longest_run(text) if reads_as_prose else _longest_line(text)) > max_line_length:
             reason = "long_line"
-        elif not prose and _is_generated(text, _GENERATED_OWN if own else _GENERATED):
+        elif not reads_as_prose and _is_generated(text, _GENERATED_OWN if own else _GENERATED):
             reason = "generated"
         elif (digest := hashlib.sha256(text.encode()).digest()) in seen:
             reason = "duplicate"
@@ -113,6 +123,10 @@ def collect_documents(raw: Path, min_characters: int, max_line_length: int) -> C
         dropped[reason] += 1
         characters[reason] += len(content if text is None else text)
     return Collection(documents, dropped, characters)
+
+
+def _is_python(name: str) -> bool:
+    return name.endswith(".py")
 
 
 def _longest_line(text: str) -> int:
@@ -158,8 +172,11 @@ def _pieces(content: bytes) -> list[tuple[str, bytes]]:
     return [(f"{number:06d}", piece.encode()) for number, piece in enumerate(found)]
 
 
-def _contents(raw: Path) -> Iterator[tuple[str, str, bytes, Line | None]]:
-    """Source, name, content and place of all candidates, ordered by (source, name)."""
+def _contents(
+    raw: Path, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, str, bytes, Line | None]]:
+    """Source, name, content and place of all candidates, ordered by (source, name); of wheels the
+    members whose names are wanted."""
     for path in sorted(raw.glob(f"{FOLDER}/*/*.jsonl")):
         for number, (offset, length) in enumerate(shard_lines(path)):
             # A lone surrogate, which JSON can write, is no UTF-8 and dropped as such.
@@ -171,7 +188,7 @@ def _contents(raw: Path) -> Iterator[tuple[str, str, bytes, Line | None]]:
             yield f"files/{path.name}", name, piece, None
     total = 0
     for path in sorted(raw.glob("wheels/*.whl")):
-        for name, content in wheel_members(path, lambda name: name.endswith(".py")):
+        for name, content in wheel_members(path, wanted):
             total += len(content)
             if total > _MAX_TOTAL_BYTES:
                 raise StudyError(f"{path}: with it the wheels unpack to over 1 GB: list fewer")

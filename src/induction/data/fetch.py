@@ -59,38 +59,46 @@ class Requirement:
         return f"{self.name}=={self.version}"
 
 
-def read_requirements(path: Path) -> list[Requirement]:
-    """Read a list of wheels in pip's requirement syntax.
+def read_requirements(*paths: Path) -> list[Requirement]:
+    """Read lists of wheels in pip's requirement syntax.
 
     Raises StudyError for a missing or empty list, for a line without exact version or hash, and
     for a package that stands there twice.
     """
+    found: dict[str, Requirement] = {}
+    for path in paths:
+        before = len(found)
+        for number, line in enumerate(_lines(path), start=1):
+            line = re.sub(r"(^|\s)#.*", "", line).strip()
+            if not line:
+                continue
+            place = f"{path}:{number}"
+            requirement = parse_requirement(line, place)
+            if requirement is None:
+                raise StudyError(
+                    f"{place}: {line[:60]!r}: expected NAME==VERSION --hash=sha256:DIGEST, on one "
+                    "line"
+                )
+            key = re.sub(r"[-_.]+", "-", requirement.name).lower()
+            if key in found:
+                raise StudyError(
+                    f"{place}: {requirement.name} already stands at {found[key].place}"
+                )
+            found[key] = requirement
+        if len(found) == before:
+            raise StudyError(f"{path}: lists no wheel: add one, or set corpus.wheels: false")
+    return list(found.values())
+
+
+def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise StudyError(f"{path}: missing: it lists the wheels of the corpus")
     if (size := path.stat().st_size) > _MAX_LIST_BYTES:
         raise StudyError(f"{path}: {size:,} bytes: a list has at most {_MAX_LIST_BYTES:,}")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: not UTF-8 at byte {error.start}") from None
-    found: dict[str, Requirement] = {}
-    for number, line in enumerate(lines, start=1):
-        line = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not line:
-            continue
-        place = f"{path}:{number}"
-        requirement = parse_requirement(line, place)
-        if requirement is None:
-            raise StudyError(
-                f"{place}: {line[:60]!r}: expected NAME==VERSION --hash=sha256:DIGEST, on one line"
-            )
-        key = re.sub(r"[-_.]+", "-", requirement.name).lower()
-        if key in found:
-            raise StudyError(f"{place}: {requirement.name} already stands at {found[key].place}")
-        found[key] = requirement
-    if not found:
-        raise StudyError(f"{path}: lists no wheel: add one, or set corpus.wheels: false")
-    return list(found.values())
 
 
 def parse_requirement(line: str, place: str) -> Requirement | None:

@@ -17,6 +17,7 @@ _INPUTS = (
     ":(exclude)data",
     ":(exclude)dvc.lock",
     ":(exclude)reports/summary.svg",
+    "data/prose_sources.txt",
     "data/sources.txt",
 )
 

@@ -28,8 +28,8 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
             cache = paths.scratch / "wheels"
             for cut_off in cache.glob("download-*"):  # the lock on data/raw makes them ours
                 shutil.rmtree(cut_off)
-            wheels = fetch_wheels(read_requirements(paths.sources), cache)
-            copy_wheels(wheels, raw / "wheels")
+            listed = read_requirements(*paths.wheel_lists(prose=config.corpus.prose))
+            copy_wheels(fetch_wheels(listed, cache), raw / "wheels")
         for name, settings in config.corpus.datasets.items():
             shards = fetch_dataset(name, settings, paths.checkout, paths.scratch / "datasets")
             link_shards(shards, raw / FOLDER / name)

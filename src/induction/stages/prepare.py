@@ -24,7 +24,9 @@ Item = TypeVar("Item")
 def main(paths: StudyPaths, config: StudyConfig) -> None:
     verify_folder(paths.raw)
     corpus = config.corpus
-    collection = collect_documents(paths.raw, corpus.min_characters, corpus.max_line_length)
+    collection = collect_documents(
+        paths.raw, corpus.min_characters, corpus.max_line_length, of_prose=corpus.prose
+    )
     print(kept_and_dropped(collection), flush=True)
     train, valid = split_documents(collection.documents, corpus.validation_fraction, corpus.seed)
 
