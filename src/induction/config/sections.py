@@ -196,6 +196,8 @@ class PhaseChange(Section):
     min_slope: Positive
     band_fraction: Share
     min_drop: Positive
+    min_share: Share
+    min_signal: Positive
     min_tokens: Count
     min_bump: Positive
     min_steepening: Positive

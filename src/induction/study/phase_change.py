@@ -86,15 +86,17 @@ def find_phase_change(tokens: np.ndarray, score: np.ndarray, rule: Rule) -> Phas
 
 
 def _apply(smoother: Smoother, score: np.ndarray, rule: Rule) -> PhaseChange | None:
+    change = describe_change(smoother, score, rule)
+    return change if change.slope >= rule.min_slope and change.drop >= rule.min_drop else None
+
+
+def describe_change(smoother: Smoother, score: np.ndarray, rule: Rule) -> PhaseChange:
+    """The stretch in which a score [snapshots] falls fastest, abrupt or not."""
     fall = -(smoother.slope @ score)
     peak = int(fall.argmax())
-    if fall[peak] < rule.min_slope:
-        return None
     start, end = around_peak(fall, rule.band_fraction)
     level = smoother.level @ score
     drop = float(level[start] - level[end])
-    if drop < rule.min_drop:
-        return None
     first, last = float(np.exp(smoother.x[start])), float(np.exp(smoother.x[end]))
     whole = float(level[0] - level[-1])
     return PhaseChange(
