@@ -1,13 +1,14 @@
-"""Fix the two numbers of the second onset rule, on the models of params/onset-rule.yaml alone.
+"""Fix the numbers of the second onset rule, on the models of params/onset-rule.yaml alone.
 
 Run after `make preset NAME=onset-rule && make study`. For each model and each pair of windows it
 takes the fall of the ICL score within one e-fold of tokens: as a share of its whole fall, and over
-its noise. The numbers are those that every curve reaches with a quarter to spare, rounded down to
-two figures. Written to benchmarks/onset_rule.json with every curve's values.
+its noise. `min_share` is a half, the greater part. `min_signal` is the middle of the widest range
+in which most models get one answer from all pairs of windows, to one decimal. Written to
+benchmarks/onset_rule.json with every curve's values.
 """
 
 import json
-from math import floor, log10
+from itertools import pairwise
 from pathlib import Path
 
 from induction.config import load_config
@@ -16,7 +17,7 @@ from induction.study.curves import load_curves
 from induction.study.relative_rule import relative_fall
 from induction.study.windows import scores_by_window
 
-_SPARE = 0.75
+_MIN_SHARE = 0.5
 
 
 def main() -> None:
@@ -37,19 +38,27 @@ def main() -> None:
             if fall is None:
                 raise SystemExit(f"{name}: no fall to measure with windows {windows}")
             rows.append({"model": name, "windows": windows, **vars(fall)})
-    numbers = {
-        "min_share": _below(_SPARE * min(row["share"] for row in rows)),
-        "min_signal": _below(_SPARE * min(row["signal"] for row in rows)),
-    }
+    numbers = {"min_share": _MIN_SHARE, "min_signal": _signal(rows)}
     print(numbers)
     target = Path(__file__).with_suffix(".json")
     target.write_text(json.dumps({**numbers, "curves": rows}, indent=2) + "\n")
 
 
-def _below(value: float) -> float:
-    """Two figures of a positive number, rounded down."""
-    digits = 1 - floor(log10(value))
-    return round(floor(value * 10**digits) / 10**digits, max(digits, 0))
+def _signal(rows: list[dict]) -> float:
+    """The middle of the widest range of thresholds with the most models of one answer."""
+    steps = sorted({row["signal"] for row in rows})
+    ranges = [(_agreeing(rows, (low + high) / 2), high - low, low) for low, high in pairwise(steps)]
+    _, width, low = max(ranges)
+    return round(low + width / 2, 1)
+
+
+def _agreeing(rows: list[dict], threshold: float) -> int:
+    """How many models change with all pairs of windows or with none."""
+    answers: dict[str, set[bool]] = {}
+    for row in rows:
+        change = row["share"] >= _MIN_SHARE and row["signal"] >= threshold
+        answers.setdefault(row["model"], set()).add(change)
+    return sum(len(found) == 1 for found in answers.values())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Which training recipe brings the phase change earliest: `make bench-recipe`.
 
-A two-layer model is trained with each of a list of changes to params.yaml's section `train`, from
-several initial weights; the onset and the height of the fall of its ICL score are found by the rule
+A two-layer model is trained with each of a list of changes to params.yaml's section `train`, and
+with AdamW in Muon's place, from several initial weights; the onset and the height of the fall of its ICL score are found by the rule
 of the study. Writes benchmarks/recipe.json and prints its table. With --only TEXT, the changes with
 TEXT in their name are tried again and the others kept.
 """
@@ -45,6 +45,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "Muon's momentum 0.9": {"muon_momentum": 0.9},
     "embedding three times smaller": {"embedding_std": 0.1},
     "embedding three times larger": {"embedding_std": 1.0},
+    **{
+        f"AdamW alone at {rate:g}": {"optimizer": "adamw", "learning_rate": rate}
+        for rate in (1e-3, 2e-3, 4e-3, 8e-3)
+    },
     "AdamW's second beta 0.99": {"adam_betas": (0.9, 0.99)},
 }
 
@@ -53,7 +57,9 @@ def one_run(change: str, seed: int) -> dict[str, Any]:
     """Onset in tokens (None where the score does not fall), and score and loss at the end."""
     paths = find_study()
     config = load_config(paths.params)
-    settings = config.train.model_copy(update=CHANGES[change])
+    changes = {"optimizer": config.models[MODEL].optimizer, **CHANGES[change]}
+    optimizer = changes.pop("optimizer")
+    settings = config.train.model_copy(update=changes)
     set_up_torch(config.compute)
     evaluation = load_evaluation(
         paths.tokens,
@@ -77,7 +83,7 @@ def one_run(change: str, seed: int) -> dict[str, Any]:
     tokens = load_tokens(paths.tokens, "train")
     windows = training_windows(tokens, config.model.n_ctx, settings.data_seed)
     data = batches(tokens, windows, config.model.n_ctx, size)
-    optimizers = make_optimizers(model, config.models[MODEL].optimizer, settings)
+    optimizers = make_optimizers(model, optimizer, settings)
     train(model, optimizers, data, range(steps), settings, after_steps)
     seen, score, loss = (np.array(column) for column in zip(*points, strict=True))
     fall = find_phase_change(seen, score, config.phase_change)

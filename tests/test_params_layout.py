@@ -33,7 +33,7 @@ def test_setting_what_is_set_already_changes_nothing(file, tmp_path):
 @pytest.mark.parametrize(
     "override",
     [
-        "models.{second}.smeared_keys=true",
+        "models.{second}.attn_only={other}",
         "models.{last}.seed=7",
         "train.learning_rate=0.125",
         "evaluation.early=[{early},{late}]",
@@ -43,11 +43,15 @@ def test_one_value_is_one_line(file, override, tmp_path):
     config = load_config(file)
     window, models = config.evaluation.early, list(config.models)
     override = override.format(
-        early=window[0], late=window[1] - 1, second=models[1], last=models[-1]
+        early=window[0],
+        late=window[1] - 1,
+        second=models[1],
+        other=str(not config.models[models[1]].attn_only).lower(),
+        last=models[-1],
     )
     old = file.read_text().splitlines()
     new = after(file, tmp_path, override).splitlines()
     changed = [line for line, before in zip(new, old, strict=True) if line != before]
     value = override.rpartition("=")[2].rpartition(",")[2].rstrip("]")
     assert len(changed) == 1
-    assert re.search(rf" {value}( +#.*)?$", changed[0])
+    assert re.search(rf" {value}([,}}].*)?( +#.*)?$", changed[0])

@@ -1,8 +1,10 @@
-"""Sets of heads taken out together: all induction heads, all previous-token heads, and random
-sets to compare the induction heads with."""
+"""Sets of heads taken out together: all induction heads, all previous-token heads, and sets of
+other heads to compare the induction heads with: matched by layer, and from any layer."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 from typing import Literal
 
 import numpy as np
@@ -14,7 +16,12 @@ from induction.model.interface import Shape
 from induction.model.weights import Snapshot
 from induction.study.head_kinds import Head, HeadKinds, head_names
 
-KINDS: tuple[Kind, ...] = ("zero", "pattern_preserving")
+_SETS = Literal["induction", "previous_token", "random", "other"]
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    "induction": ("zero", "pattern_preserving", "mean", "resample"),
+    "other": ("zero",),  # of which there are many
+}
+_USUAL: tuple[Kind, ...] = ("zero", "pattern_preserving")
 
 _TRIES = 20  # for each random set: where there are few heads to draw from, few sets differ
 
@@ -33,14 +40,15 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class HeadSet:
-    """Heads to take out together. draw counts the random sets; it is 0 for the other two."""
+    """Heads to take out together. draw counts the random and the other sets; it is 0 for the first
+    two."""
 
-    name: Literal["induction", "previous_token", "random"]
+    name: _SETS
     draw: int
     heads: frozenset[Head]
 
     def ablations(self) -> list[Ablation]:
-        return [Ablation(self.heads, kind) for kind in KINDS]
+        return [Ablation(self.heads, kind) for kind in _KINDS.get(self.name, _USUAL)]
 
 
 def head_sets(spec: Shape, kinds: HeadKinds, random_draws: int, seed: int) -> list[HeadSet]:
@@ -57,6 +65,27 @@ def head_sets(spec: Shape, kinds: HeadKinds, random_draws: int, seed: int) -> li
         ),
     ]
     return [heads for heads in sets if heads.heads]
+
+
+def other_sets(spec: Shape, induction: Collection[Head], at_most: int, seed: int) -> list[HeadSet]:
+    """Sets of as many heads as there are induction heads, of those that are none, from any layer:
+    all that there are, or `at_most` of them, drawn. None where there are too few other heads.
+    """
+    heads = [(layer, head) for layer in range(spec.n_layers) for head in range(spec.n_heads)]
+    others = [head for head in heads if head not in induction]
+    size = len(induction)
+    if not size or at_most == 0:
+        return []
+    if comb(len(others), size) <= at_most:
+        found = [frozenset(chosen) for chosen in combinations(others, size)]
+    else:
+        random = np.random.default_rng(seed)
+        drawn: dict[frozenset[Head], None] = {}
+        while len(drawn) < at_most:
+            places = random.choice(len(others), size, replace=False)
+            drawn[frozenset(others[place] for place in places)] = None
+        found = list(drawn)
+    return [HeadSet("other", draw, heads) for draw, heads in enumerate(found)]
 
 
 def matched_sets(

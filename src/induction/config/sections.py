@@ -147,6 +147,7 @@ class Ablation(Section):
     snapshots: Count
     examples: Count
     random_draws: Many
+    other_sets: Annotated[int, Field(ge=0, le=10_000)]
     resamples: Many
     seed: Seed
 
@@ -227,9 +228,9 @@ class Model(Section):
 
     n_layers: Annotated[int, Field(ge=1, le=1000)]
     attn_only: bool
-    smeared_keys: bool
+    smeared_keys: bool = False
     smeared_values: bool = False
-    optimizer: Literal["muon", "adamw"]
+    optimizer: Literal["muon", "adamw"] = "muon"
     learning_rate: Positive | None = None
     data_order: Literal["shared", "reversed", "random"] = "shared"
     tokens: Count

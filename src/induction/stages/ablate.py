@@ -6,7 +6,9 @@ import polars as pl
 from induction.ablate.effects import before_after_vector, effect_of, icl_interval
 from induction.ablate.evaluator import ablated_losses
 from induction.ablate.heads import all_heads, head_ablations, head_rows, named_heads
-from induction.ablate.sets import head_sets, set_rows
+from induction.ablate.key_paths import SCHEMA as PATH_SCHEMA
+from induction.ablate.key_paths import key_paths
+from induction.ablate.sets import head_sets, other_sets, set_rows
 from induction.config import StudyConfig, model_config
 from induction.files import verify_folder
 from induction.measure.evaluation import Evaluation, load_evaluation
@@ -55,21 +57,27 @@ def ablate_all(
         snapshot: Snapshot, model: Measurable, tell: Tell
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
         groups = head_sets(model.spec, kinds, settings.random_draws, settings.seed)
+        at_end = snapshot == snapshots[-1]
+        count = settings.other_sets if at_end else 0
+        others = other_sets(model.spec, kinds.induction, count, settings.seed)
         of_sets = [ablation for group in groups for ablation in group.ablations()]
         only_named = entry is not None and entry.ablated_heads == "named"
         single = named_heads(kinds, groups) if only_named else all_heads(model.spec)
-        wanted = [*head_ablations(single), *of_sets]
+        beside = [ablation for group in others for ablation in group.ablations()]
+        wanted = [*head_ablations(single), *of_sets, *beside]
         losses = ablated_losses(model, evaluation, wanted, tell=tell)
         change = {key: ablated - losses.intact for key, ablated in losses.ablated.items()}
         effects = {key: effect_of(change[key], evaluation, direction) for key in change}
         intervals = {
             key: icl_interval(change[key], evaluation, settings.resamples, settings.seed)
             for key in of_sets
-            if snapshot == snapshots[-1]
+            if at_end
         }
+        paths_cut = key_paths(model, evaluation) if at_end else pl.DataFrame(schema=PATH_SCHEMA)
         return {}, {
             "heads": head_rows(snapshot, single, effects),
-            "sets": set_rows(snapshot, groups, effects, intervals),
+            "sets": set_rows(snapshot, [*groups, *others], effects, intervals),
+            "key_paths": paths_cut.select(pl.lit(snapshot.step, pl.Int64).alias("step"), pl.all()),
         }
 
     over_snapshots(paths, stage, paths.ablations(name), snapshots, load, work)
