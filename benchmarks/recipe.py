@@ -1,9 +1,9 @@
 """Which training recipe brings the phase change earliest: `make bench-recipe`.
 
 A two-layer model is trained with each of a list of changes to params.yaml's section `train`, and
-with AdamW in Muon's place, from several initial weights; the onset and the height of the fall of its ICL score are found by the rule
-of the study. Writes benchmarks/recipe.json and prints its table. With --only TEXT, the changes with
-TEXT in their name are tried again and the others kept.
+with AdamW in Muon's place, from several initial weights; the onset and the height of the fall of
+its ICL score are found by the rule of the study. Writes benchmarks/recipe.json and prints its
+table. With --only TEXT, the changes with TEXT in their name are tried again and the others kept.
 """
 
 import argparse

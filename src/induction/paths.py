@@ -108,6 +108,11 @@ class StudyPaths:
         return self.results / "details.json"
 
     @property
+    def seeds(self) -> Path:
+        """The verdicts over seeds; an empty list where no kind of model has seeds enough."""
+        return self.results / "seeds.json"
+
+    @property
     def windows(self) -> Path:
         return self.results / "windows.csv"
 

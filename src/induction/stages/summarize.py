@@ -10,6 +10,7 @@ from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.curves import Curves, load_curves, read_table
+from induction.study.over_seeds import gather, judge_over_seeds
 from induction.study.summary import summarize
 from induction.study.verdicts import judge
 from induction.study.windows import icl_windows
@@ -17,18 +18,23 @@ from induction.study.windows import icl_windows
 
 def main(paths: StudyPaths, config: StudyConfig) -> None:
     curves = {name: load_curves(paths, name) for name in config.studied}
-    pairs, sets = {}, {}
+    pairs, sets, key_paths = {}, {}, {}
     for name in config.studied:
         verify_folder(paths.ablations(name))
         pairs[name] = read_table(paths.measurements(name) / "circuits.parquet")
         sets[name] = read_table(paths.ablations(name) / "sets.parquet")
+        key_paths[name] = read_table(paths.ablations(name) / "key_paths.parquet")
     behaviours = {name: load_behaviours(paths, name) for name in config.studied}
     summaries = summarize(curves, pairs, sets, behaviours, config)
     verdicts = judge(summaries, config.verdicts)
+    seeds = gather(summaries, curves, pairs, sets, key_paths, config)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())
     write_text(paths.curves, table.write_csv(float_precision=5))
     write_text(paths.windows, _windows(curves, config).write_csv(float_precision=5))
     write_json(paths.verdicts, [asdict(verdict) for verdict in verdicts])
+    write_json(
+        paths.seeds, [asdict(verdict) for verdict in judge_over_seeds(seeds, config.verdicts)]
+    )
     write_json(paths.details, {s.name: s.details() for s in summaries})
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
 

@@ -28,6 +28,21 @@ class Circuit:
     v: float | None
 
 
+def as_theory_says(circuit: Circuit, min_eigenvalue: float, min_previous_token: float) -> bool:
+    """Whether a head copies, matches like with like, and reads a previous-token head most through
+    its keys (paper, Argument 5)."""
+    qk, k, partner = circuit.qk_eigenvalue, circuit.k, circuit.partner_previous_token
+    return (
+        circuit.ov_eigenvalue >= min_eigenvalue
+        and qk is not None
+        and qk >= min_eigenvalue
+        and partner is not None
+        and partner >= min_previous_token
+        and k is not None
+        and k > max(circuit.q or 0.0, circuit.v or 0.0)
+    )
+
+
 def describe_circuits(
     heads: pl.DataFrame, pairs: pl.DataFrame, induction: Sequence[Head]
 ) -> list[Circuit]:

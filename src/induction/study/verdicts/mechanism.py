@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from induction.config import Verdicts as Thresholds
-from induction.study.mechanism import Circuit
+from induction.study.mechanism import Circuit, as_theory_says
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Check, Verdict, more_tokens, outcome, used
 
@@ -27,16 +27,7 @@ def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verd
 
 
 def _built_as_theory_says(s: ModelSummary, circuit: Circuit, thresholds: Thresholds) -> Check:
-    qk, k, partner = circuit.qk_eigenvalue, circuit.k, circuit.partner_previous_token
-    held = (
-        circuit.ov_eigenvalue >= thresholds.min_eigenvalue
-        and qk is not None
-        and qk >= thresholds.min_eigenvalue
-        and partner is not None
-        and partner >= thresholds.partner_previous_token
-        and k is not None
-        and k > max(circuit.q or 0.0, circuit.v or 0.0)
-    )
+    held = as_theory_says(circuit, thresholds.min_eigenvalue, thresholds.partner_previous_token)
     unfinished = s.cut_off and not held
     return Check(
         kind="circuit as theory says",
@@ -45,9 +36,9 @@ def _built_as_theory_says(s: ModelSummary, circuit: Circuit, thresholds: Thresho
         models=(s.name,),
         numbers={
             "ov_eigenvalue": circuit.ov_eigenvalue,
-            "qk_eigenvalue": qk,
-            "partner_previous_token": partner,
-            "k_composition": k,
+            "qk_eigenvalue": circuit.qk_eigenvalue,
+            "partner_previous_token": circuit.partner_previous_token,
+            "k_composition": circuit.k,
             "q_composition": circuit.q,
             "v_composition": circuit.v,
         },

@@ -1,0 +1,271 @@
+"""The preregistered tests over seeds: what they find in made-up studies of known truth."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from induction.config import Model, load_config
+from induction.paths import find_study
+from induction.study.over_seeds import judge_over_seeds
+from induction.study.over_seeds.facts import HeadFacts, Kind, SeedFacts, _partner_matters, kind_of
+from induction.study.over_seeds.resampling import (
+    difference_over_seeds,
+    holm,
+    mean_over_seeds,
+    p_labels,
+    p_lower,
+    p_paired,
+    p_positive,
+    p_within,
+    share_interval,
+)
+from induction.study.over_seeds.verdict import SeedVerdict
+
+THRESHOLDS = load_config(find_study(Path(__file__).parent).params).verdicts
+HEADS = tuple(
+    HeadFacts(f"1.{n}", induction=n == 0, passes=n == 0, partner_matters=n == 0) for n in range(4)
+)
+# Kind → onset in millions (None: no change) and ICL score; as the paper has it.
+PAPER = {
+    Kind(1, True, "nothing"): (None, 0.0),
+    Kind(1, False, "nothing"): (None, 0.0),
+    Kind(2, True, "nothing"): (3.0, -0.40),
+    Kind(3, True, "nothing"): (3.1, -0.42),
+    Kind(4, True, "nothing"): (3.0, -0.44),
+    Kind(2, False, "nothing"): (4.0, -0.30),
+    Kind(1, True, "keys"): (0.4, -0.45),
+    Kind(2, True, "keys"): (0.5, -0.60),
+    Kind(1, True, "values"): (None, 0.0),
+}
+
+
+def study(seed: int = 0, seeds: int = 5) -> dict[Kind, list[SeedFacts]]:
+    """Seeds that scatter a little around what the paper has."""
+    random = np.random.default_rng(seed)
+    found: dict[Kind, list[SeedFacts]] = {}
+    for kind, (onset, icl) in PAPER.items():
+        for number in range(seeds):
+            at = onset and onset * 1e6 * float(np.exp(random.normal(0, 0.03)))
+            deep = kind.n_layers > 1
+            found.setdefault(kind, []).append(
+                SeedFacts(
+                    name=f"{kind.n_layers}-{number}",
+                    kind=kind,
+                    tokens=1e7,
+                    onset_tokens=at,
+                    absolute_onset_tokens=at,
+                    heads_formed_tokens=at and at * float(np.exp(random.normal(0.2, 0.02))),
+                    icl_score=icl + float(random.normal(0, 0.02)),
+                    removed=dict.fromkeys(("zero", "mean", "resample"), 0.9) if at and deep else {},
+                    others_removed=(0.0, 0.1, 0.05) if at and deep else (),
+                    heads=HEADS if at and deep else (),
+                )
+            )
+    return found
+
+
+def outcomes(seeds: dict[Kind, list[SeedFacts]]) -> dict[int, str]:
+    return {v.argument: v.outcome for v in judge_over_seeds(seeds, THRESHOLDS)}
+
+
+def changed(kind: Kind, **changes) -> dict[Kind, list[SeedFacts]]:
+    """The study with other facts of one kind."""
+    seeds = study()
+    seeds[kind] = [replace(s, **changes) for s in seeds[kind]]
+    return seeds
+
+
+def found(argument: int, seeds: dict[Kind, list[SeedFacts]]) -> SeedVerdict:
+    (verdict,) = [v for v in judge_over_seeds(seeds, THRESHOLDS) if v.argument == argument]
+    return verdict
+
+
+def test_the_papers_world_supports_every_argument():
+    assert outcomes(study()) == dict.fromkeys((1, 2, 3, 5, 6), "supported")
+
+
+def test_every_verdict_says_over_how_many_seeds_and_corrects_its_p():
+    for verdict in judge_over_seeds(study(), THRESHOLDS):
+        assert verdict.seeds == (5, 5)
+        assert verdict.p_value is not None
+        assert verdict.corrected is not None
+        assert verdict.p_value <= verdict.corrected <= 1
+        for m in verdict.measures:
+            assert m.low <= m.value <= m.high
+
+
+def test_too_few_seeds_are_not_tested():
+    assert judge_over_seeds({}, THRESHOLDS) == []
+    seeds = study()
+    for kind in (Kind(4, True, "nothing"), Kind(1, True, "values")):
+        del seeds[kind]
+    assert outcomes(seeds) == {
+        1: "supported",
+        2: "not tested",
+        3: "supported",
+        5: "supported",
+        6: "not tested",
+    }
+
+
+def test_heads_that_form_at_any_time_do_not_co_occur():
+    seeds = study()
+    random = np.random.default_rng(1)
+    for members in seeds.values():
+        for place, s in enumerate(members):
+            at = s.onset_tokens and 1e5 * float(np.exp(random.uniform(0, 4)))
+            members[place] = replace(s, heads_formed_tokens=at)
+    assert outcomes(seeds)[1] == "inconclusive"
+
+
+def test_a_change_in_one_layer_refutes_co_occurrence_and_its_share_has_an_interval():
+    verdict = found(
+        1, changed(Kind(1, True, "nothing"), onset_tokens=2e6, absolute_onset_tokens=2e6)
+    )
+    assert verdict.outcome == "not supported"
+    (share,) = [m for m in verdict.measures if "share" in m.name]
+    assert share.value == 0.5
+    assert (share.low, share.high) == pytest.approx((0.187, 0.813), abs=0.001)
+
+
+def test_rules_that_disagree_leave_co_occurrence_open():
+    verdict = found(1, changed(Kind(1, True, "nothing"), absolute_onset_tokens=2e6))
+    assert verdict.outcome == "inconclusive"
+    assert any("not supported" in line for line in verdict.shown)
+
+
+def test_a_control_that_changes_refutes_co_perturbation():
+    control = Kind(1, True, "values")
+    assert outcomes(changed(control, onset_tokens=2e6))[2] == "not supported"
+
+
+def test_a_smear_that_comes_no_earlier_or_helps_too_little_is_not_supported():
+    later = changed(Kind(2, True, "keys"), onset_tokens=6e6)
+    assert outcomes(later)[2] == "not supported"
+    weak = changed(Kind(1, True, "keys"), icl_score=-0.1)
+    assert outcomes(weak)[2] == "not supported"
+
+
+def test_ablations_that_take_little_or_vary_much():
+    kind = Kind(2, True, "nothing")
+    assert outcomes(changed(kind, removed={"zero": 0.2}))[3] == "not supported"
+    seeds = study()
+    seeds[kind] = [
+        replace(s, removed={"zero": share})
+        for s, share in zip(seeds[kind], (0.1, 1.2, 0.9, 0.3, 1.0), strict=True)
+    ]
+    assert outcomes(seeds)[3] == "inconclusive"
+
+
+def test_a_seed_that_neither_changes_nor_has_heads_has_nothing_to_take_out():
+    seeds = study()
+    kind = Kind(2, False, "nothing")
+    quiet = {"onset_tokens": None, "absolute_onset_tokens": None, "removed": {}}
+    seeds[kind][0] = replace(seeds[kind][0], others_removed=(), **quiet)
+    assert found(3, seeds).outcome == "supported"
+    seeds[kind][1] = replace(seeds[kind][1], removed={})  # it changes: a share of nothing
+    (mlp,) = [m for m in found(3, seeds).measures if "MLPs" in m.name]
+    assert mlp.value == pytest.approx(0.9 * 3 / 4)
+
+
+@pytest.mark.parametrize("fact", ["passes", "partner_matters"])
+def test_heads_that_are_not_as_theory_says_refute_the_mechanism(fact):
+    seeds = study()
+    for kind, members in seeds.items():
+        seeds[kind] = [
+            replace(s, heads=tuple(replace(h, **{fact: False}) for h in s.heads)) for s in members
+        ]
+    assert outcomes(seeds)[5] == "not supported"
+
+
+def test_checks_that_every_head_passes_tell_nothing_of_induction_heads():
+    seeds = study()
+    for kind, members in seeds.items():
+        seeds[kind] = [
+            replace(s, heads=tuple(replace(h, passes=True) for h in s.heads)) for s in members
+        ]
+    assert outcomes(seeds)[5] == "inconclusive"
+
+
+def test_depths_that_jump_are_not_supported_and_that_scatter_inconclusive():
+    kind = Kind(4, True, "nothing")
+    assert outcomes(changed(kind, icl_score=-1.0))[6] == "not supported"
+    seeds = study()
+    seeds[kind] = [
+        replace(s, icl_score=score)
+        for s, score in zip(seeds[kind], (-0.1, -0.8, -0.4, -0.2, -0.7), strict=True)
+    ]
+    assert outcomes(seeds)[6] == "inconclusive"
+
+
+def test_holm_is_that_of_the_book_and_keeps_the_order():
+    assert holm({1: 0.01, 2: 0.04, 3: 0.03}) == pytest.approx({1: 0.03, 3: 0.06, 2: 0.06})
+    assert holm({}) == {}
+
+
+def test_five_against_five_can_reach_one_in_252():
+    assert p_lower([1, 2, 3, 4, 5], [6, 7, 8, 9, 10]) == pytest.approx(1 / 252)
+    assert p_lower([6, 7, 8, 9, 10], [1, 2, 3, 4, 5]) == 1
+
+
+def test_signs_are_flipped_in_all_ways_or_in_many():
+    assert p_positive([1.0, 2.0, 3.0], 0) == pytest.approx(1 / 8)
+    assert p_positive([1.0] * 20, 0) < 0.001
+    assert p_positive([1.0, -1.0] * 10, 0) > 0.3
+
+
+def test_random_pairs_and_labels_under_their_null_are_rarely_significant():
+    random = np.random.default_rng(0)
+    pairs = [p_paired(random.normal(size=12), random.normal(size=12), 0) for _ in range(20)]
+    labels = np.arange(8) < 2
+    groups = [[(labels, random.random(8) < 0.5) for _ in range(5)] for _ in range(20)]
+    shuffled = [p_labels(group, 0) for group in groups]
+    for values in (pairs, shuffled):
+        assert np.mean(np.array(values) < 0.05) <= 0.25
+        assert np.mean(np.array(values) < 0.5) >= 0.15
+
+
+def test_intervals_are_those_of_t_tests():
+    a, b = [1.0, 2.0, 4.0], [0.0, 1.0, 5.0, 2.0]
+    mean = mean_over_seeds(a)
+    half = stats.t.ppf(0.975, 2) * np.std(a, ddof=1) / np.sqrt(3)
+    assert (mean.value - mean.low, mean.high - mean.value) == pytest.approx((half, half))
+    difference = difference_over_seeds(a, b, 0.9)
+    assert difference.value == pytest.approx(7 / 3 - 2)
+    assert difference.low < difference.value < difference.high
+    assert mean_over_seeds([3.0]) == (3.0, 3.0, 3.0)
+    assert share_interval(0, 10).high == pytest.approx(0.3085, abs=1e-3)
+
+
+def test_equivalence_needs_means_close_and_sure():
+    close, other = [1.0, 1.01, 0.99, 1.0], [1.02, 1.0, 1.01, 0.99]
+    assert p_within(close, other, 0.2) < 0.001
+    assert p_within(close, [2.0, 2.01, 1.99], 0.2) > 0.99
+    assert p_within([0.5, 1.5, 1.0], [0.6, 1.4, 1.0], 0.2) > 0.05
+
+
+def test_models_with_a_recipe_of_their_own_are_of_no_kind():
+    entry = Model(n_layers=2, attn_only=True, tokens=10, seed=3)
+    assert kind_of(entry) == Kind(2, True, "nothing")
+    for change in (
+        {"optimizer": "adamw"},
+        {"learning_rate": 0.1},
+        {"data_order": "random"},
+        {"smeared_keys": True, "smeared_values": True},
+    ):
+        assert kind_of(entry.model_copy(update=change)) is None
+    assert kind_of(entry.model_copy(update={"smeared_values": True})) == Kind(2, True, "values")
+
+
+def test_the_partner_is_the_path_whose_cut_costs_most():
+    columns = ("layer", "head", "from_layer", "from_head", "prefix_matching", "without")
+    rows = [(1, 0, 0, 0, 0.5, 0.1), (1, 0, 0, 1, 0.5, 0.4), (1, 1, 0, 0, 0.2, 0.3)]
+    paths = pl.DataFrame(rows, schema=columns, orient="row")
+    assert _partner_matters(paths, (1, 0), "0.0") is True
+    assert _partner_matters(paths, (1, 0), "0.1") is False
+    assert _partner_matters(paths, (1, 1), "0.0") is False  # it loses nothing
+    assert _partner_matters(paths, (2, 0), "0.0") is None
