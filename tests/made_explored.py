@@ -65,7 +65,7 @@ def made_results(root: Path) -> Results:
     )
 
 
-_UNUSED = ("corpus", "ablations", "windows", "verdicts", "took", "environment")
+_UNUSED = ("corpus", "ablations", "windows", "verdicts", "seeds", "took", "environment")
 
 
 def _on_passages(name: str) -> OnPassages:

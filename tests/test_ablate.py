@@ -334,7 +334,8 @@ def test_tables_have_a_row_for_each_head_or_set_and_kind():
     assert row["loss_change"] == pytest.approx(expected.loss_change, abs=1e-6)
     assert row["before_after"] is None
     rows = set_rows(snapshot, sets, effects, {asked[0]: (-1.0, 1.0)})
-    assert rows.shape == (2 * 2, 12)  # of the second layer's heads, one other pair is left
+    # Of the second layer's heads, one other pair is left.
+    assert rows.shape == (4 + 2, 12)
     first = rows.row(0, named=True)
     assert (first["set"], first["heads"], first["n_heads"]) == ("induction", "1.0 1.3", 2)
     assert (first["icl_low"], first["icl_high"]) == (-1.0, 1.0)

@@ -13,9 +13,9 @@ def check(kind: str, *models: str, **numbers: float | None) -> dict[str, Any]:
 
 
 def made(**checks: list[dict]) -> Any:
-    one = SimpleNamespace(n_layers=1, smeared_keys=False)
-    two = SimpleNamespace(n_layers=2, smeared_keys=False)
-    smeared = SimpleNamespace(n_layers=2, smeared_keys=True)
+    one = SimpleNamespace(n_layers=1, smeared_keys=False, plain=True)
+    two = SimpleNamespace(n_layers=2, smeared_keys=False, plain=True)
+    smeared = SimpleNamespace(n_layers=2, smeared_keys=True, plain=False)
     studied = {"one": one, "two": two, "smeared": smeared}
     return SimpleNamespace(
         config=SimpleNamespace(studied=studied),

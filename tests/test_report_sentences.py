@@ -43,13 +43,17 @@ def test_the_choice_of_windows_is_told_by_the_pairs_that_agree():
             for name, onset in zip(("one", "two"), found, strict=True)
         ]
         names = ("model", "early_from", "early_to", "late_from", "late_to", "onset_tokens")
-        return pl.DataFrame(rows, schema=names, orient="row")
+        found = pl.DataFrame(rows, schema=names, orient="row")
+        return found.with_columns(relative_onset_tokens="onset_tokens")
 
     metrics = {"one": {"onset_tokens": None}, "two": {"onset_tokens": 3}}
     same = causes.windows_sentence(results(metrics=metrics, windows=table(None, 3.0, None, 4.0)))
-    assert same.startswith("In all 2 pairs")
+    assert same.startswith("In 2 of 2 pairs")
+    assert "rests on" not in same
     lost = causes.windows_sentence(results(metrics=metrics, windows=table(None, 3.0, None, None)))
     assert lost.startswith("In 1 of 2 pairs")
+    assert "rests on" in lost
+    assert lost.endswith("it is 1 of 2.")
     more = causes.windows_sentence(results(metrics=metrics, windows=table(None, 3.0, 2.0, 4.0)))
     assert more.startswith("In 1 of 2 pairs")
 

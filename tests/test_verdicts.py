@@ -43,6 +43,7 @@ def model(name: str, layers: int, onset: float | None, *, smeared: bool = False)
             seed=0,
         ),
         change=change,
+        relative_change=change,
         icl_score=-0.8 if onset else -0.1,
         loss=3.0,
         max_prefix_matching=0.4 if onset else 0.02,
@@ -352,7 +353,7 @@ def test_co_occurrence_is_inconclusive_where_training_ended_inside_a_change(zoo,
 def test_co_occurrence_is_inconclusive_when_the_only_change_has_just_begun():
     verdict = co_occurrence([ONE, SLOW], THRESHOLDS)
     assert verdict.outcome == "inconclusive"
-    assert [check.held for check in verdict.checks] == [True, None, None]
+    assert [check.held for check in verdict.checks] == [True, None, None, True]
 
 
 def test_a_cut_off_change_counts_where_its_heads_are_there():
@@ -464,6 +465,7 @@ def test_a_run_cut_anywhere_is_never_held_against_the_argument(end):
     cut = replace(
         model("cut", 2, None),
         change=change,
+        relative_change=change,
         cut_off=is_cut_off(seen, icl, RULE),
         heads_formed_tokens=first_crossing(seen, heads, heads[-1] / 2) if formed else None,
     )
@@ -484,3 +486,12 @@ def test_a_flat_or_finished_curve_is_not_cut_off():
     assert find_phase_change(tokens, fallen, RULE)
     assert not is_cut_off(tokens, fallen + noise, RULE)
     assert not is_cut_off(tokens[:3], fallen[:3], RULE)
+
+
+def test_a_change_by_one_rule_alone_leaves_co_occurrence_open():
+    apart = replace(TWO, relative_change=None)
+    verdict = co_occurrence([ONE, apart], THRESHOLDS)
+    assert verdict.outcome == "inconclusive"
+    (check,) = [check for check in verdict.checks if check.kind == "both onset rules agree"]
+    assert check.models == (TWO.name,)
+    assert check.settle

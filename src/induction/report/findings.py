@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from induction.report import behaviours, causes, seeds
+from induction.report import behaviours, causes, over_seeds, seeds
 from induction.report.results import Results, checks_of
 from induction.report.text import markdown_table, names, number, onset, percent
 
@@ -34,14 +34,18 @@ def outcome_sentences(results: Results) -> str:
 
 
 def verdicts(results: Results) -> str:
-    """Every argument with its verdict, what was found, and what kind of evidence that is."""
+    """Every argument with its verdict, that over seeds where there are any, what was found, and
+    what kind of evidence that is."""
+    repeated = any(verdict["outcome"] != "not tested" for verdict in results.seeds)
+    over = ("over seeds",) if repeated else ()
     return markdown_table(
-        ("argument", "verdict", "what was found", "seeds of a kind", "kind of evidence"),
-        "lllrl",
+        ("argument", "verdict", *over, "what was found", "seeds of a kind", "kind of evidence"),
+        "ll" + "l" * repeated + "lrl",
         (
             (
                 f"{v['argument']}. {v['title']}",
                 f"**{v['outcome']}**",
+                *((over_seeds.verdict_of(results, v["argument"]),) if repeated else ()),
                 _FINDINGS[v["argument"]](results, v),
                 seeds.of_verdict(results, v),
                 v["evidence"],

@@ -44,6 +44,14 @@ def commit_date(results: Results) -> str | None:
         return None
 
 
+def written_in(results: Results, path: str) -> list[str]:
+    """The commits that changed a file, the first one first; empty where git does not tell."""
+    try:
+        return _git(results, "log", "--reverse", "--format=%h", "--", path).split()
+    except (OSError, subprocess.CalledProcessError):
+        return []
+
+
 def stale_stages(results: Results) -> list[str]:
     """Stages whose outputs are not what the code, parameters and data at hand would give, such as
     after an interrupted study. The report itself does not count. Empty where DVC cannot tell.

@@ -77,6 +77,7 @@ class Results:
     metrics: dict[str, dict[str, Any]]
     details: dict[str, dict[str, Any]]
     verdicts: list[dict[str, Any]]
+    seeds: list[dict[str, Any]]
     took: dict[str, dict[str, Any]]
     environment: dict[str, str]
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -130,6 +131,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         metrics={name: metrics[name] for name in config.studied},
         details={name: details[name] for name in config.studied},
         verdicts=read_json(paths.verdicts),
+        seeds=read_json(paths.seeds),
         took={timing["stage"]: timing for timing in timings},
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
         readings={name: read_json(paths.reading(name)) for name in config.external},

@@ -14,6 +14,8 @@ import numpy as np
 from induction.config import PhaseChange as Rule
 from induction.study.phase_change import PhaseChange, Smoother, describe_change, make_smoother
 
+_SHORTEST = np.exp(2)
+
 
 @dataclass(frozen=True)
 class RelativeFall:
@@ -25,24 +27,30 @@ class RelativeFall:
 
 
 def relative_fall(tokens: np.ndarray, score: np.ndarray, rule: Rule) -> RelativeFall | None:
-    """The fall of one curve, as in `find_phase_change`; None with too few snapshots to look at,
-    and for a score that falls nowhere or has no noise."""
-    seen = tokens >= rule.min_tokens
-    if seen.sum() < 4:
+    """The fall of one curve, as in `find_phase_change`; None for a score that falls nowhere or has
+    no noise, and with fewer than four snapshots to look at or less than two e-folds of tokens: in
+    a training that short, everything lies within one e-fold."""
+    seen = _seen(tokens, rule)
+    if seen is None:
         return None
     return _fall(make_smoother(tokens[seen], rule.bandwidth), score[seen])
 
 
 def find_relative_change(tokens: np.ndarray, score: np.ndarray, rule: Rule) -> PhaseChange | None:
     """The phase change by this rule, described as by `find_phase_change`; None without one."""
+    fall, seen = relative_fall(tokens, score, rule), _seen(tokens, rule)
+    if seen is None or fall is None:
+        return None
+    if fall.share < rule.min_share or fall.signal < rule.min_signal:
+        return None
+    return describe_change(make_smoother(tokens[seen], rule.bandwidth), score[seen], rule)
+
+
+def _seen(tokens: np.ndarray, rule: Rule) -> np.ndarray | None:
+    """Which snapshots are looked at; None where there is too little to see."""
     seen = tokens >= rule.min_tokens
-    if seen.sum() < 4:
-        return None
-    smoother = make_smoother(tokens[seen], rule.bandwidth)
-    fall = _fall(smoother, score[seen])
-    if fall is None or fall.share < rule.min_share or fall.signal < rule.min_signal:
-        return None
-    return describe_change(smoother, score[seen], rule)
+    enough = seen.sum() >= 4 and tokens[-1] >= _SHORTEST * tokens[seen][0]
+    return seen if enough else None
 
 
 def _fall(smoother: Smoother, score: np.ndarray) -> RelativeFall | None:

@@ -21,6 +21,7 @@ from induction.study.phase_change import (
     first_crossing,
     onset_interval,
 )
+from induction.study.relative_rule import find_relative_change
 from induction.study.steepening import Steepening, find_steepening
 
 
@@ -31,8 +32,9 @@ class ModelSummary:
     icl_score, loss, loss_per_character (nats), max_prefix_matching and max_previous_token (over all
     heads) are those of the last snapshot. intervals: 95 %, of what metrics() calls by the same
     names, over evaluation examples or probe sequences; None where there is none.
-    heads_formed_tokens: when the best prefix-matching score first reached half of its final
-    value; None when that final value is below verdicts.head_score. cut_off: whether training ended
+    relative_change: by the rule of relative_rule.py. heads_formed_tokens: when the best
+    prefix-matching score first reached half of its final value; None when that final value is below
+    verdicts.head_score. cut_off: whether training ended
     inside a change of the ICL score; traced: whether there are snapshots enough to see one.
     icl_gains: by how many nats its final ICL score is better than
     that of each other model, 95 % over the windows that both read. lag: from the ICL onset to that
@@ -44,6 +46,7 @@ class ModelSummary:
     name: str
     entry: Model | ExternalModel
     change: PhaseChange | None
+    relative_change: PhaseChange | None
     icl_score: float
     loss: float
     max_prefix_matching: float
@@ -153,6 +156,7 @@ def _summarize(
         name=name,
         entry=config.studied[name],
         change=change,
+        relative_change=find_relative_change(own.tokens, own.icl_score, rule),
         cut_off=is_cut_off(own.tokens, own.icl_score, rule),
         traced=is_traced(own.tokens, rule),
         icl_gains=_icl_gains(name, curves),

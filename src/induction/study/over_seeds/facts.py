@@ -11,7 +11,6 @@ from induction.config import Model, StudyConfig
 from induction.study.curves import Curves
 from induction.study.head_kinds import Head, head_names
 from induction.study.mechanism import as_theory_says, describe_circuits
-from induction.study.relative_rule import find_relative_change
 from induction.study.summary import ModelSummary
 
 MIN_SEEDS = 3
@@ -100,7 +99,7 @@ def gather(
         for s in members:
             own = curves[s.name]
             gain = float(np.mean(base)) - own.final_icl(examples) if base else 0.0
-            change = find_relative_change(own.tokens, own.icl_score, config.phase_change)
+            change = s.relative_change
             removed, others = _removed(sets[s.name], gain)
             facts = SeedFacts(
                 name=s.name,

@@ -25,6 +25,7 @@ def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         *(_no_change(s) for s in controls),
         _some_change(deeper),
         *(_together(s, thresholds.max_lag) for s in summaries if s not in controls),
+        *([_rules_agree(summaries)] if summaries else []),
     ]
     return Verdict(
         argument=1,
@@ -46,6 +47,20 @@ def _some_change(deeper: Sequence[ModelSummary]) -> Check:
         numbers={"models_with_change": float(sum(s.change is not None for s in deeper))},
         held=held,
         settle=more_tokens(*begun) if held is None else "",
+    )
+
+
+def _rules_agree(summaries: Sequence[ModelSummary]) -> Check:
+    """Where the two rules find changes in different models, the argument rests on the rule."""
+    apart = [s.name for s in summaries if (s.change is None) != (s.relative_change is None)]
+    listed = ", ".join(f"`{name}`" for name in apart)
+    return Check(
+        kind="both onset rules agree",
+        question="a rule that asks for no number of nats finds a change in the same models",
+        models=tuple(apart or (s.name for s in summaries)),
+        numbers={"models_with_change": float(sum(s.change is not None for s in summaries))},
+        held=None if apart else True,
+        settle=f"more tokens for {listed}: their change is one by one rule alone" if apart else "",
     )
 
 

@@ -13,6 +13,7 @@ Kind = Literal[
     "no change in one layer",
     "some change in more layers",
     "change and heads together",
+    "both onset rules agree",
     "change with smeared keys alone",
     "change earlier with smeared keys",
     "induction heads carry the gain",

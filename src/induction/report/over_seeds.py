@@ -1,0 +1,77 @@
+"""What the preregistered tests over seeds found: verdicts, measures, conditions and p-values."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from induction.report import provenance
+from induction.report.results import Results
+from induction.report.text import markdown_table, number
+
+_WRITTEN = "reports/preregistration.md"
+
+
+def tests_if_any(results: Results) -> str:
+    """The lead and the table of the tests, or a sentence that there are too few seeds."""
+    tested = [verdict for verdict in results.seeds if verdict["outcome"] != "not tested"]
+    if not tested:
+        return (
+            f"The tests over seeds that `{_WRITTEN}` wrote down ask for three seeds of a kind at "
+            "least: none of them was run here."
+        )
+    left = [verdict for verdict in results.seeds if verdict["outcome"] == "not tested"]
+    remark = (
+        f" Too few seeds of a kind that is needed: {', '.join(map(_title, left))}." if left else ""
+    )
+    return (
+        f"These tests, their rules and their numbers of seeds were written down in `{_WRITTEN}` "
+        f"before the models were trained{_commits(results)}; later changes are listed there. "
+        "p-values are one-sided, and corrected by Holm over the arguments tested. Not tested over "
+        f"seeds: argument 4, which is about what language models do.{remark}\n\n{tests(results)}"
+    )
+
+
+def _commits(results: Results) -> str:
+    found = provenance.written_in(results, _WRITTEN)
+    if not found:
+        return ""
+    later = f", last changed in `{found[-1]}`" if found[1:] else ""
+    return f" (commit `{found[0]}`{later})"
+
+
+def tests(results: Results) -> str:
+    """A row for each measure and condition of each argument."""
+    rows = [row for verdict in results.seeds for row in _rows(verdict)]
+    return markdown_table(("argument", "asked over seeds", "found", "interval over"), "llrl", rows)
+
+
+def verdict_of(results: Results, argument: int) -> str:
+    """The outcome of one argument over seeds with its p-value; a dash where it was not tested."""
+    for verdict in results.seeds:
+        if verdict["argument"] == argument and verdict["outcome"] != "not tested":
+            return f"**{verdict['outcome']}** (p {_p(verdict['corrected'])})"
+    return "–"
+
+
+def _rows(verdict: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    if verdict["outcome"] == "not tested":
+        return
+    least, most = verdict["seeds"]
+    seeds = f"{least} seeds" if least == most else f"{least} to {most} seeds"
+    p = f"p {_p(verdict['p_value'])}, corrected {_p(verdict['corrected'])}"
+    yield f"{_title(verdict)}, {seeds} of a kind", f"**{verdict['outcome']}**", p, ""
+    for m in verdict["measures"]:
+        ends = f"{number(m['value'])} ({number(m['low'])} to {number(m['high'])})"
+        yield "", m["name"], ends, m["over"]
+    for c in verdict["conditions"]:
+        held = {True: "holds", False: "**does not hold**", None: "open"}[c["held"]]
+        yield "", c["question"], f"{c['found']}: {held}", ""
+    for line in verdict["shown"]:
+        yield "", line, "", "shown alone"
+
+
+def _title(verdict: dict[str, Any]) -> str:
+    return f"{verdict['argument']}. {verdict['title']}"
+
+
+def _p(value: float) -> str:
+    return "below 0.001" if value < 0.001 else number(value, 3)
