@@ -339,7 +339,7 @@ def test_tables_have_a_row_for_each_head_or_set_and_kind():
     first = rows.row(0, named=True)
     assert (first["set"], first["heads"], first["n_heads"]) == ("induction", "1.0 1.3", 2)
     assert (first["icl_low"], first["icl_high"]) == (-1.0, 1.0)
-    assert rows["icl_low"].null_count() == 3
+    assert rows["icl_low"].null_count() == 5
     assert rows.schema == set_rows(snapshot, [], {}, {}).schema
 
 

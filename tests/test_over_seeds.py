@@ -1,7 +1,10 @@
 """The preregistered tests over seeds: what they find in made-up studies of known truth."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -10,6 +13,8 @@ from scipy import stats
 
 from induction.config import Model, load_config
 from induction.paths import find_study
+from induction.report import over_seeds
+from induction.report.results import Results
 from induction.study.over_seeds import judge_over_seeds
 from induction.study.over_seeds.facts import HeadFacts, Kind, SeedFacts, _partner_matters, kind_of
 from induction.study.over_seeds.resampling import (
@@ -269,3 +274,32 @@ def test_the_partner_is_the_path_whose_cut_costs_most():
     assert _partner_matters(paths, (1, 0), "0.1") is False
     assert _partner_matters(paths, (1, 1), "0.0") is False  # it loses nothing
     assert _partner_matters(paths, (2, 0), "0.0") is None
+
+
+def written(seeds: dict[Kind, list[SeedFacts]]) -> Results:
+    """The verdicts as the report reads them."""
+    read = json.loads(json.dumps([asdict(v) for v in judge_over_seeds(seeds, THRESHOLDS)]))
+    paths = SimpleNamespace(root=Path(__file__).parents[1])
+    return cast("Results", SimpleNamespace(seeds=read, paths=paths))
+
+
+def test_the_report_has_every_measure_condition_and_p_of_what_was_tested():
+    seeds = study()
+    del seeds[Kind(1, True, "values")]
+    results = written(seeds)
+    table = over_seeds.tests(results)
+    for verdict in judge_over_seeds(seeds, THRESHOLDS):
+        tested = verdict.outcome != "not tested"
+        assert (verdict.title in table) == tested == (verdict.argument != 2)
+        assert all(m.name in table for m in verdict.measures)
+        assert all(c.question in table for c in verdict.conditions)
+    whole = over_seeds.tests_if_any(results)
+    assert "2. Co-perturbation" in whole
+    assert whole.endswith(table)
+    assert over_seeds.verdict_of(results, 1).startswith("**supported** (p ")
+    assert over_seeds.verdict_of(results, 2) == "–"
+    assert over_seeds.verdict_of(results, 4) == "–"
+
+
+def test_the_report_says_that_no_test_was_run():
+    assert "none of them was run here" in over_seeds.tests_if_any(written({}))
