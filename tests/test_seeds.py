@@ -3,11 +3,15 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import matplotlib.pyplot as plt
+import numpy as np
+
 from induction.config import load_config
 from induction.paths import find_study
 from induction.report import seeds
+from induction.report.figures.seeds import by_kind, draw_seeds, twins
 from induction.report.results import Results
-from induction.study.kinds import find_kinds, seeds_asked
+from induction.study.kinds import find_kinds, kind_label, seeds_asked
 
 CONFIG = load_config(find_study().params)
 TWO = CONFIG.models["attn-2l"]
@@ -81,3 +85,41 @@ def test_a_verdict_tells_on_how_many_seeds_it_rests():
         "2",
         "1 to 2",
     ]
+
+
+def test_a_kind_is_called_what_its_seeds_have_in_common():
+    assert kind_label(["attn-2l-s10", "attn-2l-s11"]) == "attn-2l"
+    assert kind_label(["attn-2l", "attn-2l-s1"]) == "attn-2l"
+    assert kind_label(["attn-1l-s10", "attn-1l-s19"]) == "attn-1l"
+    assert kind_label(["attn-2l-s10"]) == "attn-2l-s10"
+    assert kind_label(["one", "two"]) == "one"
+
+
+def test_figures_group_seeds_and_draw_each_beside_their_median():
+    found = results(ZOO)
+    tokens = np.array([0, 10, 100])
+    curves = {
+        name: SimpleNamespace(tokens=tokens, loss=np.array([9.0, place, 2.0 * place]))
+        for place, name in enumerate(ZOO)
+    }
+    made = cast("Results", SimpleNamespace(**vars(found), curves=curves))
+    assert by_kind(made, ["two-b", "one", "two"]) == {"two-b": ["two-b", "two"], "one": ["one"]}
+    assert twins(made, "two") == ["two-b", "two-c"]
+    assert twins(made, "one") == []
+    _, axes = plt.subplots()
+    seeds_of_two = ["two", "two-b", "two-c"]
+    end = draw_seeds(axes, made, seeds_of_two, lambda curves: curves.loss)
+    assert end == (100.0, 2.0 * 2)
+    *thin, thick = axes.lines
+    assert len(thin) == 3
+    assert [np.asarray(line.get_ydata()).tolist() for line in thin] == [
+        [1.0, 2.0],
+        [2.0, 4.0],
+        [4.0, 8.0],
+    ]
+    assert np.asarray(thick.get_ydata()).tolist() == [2.0, 4.0]
+    assert all(line.get_linewidth() < thick.get_linewidth() for line in thin)
+    _, alone = plt.subplots()
+    draw_seeds(alone, made, ["one"], lambda curves: curves.loss)
+    assert len(alone.lines) == 1
+    plt.close("all")

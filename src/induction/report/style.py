@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import hsv_to_rgb
 
 from induction.config import ExternalModel, Model
+from induction.study.kinds import find_kinds
 
 # Hue, saturation and value of one layer. The hues stay apart for colour-blind readers; depth
 # darkens them, so that grey print works; all are dark enough for small text on white.
@@ -18,7 +19,7 @@ _COLORS = {
     "values": (0.10, 0.60, 0.60),
     "external": (0.86, 0.60, 0.66),
 }
-_HUE_STEP = 0.055  # between models that differ in nothing that shows, such as seeds
+_HUE_STEP = 0.055  # between kinds that differ in nothing that shows, such as the optimiser
 _LINES = {
     "attn": "-",
     "mlp": (0, (5, 1.5)),
@@ -49,21 +50,26 @@ def kind(model: Model | ExternalModel) -> str:
 
 
 def looks(models: Mapping[str, Model | ExternalModel]) -> dict[str, Look]:
-    """The look of each model of the zoo; it depends on what the model is, not on its place."""
+    """The look of each model of the zoo; it depends on what the model is, not on its place.
+
+    Seeds of a kind look alike.
+    """
     # Models of others have a scale of their own: theirs may be ten times as deep as ours.
     deepest: dict[bool, int] = {}
     for model in models.values():
         others = isinstance(model, ExternalModel)
         deepest[others] = max(deepest.get(others, 1), model.n_layers)
     result, taken = {}, {}
-    for name, model in models.items():
+    for first, seeds in find_kinds(models).items():
+        model = models[first]
         group = (kind(model), model.n_layers)
         twin = taken.get(group, 0)
         taken[group] = twin + 1
         hue, saturation, value = _COLORS[kind(model)]
         depth = (model.n_layers - 1) / max(deepest[isinstance(model, ExternalModel)] - 1, 1)
         color = hsv_to_rgb(((hue + _HUE_STEP * twin) % 1, saturation, value * (1 - 0.55 * depth)))
-        result[name] = Look(tuple(np.round(color, 3).tolist()), _LINES[kind(model)])
+        look = Look(tuple(np.round(color, 3).tolist()), _LINES[kind(model)])
+        result |= dict.fromkeys(seeds, look)
     return result
 
 

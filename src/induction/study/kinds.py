@@ -1,6 +1,8 @@
 """Kinds of model: entries of the zoo that differ in nothing but their seed."""
 
+import re
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 from induction.config import ExternalModel, Model
 
@@ -15,6 +17,17 @@ def find_kinds(models: Mapping[str, Model | ExternalModel]) -> dict[str, tuple[s
         alike = entry.model_copy(update={"seed": 0}) if isinstance(entry, Model) else name
         kinds.setdefault(alike, []).append(name)
     return {names[0]: tuple(names) for names in kinds.values()}
+
+
+def kind_label(names: Iterable[str]) -> str:
+    """What the names of a kind's models have in common, without their seeds: attn-2l for
+    attn-2l-s10 and attn-2l-s11. A model without a second seed keeps its name."""
+    listed = list(names)
+    if len(listed) == 1:
+        return listed[0]
+    letters = takewhile(lambda found: len(set(found)) == 1, zip(*listed, strict=False))
+    common = "".join(found[0] for found in letters)
+    return re.sub(r"-s?\d*$", "", common) or listed[0]
 
 
 def seeds_asked(

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from induction.report.figures.seeds import by_kind, draw_seeds
 from induction.report.results import Results
-from induction.report.style import BAND, FAINT, looks, marker_of
+from induction.report.style import BAND, FAINT, looks
 from induction.report.text import short_tokens
 from induction.study.curves import Curves
 from induction.study.intervals import mean_bounds
+from induction.study.kinds import kind_label
 
 Color = str | tuple[float, float, float]
 
@@ -24,22 +26,12 @@ LABEL_INCHES = 0.15
 def draw_all(
     axes: Axes, results: Results, quantity: Callable[[Curves], np.ndarray], inches: float
 ) -> None:
-    """Draw a quantity of every model; `inches` is the height of the axes, to space the labels."""
-    style = looks(results.config.studied)
-    ends = {}
-    for name in courses(results):
-        curves = results.curves[name]
-        shown = seen(curves)
-        values = quantity(curves)
-        look = style[name]
-        axes.plot(
-            *(curves.tokens[shown], values[shown]),
-            color=look.color,
-            linestyle=look.linestyle,
-            marker=marker_of(values[shown]),
-            markersize=3,
-        )
-        ends[name] = (float(curves.tokens[-1]), float(values[-1]))
+    """Draw a quantity of every kind of model; `inches` is the height of the axes, to space the
+    labels."""
+    ends = {
+        first: draw_seeds(axes, results, names, quantity)
+        for first, names in by_kind(results, courses(results)).items()
+    }
     token_axis(axes)
     axes.set_xlim(*trained_range(results))
     label_right(axes, results, ends, inches)
@@ -48,16 +40,16 @@ def draw_all(
 def label_right(
     axes: Axes, results: Results, ends: dict[str, tuple[float, float]], inches: float
 ) -> None:
-    """Write each model's name, in its colour, to the right of where its curve ends.
+    """Write the name of each model's kind, in its colour, to the right of where its curve ends.
 
-    inches: height of the axes, to keep the names apart.
+    ends: by the first model of the kind. inches: height of the axes, to keep the names apart.
     """
-    style = looks(results.config.studied)
+    style, kinds = looks(results.config.studied), by_kind(results, courses(results))
     low, high = axes.get_ylim()
     right = max(x for x, _ in ends.values())
     for name, end, place in spread(ends, (high - low) * LABEL_INCHES / inches, low):
         axes.annotate(
-            name,
+            kind_label(kinds[name]),
             end,
             xytext=(right * 1.08, place),
             textcoords="data",
@@ -117,8 +109,12 @@ def spread(
 def panels_of_models(
     results: Results, draw: Callable[[Axes, Results, str], None], label: str
 ) -> Figure:
-    """One panel a model with a course, drawn by a cell, with shared axes in tokens trained."""
-    names = courses(results)
+    """One panel a kind of model with a course, drawn by a cell, with shared axes in tokens trained.
+
+    The cell draws the first seed of the kind; it may show the others behind it.
+    """
+    kinds = by_kind(results, courses(results))
+    names = list(kinds)
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
     figure, grid = plt.subplots(
@@ -128,11 +124,17 @@ def panels_of_models(
         axes.set_visible(False)
     for name, axes in zip(names, grid.flat, strict=False):
         draw(axes, results, name)
-        axes.set_title(name, color=looks(results.config.studied)[name].color, fontweight="bold")
+        title = kind_title(kinds[name])
+        axes.set_title(title, color=looks(results.config.studied)[name].color, fontweight="bold")
         token_axis(axes, "", ticks=(1.0,))
     figure.supxlabel("tokens trained", fontsize=9)
     figure.supylabel(label, fontsize=9)
     return figure
+
+
+def kind_title(names: list[str]) -> str:
+    """Of a panel: the kind, and how many seeds it has if there are several."""
+    return kind_label(names) + (f" ({len(names)} seeds)" if names[1:] else "")
 
 
 def token_axis(axes: Axes, label: str = "tokens trained", ticks: tuple = (1.0, 3.0)) -> None:

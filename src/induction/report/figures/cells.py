@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter
 
 from induction.report.figures.axes import courses, layer_color, mark_band, seen, shade_interval
+from induction.report.figures.seeds import draw_thin, twins
 from induction.report.results import Results
 from induction.report.style import FAINT, looks, marker_of
 
@@ -17,7 +18,9 @@ Cell = Callable[[Axes, Results, str], None]
 
 
 def loss(axes: Axes, results: Results, name: str) -> None:
-    """Validation loss."""
+    """Validation loss, that of other seeds faint behind it."""
+    for twin in twins(results, name):
+        draw_thin(axes, results, twin, results.curves[twin].loss)
     _line(axes, results, name, results.curves[name].loss)
 
 
@@ -28,6 +31,8 @@ def icl_score(axes: Axes, results: Results, name: str) -> None:
             curves = results.curves[other]
             shown = seen(curves)
             axes.plot(curves.tokens[shown], curves.icl_score[shown], color=FAINT, linewidth=0.7)
+    for twin in twins(results, name):
+        draw_thin(axes, results, twin, results.curves[twin].icl_score)
     own = results.curves[name]
     shown = seen(own)
     color = looks(results.config.studied)[name].color
@@ -39,19 +44,28 @@ def icl_score(axes: Axes, results: Results, name: str) -> None:
 
 
 def head_score(score: str, label_from: float | None = None) -> Cell:
-    """A score of every head, labelled layer.head where it ends at `label_from` or higher."""
+    """A score of every head, labelled layer.head where it ends at `label_from` or higher; those of
+    other seeds faint behind it."""
 
     def draw(axes: Axes, results: Results, name: str) -> None:
+        for twin in twins(results, name):
+            _faint_heads(axes, results, twin, results.curves[twin].heads, score)
         _heads(axes, results, name, results.curves[name].heads, score, label_from)
 
     return draw
 
 
 def head_ablation(effect: str, label_from: float | None = None) -> Cell:
-    """What setting each head to zero does, as a column of the ablation table."""
+    """What setting each head to zero does, as a column of the ablation table; that of other seeds
+    faint behind it."""
+
+    def rows_of(results: Results, name: str) -> pl.DataFrame:
+        return results.ablations[name].heads.filter(pl.col("kind") == "zero")
 
     def draw(axes: Axes, results: Results, name: str) -> None:
-        rows = results.ablations[name].heads.filter(pl.col("kind") == "zero")
+        for twin in twins(results, name):
+            _faint_heads(axes, results, twin, rows_of(results, twin), effect)
+        rows = rows_of(results, name)
         axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
         _heads(axes, results, name, rows, effect, label_from)
 
@@ -121,6 +135,15 @@ def _line(axes: Axes, results: Results, name: str, values: np.ndarray) -> None:
         markersize=3,
     )
     mark_band(axes, results.metrics[name]["band_tokens"])
+
+
+def _faint_heads(axes: Axes, results: Results, name: str, rows: pl.DataFrame, column: str) -> None:
+    """The lines of `_heads` thin and without labels."""
+    n_layers = results.config.studied[name].n_layers
+    trained = rows.filter((pl.col("tokens") > 0) & pl.col(column).is_not_null())
+    for (layer, _), line in trained.group_by("layer", "head", maintain_order=True):
+        shade = layer_color(int(layer), n_layers)  # pyright: ignore[reportArgumentType]
+        axes.plot(line["tokens"], line[column], color=shade, linewidth=0.6, alpha=0.25)
 
 
 def _heads(

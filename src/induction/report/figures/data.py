@@ -5,24 +5,51 @@ Tokens are tokens trained, losses and scores in nats; `in_band` marks the model'
 
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
 
+from induction.report.figures.seeds import by_kind, median
 from induction.report.figures.training import shallow_models
 from induction.report.results import Results
+from induction.study.curves import Curves
 from induction.study.intervals import mean_bounds
+from induction.study.kinds import kind_label
 
 Table = Callable[[Results], pl.DataFrame]
 
 
 def curves(results: Results) -> pl.DataFrame:
-    """A row for each model and snapshot: loss, ICL score with its 95 % interval, best heads."""
-    return pl.concat(_curves(results, name) for name in results.curves)
+    """A row for each model and snapshot: loss, ICL score with its 95 % interval, best heads. And
+    one for the median over the seeds of each kind that has several."""
+    return _curves_of(results, list(results.curves))
 
 
 def shallow_curves(results: Results) -> pl.DataFrame:
     """The same for models of one and two layers."""
-    shown = [name for names in shallow_models(results).values() for name in names]
-    return curves(results).filter(pl.col("model").is_in(shown))
+    return _curves_of(
+        results, [name for names in shallow_models(results).values() for name in names]
+    )
+
+
+def _curves_of(results: Results, names: list[str]) -> pl.DataFrame:
+    single = [_curves(results, name) for name in names]
+    kinds = by_kind(results, names).values()
+    return pl.concat(
+        [*single, *(_medians(results, seeds) for seeds in kinds if seeds[1:])], how="diagonal"
+    )
+
+
+def _medians(results: Results, seeds: list[str]) -> pl.DataFrame:
+    quantities: dict[str, Callable[[Curves], np.ndarray]] = {
+        "icl_score": lambda own: own.icl_score,
+        "prefix_matching": lambda own: own.best_head("prefix_matching"),
+        "previous_token": lambda own: own.best_head("previous_token"),
+        "loss": lambda own: own.loss,
+    }
+    columns = {name: median(results, seeds, take) for name, take in quantities.items()}
+    tokens = results.curves[seeds[0]].tokens[: len(columns["loss"])]
+    title = f"{kind_label(seeds)}, median of {len(seeds)} seeds"
+    return pl.DataFrame({"model": title, "tokens": tokens, **columns})
 
 
 def _curves(results: Results, name: str) -> pl.DataFrame:

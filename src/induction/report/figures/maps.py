@@ -6,8 +6,10 @@ from matplotlib.figure import Figure
 from induction.report.figures import cells
 from induction.report.figures.axes import courses, panels_of_models, token_axis, trained_range
 from induction.report.figures.cells import Cell
+from induction.report.figures.seeds import by_kind
 from induction.report.results import Results
 from induction.report.style import looks
+from induction.study.kinds import kind_label
 
 _ROWS: tuple[tuple[str, Cell], ...] = (
     ("PCA of\nper-token losses", cells.pca),
@@ -49,8 +51,10 @@ def _maps(results: Results, draw: Cell, unit: str) -> Figure:
 
 
 def model_analysis_table(results: Results) -> Figure:
-    """The paper's table of small multiples: a column for each model, a row for each analysis."""
-    names = list(results.config.studied)
+    """The paper's table of small multiples: a column for each kind of model, a row for each
+    analysis."""
+    kinds = by_kind(results, results.config.studied)
+    names = list(kinds)
     width, height = 1.25 * len(names), 1.15 * len(_ROWS)
     figure, grid = plt.subplots(
         len(_ROWS),
@@ -79,6 +83,8 @@ def model_analysis_table(results: Results) -> Figure:
         row[0].set_ylabel(label, fontsize=7)
     figure.align_ylabels(grid[:, 0])
     for name, axes in zip(names, grid[0], strict=True):
-        axes.set_title(name, color=style[name].color, fontsize=8, fontweight="bold")
+        axes.set_title(
+            kind_label(kinds[name]), color=style[name].color, fontsize=8, fontweight="bold"
+        )
     figure.supxlabel("tokens trained (except PCA)", fontsize=8)
     return figure

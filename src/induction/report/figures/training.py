@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from induction.report.figures import cells
@@ -17,6 +18,7 @@ from induction.report.figures.axes import (
     token_axis,
     trained_range,
 )
+from induction.report.figures.seeds import by_kind, draw_seeds
 from induction.report.results import Results
 from induction.report.style import kind, looks
 from induction.study.curves import Curves
@@ -29,6 +31,11 @@ _SERIES = {
     "external": "of others",
 }
 _SHALLOW = 2
+_QUANTITIES: tuple[Callable[[Curves], np.ndarray], ...] = (
+    lambda curves: curves.icl_score,
+    lambda curves: curves.best_head("prefix_matching"),
+    lambda curves: curves.loss,
+)
 
 
 def shallow_models(results: Results) -> dict[str, list[str]]:
@@ -48,32 +55,32 @@ def summary(results: Results) -> Figure:
     figure, grid = plt.subplots(
         3, len(series), figsize=(8.6, 4.4), sharex=True, sharey="row", squeeze=False
     )
+    ends: dict[Axes, dict[str, tuple[float, float]]] = {axes: {} for axes in grid.flat}
     for column, (title, names) in enumerate(series.items()):
         top, middle, bottom = grid[:, column]
         top.set_title(title, fontweight="bold")
-        for name in names:
-            curves, look = results.curves[name], looks(results.config.studied)[name]
-            shown = seen(curves)
-            tokens = curves.tokens[shown]
-            shade_interval(top, tokens, (curves.late - curves.early)[shown], look.color)
-            shade_interval(middle, tokens, _best_sequences(curves)[shown], look.color)
+        for first, seeds in by_kind(results, names).items():
+            look = looks(results.config.studied)[first]
+            if not seeds[1:]:
+                curves = results.curves[first]
+                shown = seen(curves)
+                tokens, scores = curves.tokens[shown], (curves.late - curves.early)[shown]
+                shade_interval(top, tokens, scores, look.color)
+                shade_interval(middle, tokens, _best_sequences(curves)[shown], look.color)
             bottom.margins(y=0.12)
-            for axes, values in zip((top, middle, bottom), _quantities(curves), strict=True):
-                axes.plot(tokens, values[shown], color=look.color, linestyle=look.linestyle)
-                if band := results.metrics[name]["band_tokens"]:
-                    axes.axvspan(*band, color=look.color, alpha=0.13, linewidth=0, zorder=0)
+            for axes, quantity in zip((top, middle, bottom), _QUANTITIES, strict=True):
+                ends[axes][first] = draw_seeds(axes, results, seeds, quantity)
+                for name in seeds:
+                    if band := results.metrics[name]["band_tokens"]:
+                        alpha = 0.13 / len(seeds)
+                        axes.axvspan(*band, color=look.color, alpha=alpha, linewidth=0, zorder=0)
     # Names need the final limits, which all columns share.
     last = trained_range(results)[1]
-    for column, names in enumerate(series.values()):
-        for row, axes in enumerate(grid[:, column]):
+    for row, cells_of_row in enumerate(grid):
+        for axes in cells_of_row:
             token_axis(axes, "tokens trained" if row == len(grid) - 1 else "", ticks=(1.0,))
             axes.set_xlim(right=3.2 * last)
-            ends = {
-                name: (float(curves.tokens[-1]), float(_quantities(curves)[row][-1]))
-                for name in names
-                for curves in [results.curves[name]]
-            }
-            label_right(axes, results, ends, inches=1.2)
+            label_right(axes, results, ends[axes], inches=1.2)
     labels = ("ICL score (nats)\nlower: learns more", "prefix matching\n(best head)")
     for axes, label in zip(grid[:, 0], (*labels, "validation loss\n(nats per token)"), strict=True):
         axes.set_ylabel(label)
@@ -87,19 +94,11 @@ def _best_sequences(curves: Curves) -> np.ndarray:
     return sequences[np.arange(len(best)), best]
 
 
-def _quantities(curves: Curves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return curves.icl_score, curves.best_head("prefix_matching"), curves.loss
-
-
 def all_models(results: Results) -> Figure:
     """Loss, ICL score and best prefix matching of all models over one training axis."""
     figure, rows = plt.subplots(3, 1, figsize=(7, 5.9), sharex=True)
-    quantities: list[tuple[str, Callable[[Curves], np.ndarray]]] = [
-        ("ICL score (nats)", lambda curves: curves.icl_score),
-        ("prefix matching\n(best head)", lambda curves: curves.best_head("prefix_matching")),
-        ("loss (nats)", lambda curves: curves.loss),
-    ]
-    for axes, (label, quantity) in zip(rows, quantities, strict=True):
+    labels = ("ICL score (nats)", "prefix matching\n(best head)", "loss (nats)")
+    for axes, label, quantity in zip(rows, labels, _QUANTITIES, strict=True):
         draw_all(axes, results, quantity, 1.6)
         axes.set_ylabel(label)
     for axes in rows[:-1]:
