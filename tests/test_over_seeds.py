@@ -296,9 +296,9 @@ def test_the_report_has_every_measure_condition_and_p_of_what_was_tested():
     whole = over_seeds.tests_if_any(results)
     assert "2. Co-perturbation" in whole
     assert whole.endswith(table)
-    assert over_seeds.verdict_of(results, 1).startswith("**supported** (p ")
-    assert over_seeds.verdict_of(results, 2) == "–"
-    assert over_seeds.verdict_of(results, 4) == "–"
+    assert over_seeds.beside_verdict(results, 1).startswith("; over seeds **supported** (p ")
+    assert over_seeds.beside_verdict(results, 2) == ""
+    assert over_seeds.beside_verdict(results, 4) == ""
 
 
 def test_the_report_says_that_no_test_was_run():

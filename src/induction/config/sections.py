@@ -81,7 +81,7 @@ class Corpus(Section):
     of their code."""
 
     wheels: bool
-    prose: bool
+    prose: bool = False
     files: Annotated[tuple[Glob, ...], Field(max_length=1000)]
     datasets: Annotated[dict[ModelName, Dataset], Field(max_length=1000)]
     min_characters: Count
@@ -147,7 +147,7 @@ class Ablation(Section):
     snapshots: Count
     examples: Count
     random_draws: Many
-    other_sets: Annotated[int, Field(ge=0, le=10_000)]
+    other_sets: Annotated[int, Field(ge=0, le=10_000)] = 0
     resamples: Many
     seed: Seed
 
@@ -197,8 +197,8 @@ class PhaseChange(Section):
     min_slope: Positive
     band_fraction: Share
     min_drop: Positive
-    min_share: Share
-    min_signal: Positive
+    min_share: Share = 0.5
+    min_signal: Positive = 3.4
     min_tokens: Count
     min_bump: Positive
     min_steepening: Positive

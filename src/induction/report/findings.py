@@ -36,16 +36,13 @@ def outcome_sentences(results: Results) -> str:
 def verdicts(results: Results) -> str:
     """Every argument with its verdict, that over seeds where there are any, what was found, and
     what kind of evidence that is."""
-    repeated = any(verdict["outcome"] != "not tested" for verdict in results.seeds)
-    over = ("over seeds",) if repeated else ()
     return markdown_table(
-        ("argument", "verdict", *over, "what was found", "seeds of a kind", "kind of evidence"),
-        "ll" + "l" * repeated + "lrl",
+        ("argument", "verdict", "what was found", "seeds of a kind", "kind of evidence"),
+        "lllrl",
         (
             (
                 f"{v['argument']}. {v['title']}",
-                f"**{v['outcome']}**",
-                *((over_seeds.verdict_of(results, v["argument"]),) if repeated else ()),
+                f"**{v['outcome']}**{over_seeds.beside_verdict(results, v['argument'])}",
                 _FINDINGS[v["argument"]](results, v),
                 seeds.of_verdict(results, v),
                 v["evidence"],

@@ -44,12 +44,13 @@ def tests(results: Results) -> str:
     return markdown_table(("argument", "asked over seeds", "found", "interval over"), "llrl", rows)
 
 
-def verdict_of(results: Results, argument: int) -> str:
-    """The outcome of one argument over seeds with its p-value; a dash where it was not tested."""
+def beside_verdict(results: Results, argument: int) -> str:
+    """The outcome of one argument over seeds with its corrected p-value, to stand behind that of
+    the study's rule; nothing where it was not tested."""
     for verdict in results.seeds:
         if verdict["argument"] == argument and verdict["outcome"] != "not tested":
-            return f"**{verdict['outcome']}** (p {_p(verdict['corrected'])})"
-    return "–"
+            return f"; over seeds **{verdict['outcome']}** (p {_p(verdict['corrected'])})"
+    return ""
 
 
 def _rows(verdict: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
