@@ -60,9 +60,16 @@ def _co_occurrence(results: Results, verdict: dict) -> str:
     bumps, turns, changed = causes.co_occurring(results)
     return (
         f"heads formed with the change in {inside} of {len(together)} models that have both; "
-        f"neither in {neither} of {len(alone)} plain one-layer models. "
+        f"neither in {neither} of {len(alone)} plain one-layer models. {_other_rule(verdict)}"
         f"Beyond the rule: loss bump in {bumps} of {changed}, sharp turn in {turns} of {changed}"
     )
+
+
+def _other_rule(verdict: dict) -> str:
+    """Where the second onset rule finds another answer; nothing where both agree."""
+    checks = checks_of(verdict, "both onset rules agree")
+    apart = [name for check in checks if not check["held"] for name in check["models"]]
+    return f"By one of the two onset rules alone {names(apart)} changed. " if apart else ""
 
 
 def _co_perturbation(results: Results, verdict: dict) -> str:

@@ -60,7 +60,9 @@ def _rules_agree(summaries: Sequence[ModelSummary]) -> Check:
         models=tuple(apart or (s.name for s in summaries)),
         numbers={"models_with_change": float(sum(s.change is not None for s in summaries))},
         held=None if apart else True,
-        settle=f"more tokens for {listed}: their change is one by one rule alone" if apart else "",
+        settle=f"other seeds of {listed}: by one of the two onset rules alone there is a change"
+        if apart
+        else "",
     )
 
 
