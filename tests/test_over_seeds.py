@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 import polars as pl
 import pytest
+from made_curves import POWER, RULE, TOKENS, X
 from scipy import stats
 
 from induction.config import Model, load_config
@@ -16,6 +17,7 @@ from induction.paths import find_study
 from induction.report import over_seeds
 from induction.report.results import Results
 from induction.study.over_seeds import judge_over_seeds
+from induction.study.over_seeds.bumps import mean_bump
 from induction.study.over_seeds.facts import HeadFacts, Kind, SeedFacts, _partner_matters, kind_of
 from induction.study.over_seeds.resampling import (
     difference_over_seeds,
@@ -278,7 +280,8 @@ def test_the_partner_is_the_path_whose_cut_costs_most():
 
 def written(seeds: dict[Kind, list[SeedFacts]]) -> Results:
     """The verdicts as the report reads them."""
-    read = json.loads(json.dumps([asdict(v) for v in judge_over_seeds(seeds, THRESHOLDS)]))
+    found = [asdict(verdict) for verdict in judge_over_seeds(seeds, THRESHOLDS)]
+    read = json.loads(json.dumps({"verdicts": found, "bumps": []}))
     paths = SimpleNamespace(root=Path(__file__).parents[1])
     return cast("Results", SimpleNamespace(seeds=read, paths=paths))
 
@@ -295,7 +298,7 @@ def test_the_report_has_every_measure_condition_and_p_of_what_was_tested():
         assert all(c.question in table for c in verdict.conditions)
     whole = over_seeds.tests_if_any(results)
     assert "2. Co-perturbation" in whole
-    assert whole.endswith(table)
+    assert whole.rstrip().endswith(table)
     assert over_seeds.beside_verdict(results, 1).startswith("; over seeds **supported** (p ")
     assert over_seeds.beside_verdict(results, 2) == ""
     assert over_seeds.beside_verdict(results, 4) == ""
@@ -303,3 +306,41 @@ def test_the_report_has_every_measure_condition_and_p_of_what_was_tested():
 
 def test_the_report_says_that_no_test_was_run():
     assert "none of them was run here" in over_seeds.tests_if_any(written({}))
+
+
+def losses(bump: float, noise: float = 0.002) -> np.ndarray:
+    """Five loss curves that fall ever more slowly, with a bump at three million tokens."""
+    random = np.random.default_rng(3)
+    at = np.exp(-0.5 * ((X - np.log(3e6)) / RULE.bandwidth) ** 2)
+    return POWER + bump * at + noise * random.standard_normal((5, len(TOKENS)))
+
+
+def test_a_bump_of_the_mean_is_found_and_none_has_a_smallest_that_is_one():
+    seen = mean_bump("a", TOKENS, losses(0.3), 3e6, RULE, 0)
+    assert seen.peak_tokens == pytest.approx(3e6, rel=0.3)
+    assert seen.height is not None
+    assert seen.smallest is None
+    none = mean_bump("a", TOKENS, losses(0.0), 3e6, RULE, 0)
+    assert none.height is None
+    assert none.smallest is not None
+    assert mean_bump("a", TOKENS, losses(1.3 * none.smallest), 3e6, RULE, 0).height is not None
+    assert mean_bump("a", TOKENS, losses(0.5 * none.smallest), 3e6, RULE, 0).height is None
+
+
+def test_the_report_tells_bumps_and_turns_by_kind():
+    entry = Model(n_layers=2, attn_only=True, tokens=10, seed=0)
+    models = {f"two-s{n}": entry.model_copy(update={"seed": n}) for n in range(3)}
+    turns = {
+        "two-s0": {"null_percentile": 91.0},
+        "two-s1": None,
+        "two-s2": {"null_percentile": 97.0},
+    }
+    results = written(study())
+    bump = {"kind": "two", "seeds": 3, "height": None, "peak_tokens": None, "smallest": 0.12}
+    results.seeds["bumps"].append(bump)
+    vars(results).update(
+        config=SimpleNamespace(models=models), loss_space=SimpleNamespace(turns=turns)
+    )
+    (row,) = [line for line in over_seeds.tests_if_any(results).splitlines() if "`two`" in line]
+    assert "one of 0.120 would be seen" in row
+    assert "91 to 97" in row

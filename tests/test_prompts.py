@@ -131,7 +131,7 @@ def test_a_model_counts_for_generality_where_all_its_checks_held():
     zoo = dict.fromkeys(("one", "two"), next(iter(CONFIG.models.values())))
     config = SimpleNamespace(studied=zoo)
     found = findings.verdicts(
-        cast("Results", SimpleNamespace(verdicts=verdicts, seeds=[], config=config))
+        cast("Results", SimpleNamespace(verdicts=verdicts, seeds={"verdicts": []}, config=config))
     )
     assert "in 1 of 2 models that do something abstract" in found
     assert "to the right places; in 1 it cannot be told |" in found

@@ -109,7 +109,8 @@ class StudyPaths:
 
     @property
     def seeds(self) -> Path:
-        """The verdicts over seeds; an empty list where no kind of model has seeds enough."""
+        """The verdicts and the bumps of the mean loss over seeds; both empty where no kind of
+        model has seeds enough."""
         return self.results / "seeds.json"
 
     @property

@@ -5,20 +5,23 @@ from typing import Any
 
 from induction.report import provenance
 from induction.report.results import Results
-from induction.report.text import markdown_table, number
+from induction.report.text import markdown_table, number, short_tokens
+from induction.study.kinds import find_kinds, kind_label
 
 _WRITTEN = "reports/preregistration.md"
 
 
 def tests_if_any(results: Results) -> str:
     """The lead and the table of the tests, or a sentence that there are too few seeds."""
-    tested = [verdict for verdict in results.seeds if verdict["outcome"] != "not tested"]
+    tested = [
+        verdict for verdict in results.seeds["verdicts"] if verdict["outcome"] != "not tested"
+    ]
     if not tested:
         return (
             f"The tests over seeds that `{_WRITTEN}` wrote down ask for three seeds of a kind at "
             "least: none of them was run here."
         )
-    left = [verdict for verdict in results.seeds if verdict["outcome"] == "not tested"]
+    left = [verdict for verdict in results.seeds["verdicts"] if verdict["outcome"] == "not tested"]
     remark = (
         f" Too few seeds of a kind that is needed: {', '.join(map(_title, left))}." if left else ""
     )
@@ -27,7 +30,38 @@ def tests_if_any(results: Results) -> str:
         f"before the models were trained{_commits(results)}; later changes are listed there. "
         "p-values are one-sided, and corrected by Holm over the arguments tested. Not tested over "
         f"seeds: argument 4, which is about what language models do.{remark}\n\n{tests(results)}"
+        f"\n\n{_beside(results)}"
     )
+
+
+def _beside(results: Results) -> str:
+    """Loss bumps and turns of the trajectory by kind, at which the preregistration only looks."""
+    if not results.seeds["bumps"]:
+        return ""
+    kinds = {kind_label(names): names for names in find_kinds(results.config.models).values()}
+    rows = []
+    for bump in results.seeds["bumps"]:
+        turns = [results.loss_space.turns[name] for name in kinds[bump["kind"]]]
+        percentiles = sorted(turn["null_percentile"] for turn in turns if turn)
+        smallest = bump["smallest"] and f"none; one of {number(bump['smallest'], 3)} would be seen"
+        height = bump["height"] and (
+            f"{number(bump['height'], 3)} at {short_tokens(bump['peak_tokens'])}"
+        )
+        rows.append(
+            (
+                f"`{bump['kind']}`",
+                str(bump["seeds"]),
+                height or smallest or "none; one of a nat would not be seen",
+                f"{percentiles[0]:.0f} to {percentiles[-1]:.0f}" if percentiles else "–",
+            )
+        )
+    header = (
+        "kind",
+        "seeds",
+        "bump of the mean loss (nats)",
+        "turn: percentile among shuffled steps",
+    )
+    return f"Looked at without a test:\n\n{markdown_table(header, 'lrlr', rows)}"
 
 
 def _commits(results: Results) -> str:
@@ -40,14 +74,14 @@ def _commits(results: Results) -> str:
 
 def tests(results: Results) -> str:
     """A row for each measure and condition of each argument."""
-    rows = [row for verdict in results.seeds for row in _rows(verdict)]
+    rows = [row for verdict in results.seeds["verdicts"] for row in _rows(verdict)]
     return markdown_table(("argument", "asked over seeds", "found", "interval over"), "llrl", rows)
 
 
 def beside_verdict(results: Results, argument: int) -> str:
     """The outcome of one argument over seeds with its corrected p-value, to stand behind that of
     the study's rule; nothing where it was not tested."""
-    for verdict in results.seeds:
+    for verdict in results.seeds["verdicts"]:
         if verdict["argument"] == argument and verdict["outcome"] != "not tested":
             return f"; over seeds **{verdict['outcome']}** (p {_p(verdict['corrected'])})"
     return ""

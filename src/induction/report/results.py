@@ -61,6 +61,7 @@ class LossSpace:
 class Results:
     """The study's outcome. What is by model stands in the order of params.yaml.
 
+    seeds: the verdicts and the bumps of the mean loss over seeds, as summarize wrote them.
     took: of each stage its seconds and peak_gib, the most memory that it held at once.
     readings: how each model of others was read: source, tokenizer, start_token (id, text, why),
     left_out (name, step, reason) and shared (revisions, tensors, of), as measure-external wrote it.
@@ -77,7 +78,7 @@ class Results:
     metrics: dict[str, dict[str, Any]]
     details: dict[str, dict[str, Any]]
     verdicts: list[dict[str, Any]]
-    seeds: list[dict[str, Any]]
+    seeds: dict[str, list[dict[str, Any]]]
     took: dict[str, dict[str, Any]]
     environment: dict[str, str]
     readings: dict[str, dict[str, Any]] = field(default_factory=dict)

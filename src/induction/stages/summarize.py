@@ -10,7 +10,7 @@ from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.curves import Curves, load_curves, read_table
-from induction.study.over_seeds import gather, judge_over_seeds
+from induction.study.over_seeds import gather, judge_over_seeds, mean_bumps
 from induction.study.summary import summarize
 from induction.study.verdicts import judge
 from induction.study.windows import icl_windows
@@ -32,9 +32,12 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     write_text(paths.curves, table.write_csv(float_precision=5))
     write_text(paths.windows, _windows(curves, config).write_csv(float_precision=5))
     write_json(paths.verdicts, [asdict(verdict) for verdict in verdicts])
-    write_json(
-        paths.seeds, [asdict(verdict) for verdict in judge_over_seeds(seeds, config.verdicts)]
-    )
+    bumps = mean_bumps(seeds, curves, config.phase_change, config.evaluation.seed)
+    over_seeds = {
+        "verdicts": [asdict(verdict) for verdict in judge_over_seeds(seeds, config.verdicts)],
+        "bumps": [asdict(bump) for bump in bumps],
+    }
+    write_json(paths.seeds, over_seeds)
     write_json(paths.details, {s.name: s.details() for s in summaries})
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
 

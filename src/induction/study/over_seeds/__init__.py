@@ -1,15 +1,23 @@
 """Verdicts over seeds, by the rules that reports/preregistration.md wrote down first."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from statistics import median
 
+import numpy as np
+
+from induction.config import PhaseChange as Rule
 from induction.config import Verdicts as Thresholds
+from induction.study.curves import Curves
+from induction.study.kinds import kind_label
 from induction.study.over_seeds import arguments
 from induction.study.over_seeds.arguments import Onset, Seeds
+from induction.study.over_seeds.bumps import MeanBump, mean_bump
 from induction.study.over_seeds.facts import gather
 from induction.study.over_seeds.resampling import holm
 from induction.study.over_seeds.verdict import SeedVerdict, decide
 
-__all__ = ["gather", "judge_over_seeds"]
+__all__ = ["gather", "judge_over_seeds", "mean_bumps"]
 
 _TITLES = {
     1: "Co-occurrence",
@@ -35,6 +43,18 @@ def judge_over_seeds(seeds: Seeds, thresholds: Thresholds) -> list[SeedVerdict]:
             remark,
         )
         found[0] = replace(found[0], outcome="inconclusive", shown=shown)
+    return found
+
+
+def mean_bumps(seeds: Seeds, curves: Mapping[str, Curves], rule: Rule, seed: int) -> list[MeanBump]:
+    """The mean loss of every kind that changes: its bump, or the smallest that would be seen."""
+    found = []
+    for members in seeds.values():
+        onsets = [s.onset_tokens for s in members if s.onset_tokens]
+        own = [curves[s.name] for s in members]
+        if onsets and all(np.array_equal(each.tokens, own[0].tokens) for each in own):
+            label, losses = kind_label([s.name for s in members]), np.array([c.loss for c in own])
+            found.append(mean_bump(label, own[0].tokens, losses, median(onsets), rule, seed))
     return found
 
 
