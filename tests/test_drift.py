@@ -46,7 +46,8 @@ def another_machine(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def another_processor(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Of another make, with the same instructions."""
+    """Of another make, with the same instructions, told to use the same kernels."""
+    monkeypatch.setenv("INDUCTION_KERNELS", environment(paths.lock)["kernels"])
     described = paths.root / "cpuinfo"
     described.write_text("vendor_id : Other\ncpu family : 6\nmodel : 143\n\nprocessor : 1\n")
     monkeypatch.setattr("induction.processor._CPUINFO", described)

@@ -257,7 +257,8 @@ def test_experiments_in_folders_of_their_own_read_the_text_and_see_it_change(tmp
     paths = study(tmp_path / "study", {"input.txt": paragraphs(200)})
     root = paths.root
     (root / "src").symlink_to(ROOT / "src")
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "data/own/README.md", "data/sources.txt"):
+    lists = ("data/sources.txt", "data/prose_sources.txt")
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "data/own/README.md", *lists):
         shutil.copy(ROOT / name, root / name)
 
     def run(*command: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from smoke_study import Study
 
 from induction.config import load_config
+from induction.processor import kernels
 
 
 def test_every_output_is_there(study):
@@ -44,7 +45,8 @@ def test_every_output_is_there(study):
 def test_what_was_compiled_on_the_way_makes_nothing_stale(study):
     compiled = study.root / "src" / "induction" / "model" / "__pycache__"
     assert list(compiled.glob("*.pyc"))
-    assert list(compiled.glob("*.nbi"))
+    # Where PyTorch's attention is the faster one, nothing is compiled by Numba.
+    assert list(compiled.glob("*.nbi")) or kernels() == "pytorch"
     assert "up to date" in study.run(sys.executable, "-m", "dvc", "status")
 
 
