@@ -6,7 +6,7 @@ from typing import Any
 
 from induction.report.results import Results
 from induction.report.text import markdown_table, number, percent, short_tokens
-from induction.study.kinds import find_kinds, seeds_asked
+from induction.study.kinds import find_kinds, kind_label, seeds_asked
 
 # Metric, its header, and how it is written.
 _COLUMNS = (
@@ -25,12 +25,12 @@ def spread(results: Results) -> str:
         "lrrrrrrr",
         (
             (
-                f"`{kind}`",
+                f"`{kind_label(names)}`",
                 str(len(names)),
                 str(len(_values(results, names, "onset_tokens"))),
                 *(_over(_values(results, names, key), write) for key, _, write in _COLUMNS),
             )
-            for kind, names in _repeated(results).items()
+            for names in _repeated(results).values()
         ),
     )
 
@@ -42,9 +42,10 @@ def spread_if_any(results: Results) -> str:
     if not repeated:
         return "Every kind of model has one seed here: how much another would change is not known."
     have = "has" if len(repeated) == 1 else "have"
+    others = "; the others have one" if len(repeated) < len(kinds) else ""
     return (
         f"Of {len(kinds)} kinds of model, {len(repeated)} {have} several seeds, which differ in "
-        "their initial weights alone; the others have one. Below: the median over seeds, and from "
+        f"their initial weights alone{others}. Below: the median over seeds, and from "
         "the least to the greatest. Intervals elsewhere in this report are over windows of text "
         f"or over probes and say nothing of another seed.\n\n{spread(results)}"
     )
