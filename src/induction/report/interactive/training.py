@@ -7,6 +7,7 @@ import polars as pl
 from matplotlib.colors import to_hex
 
 from induction.report.figures.axes import courses
+from induction.report.figures.seeds import by_kind
 from induction.report.interactive.page import chart, data, raw_html, template
 from induction.report.results import Results
 from induction.report.style import BAND, FAINT, looks
@@ -55,12 +56,12 @@ def training_slider(results: Results) -> str:
 
 
 def _moments(results: Results) -> dict[str, list[int]]:
-    """Tokens trained at the snapshots of each model that the rules look at."""
+    """Tokens trained at the snapshots that the rules look at, for the first seed of each kind."""
     first = results.config.phase_change.min_tokens
     return {
         name: [count for count in curves.tokens.tolist() if count >= first]
         or curves.tokens.tolist()[-1:]
-        for name in courses(results)
+        for name in by_kind(results, courses(results))
         for curves in [results.curves[name]]
     }
 

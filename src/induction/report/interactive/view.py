@@ -9,6 +9,7 @@ from induction.explore.store import Explored, OnPassages, load_explored
 from induction.report.results import Results
 from induction.report.text import short_tokens
 from induction.study.head_kinds import Head
+from induction.study.kinds import find_kinds
 from induction.study.phase_change import make_smoother
 
 
@@ -45,8 +46,9 @@ class View:
 
 
 def explored(results: Results) -> Explored:
-    """What all models of the study do on the passages. StudyError as `load_explored`."""
-    return load_explored(results.paths.explorer, results.config.models)
+    """What the study's own models do on the passages, the first seed of each kind: more would make
+    the page too large to open. StudyError as `load_explored`."""
+    return load_explored(results.paths.explorer, find_kinds(results.config.models))
 
 
 def loss_change(results: Results, name: str, found: OnPassages) -> LossChange:
