@@ -47,7 +47,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "embedding three times larger": {"embedding_std": 1.0},
     **{
         f"AdamW alone at {rate:g}": {"optimizer": "adamw", "learning_rate": rate}
-        for rate in (1e-3, 2e-3, 4e-3, 8e-3)
+        for rate in (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
     },
     "AdamW's second beta 0.99": {"adam_betas": (0.9, 0.99)},
 }
