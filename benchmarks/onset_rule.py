@@ -7,11 +7,11 @@ in which most models get one answer from all pairs of windows, to one decimal. W
 benchmarks/onset_rule.json with every curve's values.
 """
 
-import json
 from itertools import pairwise
 from pathlib import Path
 
 from induction.config import load_config
+from induction.files import write_json
 from induction.paths import find_study
 from induction.study.curves import load_curves
 from induction.study.relative_rule import relative_fall
@@ -40,8 +40,7 @@ def main() -> None:
             rows.append({"model": name, "windows": windows, **vars(fall)})
     numbers = {"min_share": _MIN_SHARE, "min_signal": _signal(rows)}
     print(numbers)
-    target = Path(__file__).with_suffix(".json")
-    target.write_text(json.dumps({**numbers, "curves": rows}, indent=2) + "\n")
+    write_json(Path(__file__).with_suffix(".json"), {**numbers, "curves": rows})
 
 
 def _signal(rows: list[dict]) -> float:

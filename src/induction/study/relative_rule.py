@@ -30,27 +30,28 @@ def relative_fall(tokens: np.ndarray, score: np.ndarray, rule: Rule) -> Relative
     """The fall of one curve, as in `find_phase_change`; None for a score that falls nowhere or has
     no noise, and with fewer than four snapshots to look at or less than two e-folds of tokens: in
     a training that short, everything lies within one e-fold."""
-    seen = _seen(tokens, rule)
-    if seen is None:
-        return None
-    return _fall(make_smoother(tokens[seen], rule.bandwidth), score[seen])
+    smoothed = _smoothed(tokens, score, rule)
+    return smoothed and _fall(*smoothed)
 
 
 def find_relative_change(tokens: np.ndarray, score: np.ndarray, rule: Rule) -> PhaseChange | None:
     """The phase change by this rule, described as by `find_phase_change`; None without one."""
-    fall, seen = relative_fall(tokens, score, rule), _seen(tokens, rule)
-    if seen is None or fall is None:
+    smoothed = _smoothed(tokens, score, rule)
+    fall = smoothed and _fall(*smoothed)
+    if not smoothed or not fall:
         return None
-    if fall.share < rule.min_share or fall.signal < rule.min_signal:
-        return None
-    return describe_change(make_smoother(tokens[seen], rule.bandwidth), score[seen], rule)
+    enough = fall.share >= rule.min_share and fall.signal >= rule.min_signal
+    return describe_change(*smoothed, rule) if enough else None
 
 
-def _seen(tokens: np.ndarray, rule: Rule) -> np.ndarray | None:
-    """Which snapshots are looked at; None where there is too little to see."""
+def _smoothed(
+    tokens: np.ndarray, score: np.ndarray, rule: Rule
+) -> tuple[Smoother, np.ndarray] | None:
+    """The smoother and the score of the snapshots that are looked at; None where there is too
+    little to see."""
     seen = tokens >= rule.min_tokens
     enough = seen.sum() >= 4 and tokens[-1] >= _SHORTEST * tokens[seen][0]
-    return seen if enough else None
+    return (make_smoother(tokens[seen], rule.bandwidth), score[seen]) if enough else None
 
 
 def _fall(smoother: Smoother, score: np.ndarray) -> RelativeFall | None:

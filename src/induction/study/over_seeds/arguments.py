@@ -35,12 +35,7 @@ def co_occurrence(seeds: Seeds, onset: Onset) -> SeedVerdict | None:
     shallow = [seeds[kind] for kind in seeds if kind.plain and kind.n_layers == 1]
     controls = [s for members in shallow for s in members]
     deeper = _deeper(seeds)
-    pairs = [
-        (log(at), log(s.heads_formed_tokens))
-        for members in seeds.values()
-        for s in members
-        if (at := onset(s)) and s.heads_formed_tokens
-    ]
+    pairs = [pair for members in seeds.values() for pair in _onset_and_heads(members, onset)]
     if not controls or not deeper or len(pairs) < 2:
         return None
     onsets, formed = (np.array(column) for column in zip(*pairs, strict=True))
@@ -85,11 +80,7 @@ def _distances_within_kinds(seeds: Seeds, onset: Onset) -> str:
     """The same pairing among the seeds of each kind alone, which differ little in their onset."""
     own, crossed = [], []
     for members in seeds.values():
-        both = [
-            (log(at), log(s.heads_formed_tokens))
-            for s in members
-            if (at := onset(s)) and s.heads_formed_tokens
-        ]
+        both = _onset_and_heads(members, onset)
         own += [abs(a - b) for a, b in both]
         crossed += [
             abs(a - b) for i, (a, _) in enumerate(both) for _, b in both[:i] + both[i + 1 :]
@@ -100,6 +91,15 @@ def _distances_within_kinds(seeds: Seeds, onset: Onset) -> str:
         f"Within kinds: onset and heads of one seed lie {np.mean(own):.2f} e-folds apart, those of "
         f"two seeds of a kind {np.mean(crossed):.2f}."
     )
+
+
+def _onset_and_heads(members: Sequence[SeedFacts], onset: Onset) -> list[tuple[float, float]]:
+    """ln(tokens) of the onset and of half-formed heads, of the seeds that have both."""
+    return [
+        (log(at), log(s.heads_formed_tokens))
+        for s in members
+        if (at := onset(s)) and s.heads_formed_tokens
+    ]
 
 
 def co_perturbation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict | None:
