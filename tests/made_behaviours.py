@@ -1,14 +1,15 @@
 """Made results of three tasks, as the report reads them: every number known."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import polars as pl
 
 from induction.study.behaviours import Behaviours, Cost, Doing
+from induction.study.head_kinds import head_names
 from induction.study.looks import Looks
 
-LOOKS = Looks(0.7, 0.6, 0.8, (0.1, 0.2), (0.05, 0.15), "1.1", 0.9, 0.85, 0.95)
+LOOKS = Looks(0.7, 0.6, 0.8, (0.1, 0.2), (0.05, 0.15), (1, 1), 0.9, 0.85, 0.95)
 COPYING = Doing(
     behaviour="literal copying",
     variant="random",
@@ -22,18 +23,18 @@ COPYING = Doing(
     knocked_out=Cost(2.0, 1.5, 2.5),
     ablated_more=Cost(1.5, 1.0, 2.0),
     knocked_out_more=Cost(1.5, 1.0, 2.0),
-    head="1.0",
+    head=(1, 0),
     attention=0.7,
     uniform=0.02,
     wrong=0.1,
     uniform_wrong=0.1,
     labels_help=Cost(1.0, 0.5, 1.5),
-    looks=Looks(0.8, 0.7, 0.9, (0.1, 0.3), (0.2, 0.4), "1.0", 0.9, 0.8, 1.0),
+    looks=Looks(0.8, 0.7, 0.9, (0.1, 0.3), (0.2, 0.4), (1, 0), 0.9, 0.8, 1.0),
 )
 SORTS = replace(
     COPYING,
     **{"behaviour": "few-shot", "variant": "natural, 8 shots", "kind": "abstract", "chance": 0.5},
-    **{"head": "1.1", "attention": 0.3, "uniform": 0.1, "wrong": 0.1, "uniform_wrong": 0.2},
+    **{"head": (1, 1), "attention": 0.3, "uniform": 0.1, "wrong": 0.1, "uniform_wrong": 0.2},
     loss=0.5,
     looks=LOOKS,
 )
@@ -49,11 +50,6 @@ PROMPT = (
 )
 
 
-def details(*doings: Doing) -> list[dict[str, Any]]:
-    """As details.json has them."""
-    return [asdict(doing) for doing in doings]
-
-
 def made_behaviours(*doings: Doing, evil: str = "") -> Behaviours:
     """Tables of these tasks; the prompt of each is PROMPT, with `evil` before it.
 
@@ -61,7 +57,14 @@ def made_behaviours(*doings: Doing, evil: str = "") -> Behaviours:
     """
     key = [{"behaviour": d.behaviour, "variant": d.variant} for d in doings]
     shown = [
-        {**of, "head": d.head, "position": k, "text": text, "attention": share, "place": place}
+        {
+            **of,
+            "head": head_names([d.head]),
+            "position": k,
+            "text": text,
+            "attention": share,
+            "place": place,
+        }
         | {"answer": " animal"}
         for of, d in zip(key, doings, strict=True)
         for k, (text, share, place) in enumerate(((evil or ":", 0.5, ""), *PROMPT[1:]))

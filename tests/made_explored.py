@@ -1,11 +1,13 @@
 """A small made study for the explorer: two models on two passages, every number known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import polars as pl
-from made_behaviours import GUESSES, SORTS, details, made_behaviours
+from made_behaviours import GUESSES, SORTS, made_behaviours
+from made_summary import model
 
 from induction.config import load_config
 from induction.explore.passages import Passage
@@ -14,10 +16,13 @@ from induction.files import published_folder
 from induction.paths import StudyPaths
 from induction.report.results import LossSpace, Results
 from induction.study.curves import Curves
+from induction.study.head_kinds import HeadKinds
+from induction.study.pca import Explained
+from induction.study.phase_change import PhaseChange
 
 ROOT = Path(__file__).parents[1]
 TOKENS = np.array([0, 2000, 4000, 8000, 16000, 32000, 64000])
-BAND = [4000, 16000]
+BAND = (4000, 16000)
 PICKED = np.array([0, 3, 6])
 EVIL = "</script><script>window.broken = 1</script>"
 TEXTS = ("a", "b", "  ", "\n", "a", "b", EVIL, "$x$")
@@ -46,16 +51,13 @@ def made_results(root: Path) -> Results:
         config=config,
         curves={name: _curves(name) for name in HEADS},
         loss_space=_loss_space(),
-        metrics={
-            "attn-1l": {"band_tokens": None, "onset_tokens": None},
-            "attn-2l": {"band_tokens": BAND, "onset_tokens": BAND[0]},
-        },
-        details={
-            "attn-1l": {"induction_heads": "", "previous_token_heads": "", "behaviours": []},
-            "attn-2l": {
-                **{"induction_heads": "1.1", "previous_token_heads": "0.0 1.1"},
-                "behaviours": details(SORTS, GUESSES),
-            },
+        models={
+            "attn-1l": model("attn-1l", 1, behaviours=()),
+            "attn-2l": replace(
+                model("attn-2l", 2, BAND[0], behaviours=(SORTS, GUESSES)),
+                change=PhaseChange(BAND[0], BAND, 0.5, 1.0, 0.8, True),
+                kinds=HeadKinds((INDUCTION,), ((0, 0), INDUCTION)),
+            ),
         },
         behaviours={
             "attn-1l": made_behaviours(),
@@ -65,7 +67,7 @@ def made_results(root: Path) -> Results:
     )
 
 
-_UNUSED = ("corpus", "ablations", "windows", "verdicts", "seeds", "took", "environment")
+_UNUSED = ("corpus", "ablations", "windows", "verdicts", "over_seeds", "timings", "environment")
 
 
 def _on_passages(name: str) -> OnPassages:
@@ -116,4 +118,6 @@ def _loss_space() -> LossSpace:
         for side, name in enumerate(HEADS)
         for step, tokens in enumerate(TOKENS.tolist())
     ]
-    return LossSpace([0.5, 0.25], [0.5, 0.25], 0.0, pl.DataFrame(rows), {}, pl.DataFrame())
+    return LossSpace(
+        Explained([0.5, 0.25], [0.5, 0.25], 0.0, 9, {}), pl.DataFrame(rows), pl.DataFrame()
+    )

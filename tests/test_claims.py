@@ -1,34 +1,33 @@
 """The paper's claims beside the study's numbers."""
 
-from types import SimpleNamespace
-from typing import Any
+from dataclasses import replace
 
 import pytest
+from made_summary import made_results, model
 
 from induction.report.claims import claims
+from induction.report.results import Results
+from induction.study.verdicts import Check, Verdict
+from induction.study.verdicts.verdict import Kind
 
 
-def check(kind: str, *models: str, **numbers: float | None) -> dict[str, Any]:
-    return {"kind": kind, "models": list(models), "numbers": numbers}
+def check(kind: Kind, *models: str, **numbers: float | None) -> Check:
+    return Check(kind, "", models, numbers, True)
 
 
-def made(**checks: list[dict]) -> Any:
-    one = SimpleNamespace(n_layers=1, smeared_keys=False, plain=True)
-    two = SimpleNamespace(n_layers=2, smeared_keys=False, plain=True)
-    smeared = SimpleNamespace(n_layers=2, smeared_keys=True, plain=False)
-    studied = {"one": one, "two": two, "smeared": smeared}
-    return SimpleNamespace(
-        config=SimpleNamespace(studied=studied),
-        metrics={name: {"icl_score": -0.3} for name in studied},
-        details={name: {"intervals": {"icl_score": [-0.4, -0.2]}} for name in studied},
+def made(**checks: list[Check]) -> Results:
+    intervals = {"icl_score": (-0.4, -0.2)}
+    zoo = [model("one", 1), model("two", 2), model("smeared", 2, smeared=True)]
+    return made_results(
+        *(replace(each, icl_score=-0.3, intervals=intervals) for each in zoo),
         verdicts=[
-            {"argument": n, "outcome": f"outcome {n}", "checks": checks.get(f"argument_{n}", [])}
+            Verdict(n, "", "causal", {}, "inconclusive", tuple(checks.get(f"argument_{n}", [])))
             for n in range(1, 7)
         ],
     )
 
 
-def cells(results: Any, claim: str) -> list[str]:
+def cells(results: Results, claim: str) -> list[str]:
     (row,) = (line for line in claims(results).splitlines() if claim in line)
     return [cell.strip() for cell in row.strip("|").split("|")]
 
@@ -106,5 +105,5 @@ def test_scores_are_those_of_plain_models_of_more_layers():
 )
 def test_a_claim_has_the_numbers_of_its_checks(claim, argument, checks, ours):
     row = cells(made(**{f"argument_{argument}": checks}), claim)
-    assert (row[2], row[4]) == (ours, f"outcome {argument} ({argument})")
+    assert (row[2], row[4]) == (ours, f"inconclusive ({argument})")
     assert cells(made(), claim)[2] == "no such model"

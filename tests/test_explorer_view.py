@@ -1,5 +1,7 @@
 """What the explorer and its figure say of the passages: losses, first view, text."""
 
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -27,6 +29,8 @@ from induction.report.interactive.view import (
     visible,
 )
 from induction.report.results import Results
+from induction.study.head_kinds import HeadKinds
+from induction.study.phase_change import PhaseChange
 
 matplotlib.use("agg")
 
@@ -57,12 +61,11 @@ def test_a_model_without_a_band_borrows_that_of_the_first_that_has_one(results):
 @pytest.fixture(scope="module")
 def flat(results) -> Results:
     """The same study without any phase change or induction head, as the smoke preset has it."""
-    none = {"band_tokens": None, "onset_tokens": None}
-    kinds = {"induction_heads": "", "previous_token_heads": ""}
-    metrics = dict.fromkeys(results.metrics, none)
-    return Results(
-        **{**vars(results), "metrics": metrics, "details": dict.fromkeys(results.details, kinds)}
-    )
+    models = {
+        name: replace(found, change=None, kinds=HeadKinds((), ()))
+        for name, found in results.models.items()
+    }
+    return replace(results, models=models)
 
 
 def test_where_no_model_has_a_band_all_of_training_is_compared(flat):
@@ -72,8 +75,10 @@ def test_where_no_model_has_a_band_all_of_training_is_compared(flat):
 
 
 def test_a_band_that_training_did_not_reach_is_not_used(results):
-    late = {"attn-1l": {"band_tokens": None}, "attn-2l": {"band_tokens": [4000, 100_000]}}
-    longer = Results(**{**vars(results), "metrics": late})
+    changed = replace(
+        results.models["attn-2l"], change=PhaseChange(4000, (4000, 100_000), 0.5, 1.0, 0.8, False)
+    )
+    longer = replace(results, models={**results.models, "attn-2l": changed})
     change = loss_change(longer, "attn-1l", explored(results).models["attn-1l"])
     assert change.tokens == (2000, 64000)
 

@@ -1,22 +1,20 @@
 """The preregistered tests over seeds: what they find in made-up studies of known truth."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import polars as pl
 import pytest
 from made_curves import POWER, RULE, TOKENS, X
+from made_summary import CONFIG, made_results
 from scipy import stats
 
-from induction.config import Model, load_config
-from induction.paths import find_study
+from induction.config import Model
 from induction.report import over_seeds
 from induction.report.results import Results
-from induction.study.over_seeds import judge_over_seeds
+from induction.study.over_seeds import MeanBump, OverSeeds, judge_over_seeds
 from induction.study.over_seeds.bumps import mean_bump
 from induction.study.over_seeds.facts import HeadFacts, Kind, SeedFacts, _partner_matters, kind_of
 from induction.study.over_seeds.resampling import (
@@ -31,10 +29,11 @@ from induction.study.over_seeds.resampling import (
     share_interval,
 )
 from induction.study.over_seeds.verdict import SeedVerdict
+from induction.study.turn import Turn
 
-THRESHOLDS = load_config(find_study(Path(__file__).parent).params).verdicts
+THRESHOLDS = CONFIG.verdicts
 HEADS = tuple(
-    HeadFacts(f"1.{n}", induction=n == 0, passes=n == 0, partner_matters=n == 0) for n in range(4)
+    HeadFacts((1, n), induction=n == 0, passes=n == 0, partner_matters=n == 0) for n in range(4)
 )
 # Kind → onset in millions (None: no change) and ICL score; as the paper has it.
 PAPER = {
@@ -272,18 +271,16 @@ def test_the_partner_is_the_path_whose_cut_costs_most():
     columns = ("layer", "head", "from_layer", "from_head", "prefix_matching", "without")
     rows = [(1, 0, 0, 0, 0.5, 0.1), (1, 0, 0, 1, 0.5, 0.4), (1, 1, 0, 0, 0.2, 0.3)]
     paths = pl.DataFrame(rows, schema=columns, orient="row")
-    assert _partner_matters(paths, (1, 0), "0.0") is True
-    assert _partner_matters(paths, (1, 0), "0.1") is False
-    assert _partner_matters(paths, (1, 1), "0.0") is False  # it loses nothing
-    assert _partner_matters(paths, (2, 0), "0.0") is None
+    assert _partner_matters(paths, (1, 0), (0, 0)) is True
+    assert _partner_matters(paths, (1, 0), (0, 1)) is False
+    assert _partner_matters(paths, (1, 1), (0, 0)) is False  # it loses nothing
+    assert _partner_matters(paths, (2, 0), (0, 0)) is None
 
 
 def written(seeds: dict[Kind, list[SeedFacts]]) -> Results:
     """The verdicts as the report reads them."""
-    found = [asdict(verdict) for verdict in judge_over_seeds(seeds, THRESHOLDS)]
-    read = json.loads(json.dumps({"verdicts": found, "bumps": []}))
     paths = SimpleNamespace(root=Path(__file__).parents[1])
-    return cast("Results", SimpleNamespace(seeds=read, paths=paths))
+    return made_results(over_seeds=OverSeeds(judge_over_seeds(seeds, THRESHOLDS), []), paths=paths)
 
 
 def test_the_report_has_every_measure_condition_and_p_of_what_was_tested():
@@ -331,15 +328,15 @@ def test_the_report_tells_bumps_and_turns_by_kind():
     entry = Model(n_layers=2, attn_only=True, tokens=10, seed=0)
     models = {f"two-s{n}": entry.model_copy(update={"seed": n}) for n in range(3)}
     turns = {
-        "two-s0": {"null_percentile": 91.0},
+        "two-s0": Turn(9.0, 1.0, 0.3, 91.0),
         "two-s1": None,
-        "two-s2": {"null_percentile": 97.0},
+        "two-s2": Turn(9.0, 1.0, 0.3, 97.0),
     }
     results = written(study())
-    bump = {"kind": "two", "seeds": 3, "height": None, "peak_tokens": None, "smallest": 0.12}
-    results.seeds["bumps"].append(bump)
+    results.over_seeds.bumps.append(MeanBump("two", 3, None, None, 0.12))
     vars(results).update(
-        config=SimpleNamespace(models=models), loss_space=SimpleNamespace(turns=turns)
+        config=SimpleNamespace(models=models),
+        loss_space=SimpleNamespace(explained=SimpleNamespace(turns=turns)),
     )
     (row,) = [line for line in over_seeds.tests_if_any(results).splitlines() if "`two`" in line]
     assert "one of 0.120 would be seen" in row

@@ -2,23 +2,24 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from made_behaviours import GUESSES, LOOKS, PROMPT, SORTS, details, made_behaviours
+from made_behaviours import GUESSES, LOOKS, PROMPT, SORTS, made_behaviours
+from made_summary import CONFIG, made_results, model
 
-from induction.config import load_config
-from induction.paths import find_study
 from induction.report import behaviours, findings
 from induction.report.figures.axes import courses, trained_range
 from induction.report.figures.head_map import heads_of_map, mapped_model
 from induction.report.figures.prompt import attention_on_prompt, on_prompt
 from induction.report.prompts import chosen_prompt, prompt_sentence, prompts
 from induction.report.results import Results
+from induction.study.head_kinds import HeadKinds
+from induction.study.over_seeds import OverSeeds
+from induction.study.verdicts import Check, Verdict
 
-CONFIG = load_config(find_study().params)
 HEADS = {
     "layer": [0, 0, 1, 1],
     "head": [0, 1, 0, 1],
@@ -30,20 +31,18 @@ HEADS = {
 
 def made(**doings: Any) -> Results:
     """Models by name with what they do; all have the same four heads."""
-    return cast(
-        "Results",
-        SimpleNamespace(
-            config=SimpleNamespace(verdicts=CONFIG.verdicts, studied=dict.fromkeys(doings)),
-            behaviours={name: made_behaviours(*each) for name, each in doings.items()},
-            details={
-                name: {"behaviours": details(*each), "induction_heads": "1.1"}
-                for name, each in doings.items()
-            },
-            curves={
-                name: SimpleNamespace(last_heads=pl.DataFrame(HEADS), tokens=np.array([0, 8]))
-                for name in doings
-            },
-        ),
+    induction = HeadKinds(((1, 1),), ())
+    models = [
+        replace(model(name, behaviours=each), kinds=induction) for name, each in doings.items()
+    ]
+    return made_results(
+        *models,
+        config=SimpleNamespace(verdicts=CONFIG.verdicts, studied=dict.fromkeys(doings)),
+        behaviours={name: made_behaviours(*each) for name, each in doings.items()},
+        curves={
+            name: SimpleNamespace(last_heads=pl.DataFrame(HEADS), tokens=np.array([0, 8]))
+            for name in doings
+        },
     )
 
 
@@ -121,17 +120,20 @@ def test_a_prior_that_wins_over_the_context_is_told_as_that():
 
 
 def test_a_model_counts_for_generality_where_all_its_checks_held():
-    checks = [
-        {"models": ["one"], "held": True},
-        {"models": ["one"], "held": True},
-        {"models": ["two"], "held": True},
-        {"models": ["two"], "held": None},
-    ]
-    verdicts = [{"argument": 4, "title": "", "outcome": "", "evidence": "", "checks": checks}]
+    outcomes = (("one", True), ("one", True), ("two", True), ("two", None))
+    checks = tuple(
+        Check("behaviours need induction heads", "", (name,), {}, held) for name, held in outcomes
+    )
+    verdict = Verdict(4, "", "plausibility", {}, "inconclusive", checks)
     zoo = dict.fromkeys(("one", "two"), next(iter(CONFIG.models.values())))
-    config = SimpleNamespace(studied=zoo)
     found = findings.verdicts(
-        cast("Results", SimpleNamespace(verdicts=verdicts, seeds={"verdicts": []}, config=config))
+        made_results(
+            model("one"),
+            model("two"),
+            verdicts=[verdict],
+            over_seeds=OverSeeds([], []),
+            config=SimpleNamespace(studied=zoo),
+        )
     )
     assert "in 1 of 2 models that do something abstract" in found
     assert "to the right places; in 1 it cannot be told |" in found
@@ -140,8 +142,8 @@ def test_a_model_counts_for_generality_where_all_its_checks_held():
 def test_training_axes_leave_out_what_is_known_at_one_moment():
     moments = {"ours": [0, 10, 20], "theirs": [2_000_000_000_000], "start": [0, 30]}
     curves = {name: SimpleNamespace(tokens=np.array(each)) for name, each in moments.items()}
-    found = cast("Results", SimpleNamespace(curves=curves))
+    found = made_results(curves=curves)
     assert courses(found) == ["ours"]
     assert trained_range(found) == (10, 20)
-    only = cast("Results", SimpleNamespace(curves={"theirs": curves["theirs"]}))
+    only = made_results(curves={"theirs": curves["theirs"]})
     assert courses(only) == ["theirs"]

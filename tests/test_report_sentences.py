@@ -1,22 +1,29 @@
 """Sentences and tables of the report, on results whose answer is known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import pytest
+from made_summary import CONFIG, REMOVED, made_results, model
 
-from induction.config import load_config
-from induction.paths import find_study
+from induction.external.reading import LeftOut, Reading, Shared, StartToken
 from induction.report import ablations, behaviours, causes, curiosities, findings, text
-from induction.report.results import Ablations, Results
+from induction.report.results import Ablations, LossSpace
+from induction.study.attribution import Removed
+from induction.study.bump import Bump
+from induction.study.lag import Lag
+from induction.study.pca import Explained
+from induction.study.turn import Turn
 
-CONFIG = load_config(find_study().params)
+CHANGED, FLAT = model("two", 2, 3e6), model("one")
 
 
-def results(**parts: Any) -> Results:
-    """Only what a sentence reads."""
-    return cast("Results", SimpleNamespace(**{"config": CONFIG, **parts}))
+def space(*shares: float, **turns: Turn | None) -> LossSpace:
+    """Components of these shares, and the turns of these models."""
+    found = Explained(list(shares), list(shares), 0.0, 9, turns)
+    return LossSpace(found, pl.DataFrame(), pl.DataFrame())
 
 
 def heads(**columns: Any) -> SimpleNamespace:
@@ -46,25 +53,29 @@ def test_the_choice_of_windows_is_told_by_the_pairs_that_agree():
         found = pl.DataFrame(rows, schema=names, orient="row")
         return found.with_columns(relative_onset_tokens="onset_tokens")
 
-    metrics = {"one": {"onset_tokens": None}, "two": {"onset_tokens": 3}}
-    same = causes.windows_sentence(results(metrics=metrics, windows=table(None, 3.0, None, 4.0)))
+    def told(*onsets: float | None) -> str:
+        return causes.windows_sentence(made_results(FLAT, CHANGED, windows=table(*onsets)))
+
+    same = told(None, 3.0, None, 4.0)
     assert same.startswith("In 2 of 2 pairs")
     assert "rests on" not in same
-    lost = causes.windows_sentence(results(metrics=metrics, windows=table(None, 3.0, None, None)))
+    lost = told(None, 3.0, None, None)
     assert lost.startswith("In 1 of 2 pairs")
     assert "rests on" in lost
     assert lost.endswith("it is 1 of 2.")
-    more = causes.windows_sentence(results(metrics=metrics, windows=table(None, 3.0, 2.0, 4.0)))
+    more = told(None, 3.0, 2.0, 4.0)
     assert more.startswith("In 1 of 2 pairs")
 
 
 def test_what_the_first_rule_leaves_out_is_counted_over_models_with_a_change():
-    metrics = {name: {"onset_tokens": 3} for name in ("a", "b", "c")} | {
-        "d": {"onset_tokens": None}
-    }
-    details = {name: {"bump": {"peak_tokens": 1} if name in "ad" else None} for name in metrics}
-    turns = {"a": {"null_percentile": 94.9}, "b": {"null_percentile": 95.0}, "c": None, "d": None}
-    found = results(metrics=metrics, details=details, loss_space=SimpleNamespace(turns=turns))
+    bump = Bump(1.0, 1.0, 1.0, 0.1, True)
+    models = [
+        replace(CHANGED, name="a", bump=bump),
+        *(replace(CHANGED, name=name) for name in "bc"),
+        replace(FLAT, name="d", bump=bump),
+    ]
+    turns = {"a": Turn(9.0, 1.0, 0.3, 94.9), "b": Turn(9.0, 1.0, 0.3, 95.0)}
+    found = made_results(*models, loss_space=space(1.0, **turns, c=None, d=None))
     assert causes.co_occurring(found) == (1, 1, 3)
     told = causes.left_out_sentence(found)
     assert "1 of the 3 models" in told
@@ -79,14 +90,14 @@ def test_a_smeared_models_heads_tell_how_much_of_their_key_is_their_own():
             layer=[0, 0], head=[0, 1], own_key_share=[0.014, 0.9], prefix_matching=[0.8, 0.0]
         )
     }
-    found = results(config=config, curves=curves, details={"smear": {"induction_heads": "0.0"}})
+    found = made_results(model("smear", 1, 3e6, smeared=True), config=config, curves=curves)
     rows = causes.smear_shares(found).splitlines()[-2:]
     assert rows == [
         "| `smear` | 0.0 | 0.01 | 0.80 | induction head |",
         "| `smear` | 0.1 | 0.90 | 0.00 |  |",
     ]
     plain = CONFIG.model_copy(update={"models": {"attn-1l": CONFIG.models["attn-1l"]}})
-    assert causes.smear_shares(results(config=plain)) == ""
+    assert causes.smear_shares(made_results(config=plain)) == ""
 
 
 def test_other_heads_that_pass_the_thresholds_of_the_weights_are_counted():
@@ -96,26 +107,31 @@ def test_other_heads_that_pass_the_thresholds_of_the_weights_are_counted():
         ov_eigenvalue=[1.0, 1.0, 1.0, 0.9],
         qk_eigenvalue=[None, 0.9, 0.9, 0.1],
     )
-    details = {"a": {"induction_heads": "1.0"}, "b": {"induction_heads": ""}}
-    told = causes.other_heads_sentence(results(curves={"a": own, "b": own}, details=details))
+    curves = {"one": own, "two": own}
+    told = causes.other_heads_sentence(made_results(FLAT, CHANGED, curves=curves))
     assert "in 1 of the 2 other heads" in told
 
 
 def test_the_band_holds_a_share_of_the_fall():
-    details = {"a": {"band_share": 0.756}, "b": {"band_share": None}, "c": {"band_share": 1.04}}
-    told = causes.band_sentence(results(details=details))
+    shares = {"a": 0.756, "b": None, "c": 1.04}
+    assert CHANGED.change
+    models = [
+        replace(CHANGED, name=name, change=replace(CHANGED.change, share=share))
+        for name, share in shares.items()
+    ]
+    told = causes.band_sentence(made_results(*models, FLAT))
     assert "`a` 76\u00a0%, `c` 104\u00a0%." in told
     assert "`b`" not in told
-    assert causes.band_sentence(results(details={"b": {"band_share": None}})) == ""
+    assert causes.band_sentence(made_results(FLAT, models[1])) == ""
 
 
 def test_lags_beyond_chance_are_named():
     rows = {"a": (-0.3, (-0.5, -0.1)), "b": (0.1, (-0.1, 0.3)), "c": (0.2, (0.1, 0.3))}
-    found = results(
-        metrics={name: {"lag": lag} for name, (lag, _) in rows.items()},
-        details={name: {"intervals": {"lag": ends}} for name, (_, ends) in rows.items()},
-    )
-    told = causes.lag_sentence(found)
+    models = [
+        replace(CHANGED, name=name, lag=Lag(3e6, 3e6, lag, ends, 32))
+        for name, (lag, ends) in rows.items()
+    ]
+    told = causes.lag_sentence(made_results(*models, FLAT))
     assert told.endswith("this holds for `a`; `c` have all of theirs above zero.")
 
 
@@ -125,9 +141,9 @@ def test_previous_token_heads_are_taken_out_both_ways():
         ("previous_token", 0, "0.3", "pattern_preserving", -0.11, 0.1),
     )
     without = sets(("random", 0, "0.3", "zero", 0.42, 0.5))
-    details = {"a": {"induction_heads": "1.0"}, "b": {"induction_heads": "1.0"}}
+    models = [replace(CHANGED, name=name) for name in "ab"]
     table = ablations.previous_token_paths(
-        results(ablations={"a": own, "b": without}, details=details)
+        made_results(*models, ablations={"a": own, "b": without})
     )
     assert table.splitlines()[2:] == [
         "| `a` | 0.3 | 0.42 (0.32 to 0.52) | −0.11 (−0.21 to −0.01) |"
@@ -141,9 +157,9 @@ def test_the_loss_of_sets_is_a_mean_over_random_ones():
         ("random", 1, "1.2", "zero", 0.0, 0.4),
         ("random", 1, "1.2", "pattern_preserving", 0.0, 9.0),
     )
-    told = ablations.loss_sentence(results(ablations={"a": own}))
+    told = ablations.loss_sentence(made_results(ablations={"a": own}))
     assert "by 0.50 to 0.50 nats without the induction heads and by 0.30 to 0.30" in told
-    assert ablations.loss_sentence(results(ablations={"a": sets(own.sets.row(0)[:6])})) == ""
+    assert ablations.loss_sentence(made_results(ablations={"a": sets(own.sets.row(0)[:6])})) == ""
 
 
 @pytest.mark.parametrize(
@@ -151,16 +167,9 @@ def test_the_loss_of_sets_is_a_mean_over_random_ones():
     [([], "–"), ([-0.29], "−29\u00a0% (1 set)"), ([0.1, -0.1], "−10\u00a0% to 10\u00a0% (2 sets)")],
 )
 def test_random_sets_are_counted(shares, shown):
-    removed = {"share": 1.0, "low": 0.9, "high": 1.1}
-    attribution = {
-        "control": "c",
-        "gain": 0.4,
-        "heads": ["1.0"],
-        "induction": removed,
-        "previous_token": None,
-        "random": [{"share": share} for share in shares],
-    }
-    table = ablations.ablated_sets(results(details={"a": {"attribution": attribution}}))
+    random = tuple(Removed(share, share, share) for share in shares)
+    attribution = replace(REMOVED, previous_token=None, random=random)
+    table = ablations.ablated_sets(made_results(replace(CHANGED, attribution=attribution)))
     assert table.splitlines()[-1].endswith(f"| – | {shown} |")
 
 
@@ -175,18 +184,15 @@ def test_text_that_is_continued_rightly_at_once_is_no_copying():
     table = pl.DataFrame(rows, schema=names, orient="row")
     other = table.with_columns(pl.col("accuracy") + 0.1)
     own = {"a": SimpleNamespace(behaviours=table), "b": SimpleNamespace(behaviours=other)}
-    told = behaviours._first_copy_sentence(results(behaviours=own))
+    told = behaviours._first_copy_sentence(made_results(behaviours=own))
     assert "50\u00a0% to 60\u00a0% of places (chance: 10\u00a0%)" in told
 
 
 def test_slopes_whose_order_turns_round_are_said_to_invert(monkeypatch):
     models = {name: CONFIG.models[name] for name in ("attn-1l", "attn-2l")}
     config = CONFIG.model_copy(update={"models": models})
-    found = results(
-        config=config,
-        loss_maps=dict.fromkeys(models, 1),
-        metrics={"attn-1l": {"band_tokens": None}, "attn-2l": {"band_tokens": [2e6, 3e6]}},
-    )
+    changed = [model("attn-1l", 1), model("attn-2l", 2, 2e6)]
+    found = made_results(*changed, config=config, loss_maps=dict.fromkeys(models, 1))
 
     def told(shallow: float, deep: float) -> str:
         early, late = {"attn-1l": -0.3, "attn-2l": -0.2}, {"attn-1l": shallow, "attn-2l": deep}
@@ -203,11 +209,9 @@ def test_the_same_score_is_judged_by_the_step_that_another_rule_allows():
     step = CONFIG.verdicts.max_icl_step
 
     def told(worst: float) -> str:
-        metrics = {
-            "attn-2l": {"onset_tokens": 1, "icl_score": -0.5},
-            "attn-3l": {"onset_tokens": 1, "icl_score": worst},
-        }
-        return curiosities._same_score(results(metrics=metrics))
+        scores = {"attn-2l": -0.5, "attn-3l": worst}
+        models = [replace(CHANGED, name=name, icl_score=score) for name, score in scores.items()]
+        return curiosities._same_score(made_results(*models))
 
     assert "within the" in told(-0.5 + 0.9 * step)
     assert "more than the" in told(-0.5 + 1.1 * step)
@@ -215,10 +219,7 @@ def test_the_same_score_is_judged_by_the_step_that_another_rule_allows():
 
 def test_variance_of_two_components_alone():
     def told(*shares: float) -> str:
-        space = SimpleNamespace(
-            explained_variance=shares, explained_variance_smooth=shares, noise=0
-        )
-        return causes.variance_sentence(results(loss_space=space))
+        return causes.variance_sentence(made_results(loss_space=space(*shares)))
 
     assert "together 50\u00a0%. The next ones hold 10\u00a0%. With a" in told(0.3, 0.2, 0.1)
     assert "together 50\u00a0%. With a" in told(0.3, 0.2)
@@ -232,26 +233,26 @@ def test_negative_copying_counts_heads_that_match_prefixes():
         prefix_matching=[rule.prefix_matching, 1.0, 0.0],
         total_copying=[rule.total_copying - 0.1, 0.3, None],
     )
-    told = curiosities._negative_copying(results(curves={"a": own}))
+    told = curiosities._negative_copying(made_results(curves={"a": own}))
     assert "Of 2 heads" in told
     assert "1 fall short of the copying threshold (`a 1.0`)" in told
     assert "between 0.15 and 0.30; chance is 0." in told
     none = heads(layer=[1], head=[0], prefix_matching=[0.0], total_copying=[None])
-    assert "No head matches" in curiosities._negative_copying(results(curves={"a": none}))
+    assert "No head matches" in curiosities._negative_copying(made_results(curves={"a": none}))
 
 
 def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_others():
     alone, beside = (SimpleNamespace(external=others) for others in ({}, {"theirs": None}))
-    assert text.circuits_sentence(results(config=alone)) == ""
-    said = text.circuits_sentence(results(config=beside))
+    assert text.circuits_sentence(made_results(config=alone)) == ""
+    said = text.circuits_sentence(made_results(config=beside))
     assert "; `gpt_neo` biases, learned positions and the limits of local windows; " in said
     assert said.endswith(" and the limits of local windows.")
 
 
 def test_one_model_without_a_history_is_said_to_tell_nothing_of_a_change():
-    metrics = {"a": {"onset_tokens": 5}, "b": {"onset_tokens": None}, "c": {"onset_tokens": None}}
-    details = {name: {"traced": name != "c"} for name in metrics}
-    told = findings.outcome_sentences(results(metrics=metrics, details=details, verdicts=[]))
+    alone = replace(FLAT, name="c", traced=False)
+    models = [replace(CHANGED, name="a"), replace(FLAT, name="b"), alone]
+    told = findings.outcome_sentences(made_results(*models, verdicts=[]))
     assert told.startswith(
         "In 1 of 2 models in-context learning changed abruptly, in `b` it did not. In `c` it "
         "cannot be told: there are too few snapshots."
@@ -259,16 +260,16 @@ def test_one_model_without_a_history_is_said_to_tell_nothing_of_a_change():
 
 
 def test_how_models_of_others_were_read_is_said():
-    reading = {
-        "source": "a/b",
-        "tokenizer": "tokenizer.json of a/b",
-        "weights": "",
-        "start_token": {"id": 0, "text": "<s>", "why": "set by the key start_token"},
-        "left_out": [{"name": "step2", "step": 2, "reason": "has no weights"}],
-        "shared": [{"revisions": ["step1", "step3"], "tensors": ["embed", "q"], "of": 9}],
-    }
-    assert text.readings_text(results(readings={})) == ""
-    said = text.readings_text(results(readings={"theirs": reading}))
+    reading = Reading(
+        source="a/b",
+        tokenizer="tokenizer.json of a/b",
+        weights="",
+        start_token=StartToken(0, "<s>", "set by the key start_token"),
+        left_out=[LeftOut("step2", 2, "has no weights")],
+        shared=[Shared(["step1", "step3"], ["embed", "q"], 9)],
+    )
+    assert text.readings_text(made_results(readings={})) == ""
+    said = text.readings_text(made_results(readings={"theirs": reading}))
     assert said.startswith("`theirs` is `a/b`, read with `tokenizer.json of a/b`; in front of")
     assert "stands `<s>` (set by the key start_token). Revisions left out: `step2` (`has" in said
     assert "`step1` and `step3` hold 2 of 9 matrices that are equal to the last bit" in said
@@ -286,15 +287,15 @@ def test_heads_that_match_prefixes_are_listed_with_all_their_copying_scores():
         total_copying_nats=[1.5, None],
         copying_taken_out=[0.1, None],
     )
-    details = {"a": {"induction_heads": "1.0"}, "b": {"induction_heads": ""}}
-    told = causes.matching_heads(results(curves={"a": own, "b": own}, details=details))
+    told = causes.matching_heads(made_results(FLAT, CHANGED, curves={"two": own, "one": own}))
     first, second = told.splitlines()[2:]
-    assert first.startswith("| `a` | 1.0 | 0.90 | −0.90 | 0.80 (0.70 to 0.90) | 1.50 | 0.10 | yes")
+    assert first.startswith(
+        "| `two` | 1.0 | 0.90 | −0.90 | 0.80 (0.70 to 0.90) | 1.50 | 0.10 | yes"
+    )
     assert second.rstrip(" |").endswith("no")
     none = own.last_heads.filter(pl.col("head") == 1)
-    told = causes.matching_heads(
-        results(curves={"a": SimpleNamespace(last_heads=none)}, details=details)
-    )
+    curves = {"one": SimpleNamespace(last_heads=none)}
+    told = causes.matching_heads(made_results(FLAT, curves=curves))
     assert told == "No head matches prefixes."
 
 

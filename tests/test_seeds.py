@@ -1,10 +1,12 @@
 """Kinds of model, and what the report says of their seeds."""
 
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from made_summary import CONFIG, made_results, model
 
 from induction.config import load_config
 from induction.paths import find_study
@@ -12,8 +14,8 @@ from induction.report import seeds
 from induction.report.figures.seeds import by_kind, draw_seeds, twins
 from induction.report.results import Results
 from induction.study.kinds import find_kinds, kind_label, seeds_asked
+from induction.study.verdicts import Check, Verdict
 
-CONFIG = load_config(find_study().params)
 TWO = CONFIG.models["attn-2l"]
 ZOO = {
     "one": CONFIG.models["attn-1l"],
@@ -25,18 +27,15 @@ ZOO = {
 
 
 def results(models: dict[str, Any], **onsets: float | None) -> Results:
-    metrics = {
-        name: {
-            "onset_tokens": onsets.get(name.replace("-", "_")),
-            "icl_score": -0.1 * number,
-            "loss": 3.0,
-            "max_prefix_matching": 0.5,
-            "icl_removed_by_induction_heads": None,
-        }
+    found = [
+        replace(
+            model(name, 2, onsets.get(name.replace("-", "_"))),
+            icl_score=-0.1 * number,
+            attribution=None,
+        )
         for number, name in enumerate(models)
-    }
-    config = SimpleNamespace(models=models, studied=models)
-    return cast("Results", SimpleNamespace(config=config, metrics=metrics))
+    ]
+    return made_results(*found, config=SimpleNamespace(models=models, studied=models))
 
 
 def test_a_kind_is_what_differs_in_its_seed_alone():
@@ -77,7 +76,10 @@ def test_without_a_second_seed_it_is_said_that_nothing_is_known():
 
 def test_a_verdict_tells_on_how_many_seeds_it_rests():
     def asked(*models: str) -> str:
-        return seeds.of_verdict(results(ZOO), {"checks": [{"models": models}] if models else []})
+        check = Check("other heads do not", "", models, {}, True)
+        checks = (check,) if models else ()
+        verdict = Verdict(3, "", "causal", {}, "supported", checks)
+        return seeds.of_verdict(results(ZOO), verdict)
 
     assert [asked(), asked("two"), asked("two", "two-b"), asked("one", "two", "two-b")] == [
         "–",
@@ -102,13 +104,13 @@ def test_figures_group_seeds_and_draw_each_beside_their_median():
         name: SimpleNamespace(tokens=tokens, loss=np.array([9.0, place, 2.0 * place]))
         for place, name in enumerate(ZOO)
     }
-    made = cast("Results", SimpleNamespace(**vars(found), curves=curves))
-    assert by_kind(made, ["two-b", "one", "two"]) == {"two-b": ["two-b", "two"], "one": ["one"]}
-    assert twins(made, "two") == ["two-b", "two-c"]
-    assert twins(made, "one") == []
+    vars(found)["curves"] = curves
+    assert by_kind(found, ["two-b", "one", "two"]) == {"two-b": ["two-b", "two"], "one": ["one"]}
+    assert twins(found, "two") == ["two-b", "two-c"]
+    assert twins(found, "one") == []
     _, axes = plt.subplots()
     seeds_of_two = ["two", "two-b", "two-c"]
-    end = draw_seeds(axes, made, seeds_of_two, lambda curves: curves.loss)
+    end = draw_seeds(axes, found, seeds_of_two, lambda curves: curves.loss)
     assert end == (100.0, 2.0 * 2)
     *thin, thick = axes.lines
     assert len(thin) == 3
@@ -120,6 +122,6 @@ def test_figures_group_seeds_and_draw_each_beside_their_median():
     assert np.asarray(thick.get_ydata()).tolist() == [2.0, 4.0]
     assert all(line.get_linewidth() < thick.get_linewidth() for line in thin)
     _, alone = plt.subplots()
-    draw_seeds(alone, made, ["one"], lambda curves: curves.loss)
+    draw_seeds(alone, found, ["one"], lambda curves: curves.loss)
     assert len(alone.lines) == 1
     plt.close("all")

@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from made_behaviours import COPYING
+from made_summary import CIRCUIT, CONFIG, REMOVED, model
 
-from induction.config import Model, load_config
-from induction.paths import find_study
-from induction.study.attribution import Attribution, Removed
+from induction.study.attribution import Removed
 from induction.study.behaviours import Cost, Doing
 from induction.study.cut_off import is_cut_off
-from induction.study.head_kinds import HeadKinds
 from induction.study.mechanism import Circuit
-from induction.study.phase_change import PhaseChange, find_phase_change, first_crossing
+from induction.study.phase_change import find_phase_change, first_crossing
 from induction.study.summary import ModelSummary
 from induction.study.verdicts import (
     Verdict,
@@ -27,54 +25,13 @@ from induction.study.verdicts import (
     mechanism,
 )
 
-THRESHOLDS = load_config(find_study().params).verdicts
+THRESHOLDS = CONFIG.verdicts
 
 
-def model(name: str, layers: int, onset: float | None, *, smeared: bool = False) -> ModelSummary:
-    change = PhaseChange(onset, (onset, onset * 1.4), 0.5, 1.0, 0.8, True) if onset else None
-    return ModelSummary(
-        name=name,
-        entry=Model(
-            n_layers=layers,
-            attn_only=True,
-            smeared_keys=smeared,
-            optimizer="muon",
-            tokens=8_000_000,
-            seed=0,
-        ),
-        change=change,
-        relative_change=change,
-        icl_score=-0.8 if onset else -0.1,
-        loss=3.0,
-        max_prefix_matching=0.4 if onset else 0.02,
-        max_previous_token=0.8,
-        heads_formed_tokens=onset * 1.2 if onset else None,
-        lag=None,
-        bump=None,
-        steepening=None,
-        kinds=HeadKinds(((layers - 1, 0),) if onset else (), ()),
-        circuits=(CIRCUIT,) if onset and layers > 1 else (),
-        attribution=REMOVED if onset else None,
-        behaviours=(COPYING,),
-        intervals={},
-    )
-
-
-REMOVED = Attribution(
-    control="one",
-    gain=0.7,
-    heads=("1.0",),
-    induction=Removed(0.9, 0.8, 1.0),
-    previous_token=Removed(0.95, 0.8, 1.1),
-    random=(Removed(0.1, 0.0, 0.2), Removed(-0.1, -0.2, 0.0)),
-)
 LITTLE = replace(REMOVED, induction=Removed(0.3, 0.2, 0.4))
 FUZZY = replace(COPYING, behaviour="fuzzy copying", variant="case", kind="loose")
 PATTERNS = replace(COPYING, behaviour="abstract patterns", variant="categories", kind="abstract")
 TRANSLATION = replace(PATTERNS, behaviour="translation", variant="phrases")
-CIRCUIT = Circuit("1.0", 0.9, 0.95, "0.2", 0.8, k=0.3, q=0.1, v=0.05)
-
-
 ONE, TWO = model("one", 1, None), model("two", 2, 3e6)
 SMEARED_ONE = model("smeared-one", 1, 8e5, smeared=True)
 SMEARED_TWO = model("smeared-two", 2, 6e5, smeared=True)
@@ -191,7 +148,7 @@ def test_mechanism_is_supported_by_heads_built_as_theory_says():
         replace(CIRCUIT, partner_previous_token=0.1),
         replace(CIRCUIT, q=0.4),
         replace(CIRCUIT, v=0.4),
-        Circuit("1.0", 0.9, None, None, None, None, None, None),
+        Circuit((1, 0), 0.9, None, None, None, None, None, None),
     ],
 )
 def test_mechanism_fails_where_the_rule_says(circuit):
@@ -450,7 +407,7 @@ def test_extrapolation_is_inconclusive_where_a_score_is_uncertain():
     assert is_open(verdict, "three", "four", settled_by=WINDOWS)
 
 
-RULE = load_config(find_study().params).phase_change
+RULE = CONFIG.phase_change
 
 
 @pytest.mark.parametrize("end", [1.5e6, 2.5e6, 3.2e6, 4e6, 5e6, 6e6, 10e6])

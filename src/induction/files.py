@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import psutil
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from induction.errors import StudyError
 
@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 PATIENCE_VARIABLE = "INDUCTION_LOCK_SECONDS"
 _UNFINISHED = "unfinished"
 
-Record = TypeVar("Record", bound=BaseModel)
+Record = TypeVar("Record")
 
 
 def sha256(path: Path) -> str:
@@ -81,14 +81,19 @@ def read_json(path: Path) -> Any:
         raise StudyError(f"{path}: damaged: {error}: delete it and run `make study`") from None
 
 
+def write_record(path: Path, kind: type[Record], value: Record) -> None:
+    """Write what `read_record` reads."""
+    write_json(path, TypeAdapter(kind).dump_python(value, mode="json"))
+
+
 def read_record(path: Path, kind: type[Record]) -> Record:
-    """Read JSON as a record of checked fields.
+    """Read JSON as a record of checked fields, or as a list or mapping of such records.
 
     StudyError names the file when it is missing, and the field when one is missing or wrong.
     """
     values = read_json(path)
     try:
-        return kind.model_validate(values)
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"

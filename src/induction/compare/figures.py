@@ -126,8 +126,9 @@ def _overlay(axes: Axes, comparison: Comparison, name: str, quantity: str) -> No
             axes.plot(own["tokens"], own[quantity], **style)
 
 
-def _band(run: Run, name: str) -> list[float] | None:
-    return run.metrics.get(name, {}).get("band_tokens")
+def _band(run: Run, name: str) -> tuple[float, float] | None:
+    ends = run.metrics.get(name, {}).get("band_tokens")
+    return ends and (ends[0], ends[1])
 
 
 def trajectories(comparison: Comparison) -> Figure:

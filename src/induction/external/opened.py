@@ -12,10 +12,12 @@ from induction.errors import StudyError
 from induction.external.adapter import AdaptedModel
 from induction.external.configuration import load_config, spec_of
 from induction.external.evaluation import external_evaluation, load_own_tokenizer
+from induction.external.gguf_files import about_weights
+from induction.external.reading import Reading, StartToken
 from induction.external.revisions import CONFIG, Found, load_revisions
-from induction.external.start_token import StartToken, find_start_token
+from induction.external.start_token import find_start_token
 from induction.external.store import Store, make_store
-from induction.external.tensors import TensorNotes
+from induction.external.tensors import TensorNotes, find_shared
 from induction.external.weights import load_model
 from induction.files import verify_folder
 from induction.measure.evaluation import Evaluation
@@ -41,6 +43,19 @@ class Opened:
     found: Found
     store: Store
     notes: TensorNotes
+
+
+def describe(source: str, opened: Opened) -> Reading:
+    """What is to be said of a model whose revisions were all loaded."""
+    digests = {each.name: opened.notes.of(opened.store, each) for each in opened.found.revisions}
+    return Reading(
+        source,
+        about_weights(opened.store.folder),
+        str(opened.found.tokenizer),
+        opened.start_token,
+        opened.found.left_out,
+        find_shared(digests),
+    )
 
 
 def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:

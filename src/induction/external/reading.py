@@ -1,12 +1,43 @@
 """How a model of others was read, as it stands beside its measurements and in the report."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from induction.external.gguf_files import about_weights
-from induction.external.opened import Opened
-from induction.external.revisions import LeftOut
-from induction.external.start_token import StartToken
-from induction.external.tensors import Shared, find_shared
+from pydantic import Field
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A revision that is not measured, and why."""
+
+    name: str
+    step: Annotated[int, Field(ge=0)]
+    reason: str
+
+
+@dataclass(frozen=True)
+class StartToken:
+    """id and text of the token; why: what says that it is the one."""
+
+    id: int
+    text: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Tensors that are equal to the last bit in some revisions; of: how many were compared."""
+
+    revisions: list[str]
+    tensors: list[str]
+    of: int
+
+    def __str__(self) -> str:
+        few = ", ".join(self.tensors[:3]) + (", …" if self.tensors[3:] else "")
+        return (
+            f"{', '.join(self.revisions)}: the same in {len(self.tensors)} of {self.of} matrices "
+            f"({few})"
+        )
 
 
 @dataclass(frozen=True)
@@ -21,16 +52,3 @@ class Reading:
     start_token: StartToken
     left_out: list[LeftOut]
     shared: list[Shared]
-
-
-def describe(source: str, opened: Opened) -> Reading:
-    """What is to be said of a model whose revisions were all loaded."""
-    digests = {each.name: opened.notes.of(opened.store, each) for each in opened.found.revisions}
-    return Reading(
-        source,
-        about_weights(opened.store.folder),
-        str(opened.found.tokenizer),
-        opened.start_token,
-        opened.found.left_out,
-        find_shared(digests),
-    )

@@ -13,6 +13,7 @@ from induction.config import ExternalModel
 from induction.errors import StudyError
 from induction.external.folder import Files, broken_weights, list_folder, revision_folder
 from induction.external.hub import list_hub
+from induction.external.reading import LeftOut
 from induction.files import read_record, sha256, write_json
 
 NAME = "revisions.json"
@@ -51,15 +52,6 @@ class Revision:
     def weights(self) -> list[str]:
         """The names of the files with tensors."""
         return [name for name in self.files if name.endswith(".safetensors")]
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A revision that is not measured, and why."""
-
-    name: str
-    step: Annotated[int, Field(ge=0)]
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,14 @@
 """The token that stands in front of every text that a model reads, and why it is that one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from induction.errors import StudyError
+from induction.external.reading import StartToken
 from induction.files import read_json
-
-
-@dataclass(frozen=True)
-class StartToken:
-    """id and text of the token; why: what says that it is the one."""
-
-    id: int
-    text: str
-    why: str
 
 
 def find_start_token(path: Path, config: Any, wanted: str | None) -> StartToken:

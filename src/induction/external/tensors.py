@@ -2,34 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 
+from induction.external.reading import Shared
 from induction.external.revisions import Revision
 from induction.external.store import Store
 from induction.external.weights import CONSTANTS
 from induction.files import read_json, write_json
 
 _SMALLEST = 256  # numbers; fewer may be equal by chance of their kind, as scales of norms are
-
-
-@dataclass(frozen=True)
-class Shared:
-    """Tensors that are equal to the last bit in some revisions; of: how many were compared."""
-
-    revisions: list[str]
-    tensors: list[str]
-    of: int
-
-    def __str__(self) -> str:
-        few = ", ".join(self.tensors[:3]) + (", …" if self.tensors[3:] else "")
-        return (
-            f"{', '.join(self.revisions)}: the same in {len(self.tensors)} of {self.of} matrices "
-            f"({few})"
-        )
 
 
 class TensorNotes:

@@ -6,25 +6,26 @@ import polars as pl
 
 from induction.report.results import Results
 from induction.report.text import markdown_table, number, percent
+from induction.study.attribution import Removed
+from induction.study.head_kinds import head_names
 
 
 def ablated_sets(results: Results) -> str:
     """Share of the ICL gain that goes with each set of heads, at the end of training."""
     rows = []
-    for name, details in results.details.items():
-        found = details["attribution"]
+    for name, model in results.models.items():
+        found = model.attribution
         if found is None:
             continue
-        random = [draw["share"] for draw in found["random"]]
         rows.append(
             (
                 f"`{name}`",
-                f"`{found['control']}`",
-                number(found["gain"]),
-                " ".join(found["heads"]),
-                _removed(found["induction"]),
-                _removed(found["previous_token"]),
-                _random_sets(random),
+                f"`{found.control}`",
+                number(found.gain),
+                head_names(found.heads),
+                _removed(found.induction),
+                _removed(found.previous_token),
+                _random_sets([draw.share for draw in found.random]),
             )
         )
     return markdown_table(
@@ -42,11 +43,11 @@ def ablated_sets(results: Results) -> str:
     )
 
 
-def _removed(removed: dict | None) -> str:
+def _removed(removed: Removed | None) -> str:
     if removed is None:
         return "–"
-    interval = f"{percent(removed['low'])} to {percent(removed['high'])}"
-    return f"{percent(removed['share'])} ({interval})"
+    interval = f"{percent(removed.low)} to {percent(removed.high)}"
+    return f"{percent(removed.share)} ({interval})"
 
 
 def _random_sets(shares: Sequence[float]) -> str:
@@ -82,15 +83,14 @@ def ablation_kinds(results: Results) -> str:
     rows = []
     for name, own in results.ablations.items():
         last = own.heads.filter(pl.col("step") == pl.col("step").max())
-        for head in results.details[name]["induction_heads"].split():
-            layer, index = map(int, head.split("."))
+        for layer, index in results.models[name].kinds.induction:
             found = dict(
                 last.filter((pl.col("layer") == layer) & (pl.col("head") == index))
                 .select("kind", "icl_attribution")
                 .iter_rows()
             )
             effects = (number(found.get(kind)) for kind in kinds)
-            rows.append((f"`{name}`", head, *effects))
+            rows.append((f"`{name}`", head_names([(layer, index)]), *effects))
     header = ("model", "head", "zero", "mean", "another text's", "zero, patterns kept")
     return markdown_table(header, "llrrrr", rows)
 
@@ -102,7 +102,7 @@ def previous_token_paths(results: Results) -> str:
         last = own.sets.filter(
             (pl.col("step") == pl.col("step").max()) & (pl.col("set") == "previous_token")
         )
-        if last.is_empty() or not results.details[name]["induction_heads"]:
+        if last.is_empty() or name not in results.with_induction_heads:
             continue
         effects = []
         for kind in ("zero", "pattern_preserving"):

@@ -7,24 +7,11 @@ import polars as pl
 from induction.report.figures.behaviours import judged
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent
-from induction.study.behaviours import Cost, Doing
+from induction.study.behaviours import Doing
+from induction.study.head_kinds import head_names
 from induction.study.intervals import Interval
-from induction.study.looks import Looks
 
-_COSTS = ("ablated", "knocked_out", "ablated_more", "knocked_out_more", "labels_help")
 _FIRST_COPY = ("literal copying", "text, first copy")
-
-
-def doings(results: Results, name: str) -> list[Doing]:
-    """What details.json says of a model's behaviours, those left out that are controls for it."""
-    found = []
-    for values in results.details[name]["behaviours"]:
-        if values["kind"] == "control":  # perhaps with the number of shots judged of another model
-            continue
-        costs = {key: value and Cost(**value) for key, value in values.items() if key in _COSTS}
-        looks = values["looks"] and Looks(**values["looks"])
-        found.append(Doing(**{**values, **costs, "looks": looks}))
-    return found
 
 
 def table(results: Results) -> str:
@@ -64,9 +51,9 @@ def table(results: Results) -> str:
 def heads(results: Results) -> str:
     """Attention of each model's best induction head to the right places, and its share of what goes
     to places of right and wrong answers."""
-    shown = [name for name, details in results.details.items() if details["induction_heads"]]
+    shown = results.with_induction_heads
     by_model = {
-        name: {(d.behaviour, d.variant): d for d in doings(results, name)} for name in shown
+        name: {(d.behaviour, d.variant): d for d in results.models[name].tasks} for name in shown
     }
     rows = []
     for behaviour, variant, _ in judged(results):
@@ -102,7 +89,7 @@ def looking(results: Results) -> str:
                     f"{number(looks.share)} ({_ends((looks.low, looks.high))})",
                     _ends(looks.over_random),
                     _ends(looks.over_shuffled),
-                    f"{looks.head}: {number(looks.head_share)}",
+                    f"{head_names([looks.head])}: {number(looks.head_share)}",
                 )
             )
     header = (
@@ -121,8 +108,8 @@ def prior_sentence(results: Results) -> str:
     found = [
         f"`{name}` in {d.behaviour}: {d.variant} ({percent(d.accuracy)} right, chance "
         f"{percent(d.chance)})"
-        for name in results.behaviours
-        for d in doings(results, name)
+        for name, model in results.models.items()
+        for d in model.tasks
         if d.prior_wins(results.config.verdicts)
     ]
     if not found:
@@ -140,7 +127,7 @@ def _attention(right: float, share: float | None) -> str:
 def can_and_cannot(results: Results) -> str:
     """A plain paragraph on what the models of this study do beyond copying."""
     total = len(results.behaviours)
-    with_heads = [name for name, d in results.details.items() if d["induction_heads"]]
+    with_heads = results.with_induction_heads
     sentences = [
         f"{len(with_heads)} of {total} models have induction heads.",
         _first_copy_sentence(results),
@@ -152,7 +139,7 @@ def can_and_cannot(results: Results) -> str:
     at_chance = [
         d
         for name in with_heads
-        for d in doings(results, name)
+        for d in results.models[name].tasks
         if d.kind == "abstract" and not d.does(results.config.verdicts)
     ]
     if at_chance:
@@ -184,8 +171,8 @@ def not_asked(results: Results) -> str:
 
 
 def _of(results: Results, behaviour: str, variant: str) -> Iterator[tuple[str, Doing]]:
-    for name in results.behaviours:
-        for doing in doings(results, name):
+    for name, model in results.models.items():
+        for doing in model.tasks:
             if (doing.behaviour, doing.variant) == (behaviour, variant):
                 yield name, doing
 
@@ -222,8 +209,8 @@ def _first_copy_sentence(results: Results) -> str:
 def _kind_sentence(results: Results, kind: str, what: str) -> str:
     """How many models are above chance in tasks of a kind, and by their induction heads."""
     done: dict[str, list[Doing]] = {}
-    for name in results.behaviours:
-        for doing in doings(results, name):
+    for name, model in results.models.items():
+        for doing in model.tasks:
             if doing.kind == kind and doing.does(results.config.verdicts):
                 done.setdefault(name, []).append(doing)
     if not done:

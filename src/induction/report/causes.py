@@ -6,6 +6,7 @@ import polars as pl
 
 from induction.report.results import Results
 from induction.report.text import code, markdown_table, names, number, percent, short_tokens
+from induction.study.head_kinds import head_names
 
 
 def smear_shares(results: Results) -> str:
@@ -17,7 +18,7 @@ def smear_shares(results: Results) -> str:
             number(row["own_key_share"]),
             number(row["prefix_matching"]),
             "induction head"
-            if f"{row['layer']}.{row['head']}" in _induction(results, name)
+            if (row["layer"], row["head"]) in results.models[name].kinds.induction
             else "",
         )
         for name, model in results.config.models.items()
@@ -34,10 +35,6 @@ def smear_shares(results: Results) -> str:
     )
 
 
-def _induction(results: Results, name: str) -> list[str]:
-    return results.details[name]["induction_heads"].split()
-
-
 def matching_heads(results: Results) -> str:
     """What copying scores say of every head that matches prefixes; nothing where none does."""
     rows = [
@@ -50,7 +47,7 @@ def matching_heads(results: Results) -> str:
             f"{number(row['total_copying_high'])})",
             number(row["total_copying_nats"]),
             number(row["copying_taken_out"]),
-            "yes" if f"{row['layer']}.{row['head']}" in _induction(results, name) else "no",
+            "yes" if (row["layer"], row["head"]) in results.models[name].kinds.induction else "no",
         )
         for name, curves in results.curves.items()
         for row in curves.last_heads.filter(pl.col("total_copying").is_not_null())
@@ -68,7 +65,7 @@ def other_heads_sentence(results: Results) -> str:
     """How many heads that are no induction heads pass the same thresholds on their eigenvalues."""
     least, passing, total = results.config.verdicts.min_eigenvalue, 0, 0
     for name, curves in results.curves.items():
-        known = _induction(results, name)
+        known = head_names(results.models[name].kinds.induction).split()
         if known:
             others = curves.last_heads.filter(
                 ~pl.format("{}.{}", "layer", "head").is_in(known)
@@ -99,19 +96,18 @@ def left_out_sentence(results: Results) -> str:
 def co_occurring(results: Results) -> tuple[int, int, int]:
     """How many models with a change have a bump in their loss, a turn beyond 95 % of the null, and
     how many there are."""
-    changed = [name for name, row in results.metrics.items() if row["onset_tokens"]]
-    bumps = sum(bool(results.details[name]["bump"]) for name in changed)
-    turns = [results.loss_space.turns.get(name) for name in changed]
-    sharp = sum(bool(turn) and (turn["null_percentile"] or 0) >= 95 for turn in turns)
-    return bumps, sharp, len(changed)
+    bumps = sum(results.models[name].bump is not None for name in results.changed)
+    turns = [results.loss_space.explained.turns.get(name) for name in results.changed]
+    sharp = sum(turn is not None and turn.null_percentile >= 95 for turn in turns)
+    return bumps, sharp, len(results.changed)
 
 
 def band_sentence(results: Results) -> str:
     """How much of the whole fall of the ICL score lies inside each band."""
     shares = {
-        name: details["band_share"]
-        for name, details in results.details.items()
-        if details["band_share"] is not None
+        name: model.change.share
+        for name, model in results.models.items()
+        if model.change and model.change.share is not None
     }
     if not shares:
         return ""
@@ -131,22 +127,22 @@ def circuits(results: Results) -> str:
         (
             (
                 f"`{name}`",
-                circuit["head"],
-                number(circuit["ov_eigenvalue"]),
-                number(circuit["qk_eigenvalue"]),
-                circuit["partner"] or "–",
-                number(circuit["partner_previous_token"]),
-                *(number(circuit[letter]) for letter in "kqv"),
+                head_names([circuit.head]),
+                number(circuit.ov_eigenvalue),
+                number(circuit.qk_eigenvalue),
+                head_names([circuit.partner]) if circuit.partner else "–",
+                number(circuit.partner_previous_token),
+                *map(number, (circuit.k, circuit.q, circuit.v)),
             )
-            for name, details in results.details.items()
-            for circuit in details["circuits"]
+            for name, model in results.models.items()
+            for circuit in model.circuits
         ),
     )
 
 
 def variance_sentence(results: Results) -> str:
     """How much of the variance two components hold, and why not more."""
-    space = results.loss_space
+    space = results.loss_space.explained
     two, smooth = sum(space.explained_variance[:2]), sum(space.explained_variance_smooth[:2])
     first, second, *rest = (percent(share) for share in space.explained_variance)
     following = f" The next ones hold {', '.join(rest)}." if rest else ""
@@ -167,12 +163,12 @@ def turns(results: Results) -> str:
         (
             (
                 f"`{name}`",
-                number(turn["inside"], 0),
-                number(turn["outside"], 0),
-                number(turn["width"]),
-                number(turn["null_percentile"], 0),
+                number(turn.inside, 0),
+                number(turn.outside, 0),
+                number(turn.width),
+                number(turn.null_percentile, 0),
             )
-            for name, turn in results.loss_space.turns.items()
+            for name, turn in results.loss_space.explained.turns.items()
             if turn
         ),
     )
@@ -180,7 +176,7 @@ def turns(results: Results) -> str:
 
 def heavy_tokens(results: Results, components: Sequence[int], count: int) -> str:
     """The tokens that weigh most on some components, after the text before them."""
-    rows = results.loss_space.tokens.filter(
+    rows = results.loss_space.heavy_tokens.filter(
         pl.col("component").is_in(components) & (pl.col("rank") <= count)
     )
     return markdown_table(
@@ -226,7 +222,7 @@ def _onsets(column: pl.Series) -> tuple[str, str]:
 def windows_sentence(results: Results) -> str:
     """In how many pairs of windows the models with a change are those of the study's own pair, by
     either rule."""
-    own = {name for name, row in results.metrics.items() if row["onset_tokens"]}
+    own = set(results.changed)
     in_nats, total = _pairs_as(results.windows, "onset_tokens", own)
     relative, _ = _pairs_as(results.windows, "relative_onset_tokens", own)
     rests = (
@@ -255,11 +251,11 @@ def _pairs_as(table: pl.DataFrame, onset: str, own: set[str]) -> tuple[int, int]
 def lag_sentence(results: Results) -> str:
     """Whether prefix matching or in-context learning changed first."""
     parts = []
-    for name, row in results.metrics.items():
-        if row["lag"] is not None:
-            ends = results.details[name]["intervals"]["lag"]
+    for name, model in results.models.items():
+        if found := model.lag:
+            ends = found.interval
             interval = f" ({number(ends[0])} to {number(ends[1])})" if ends else ""
-            parts.append(f"`{name}` {number(row['lag'])}{interval}")
+            parts.append(f"`{name}` {number(found.lag)}{interval}")
     if not parts:
         return "No model has both onsets."
     return (
@@ -271,7 +267,7 @@ def lag_sentence(results: Results) -> str:
 
 def _sure_of(results: Results) -> str:
     """In which models the whole interval of the lag lies on one side of 0."""
-    ends = {name: details["intervals"]["lag"] for name, details in results.details.items()}
+    ends = {name: model.lag and model.lag.interval for name, model in results.models.items()}
     first = [name for name, found in ends.items() if found and max(found) < 0]
     later = [name for name, found in ends.items() if found and min(found) > 0]
     told = f"; with its whole interval, this holds for {names(first)}" if first else ""
@@ -280,10 +276,9 @@ def _sure_of(results: Results) -> str:
 
 def bump_sentence(results: Results) -> str:
     """In which models the loss curve has a bump or steepens again, and where."""
-    bumps = {n: d["bump"]["peak_tokens"] for n, d in results.details.items() if d["bump"]}
-    steeper = {
-        n: d["steepening"]["end_tokens"] for n, d in results.details.items() if d["steepening"]
-    }
+    models = results.models.items()
+    bumps = {name: model.bump.peak_tokens for name, model in models if model.bump}
+    steeper = {name: m.steepening.end_tokens for name, m in models if m.steepening}
     bumped = _where(bumps, "Over tokens, the loss curve stands above its convex hull (a bump) in")
     steepened = _where(steeper, "Over ln(tokens), its fall steepens again after slowing down in")
     return (

@@ -1,9 +1,8 @@
 """The paper's claims beside this study's numbers: one row a claim."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from induction.report.results import Results, checks_of, verdict_of
+from induction.report.results import Results
 from induction.report.text import markdown_table, number, onset, percent
 from induction.study.verdicts.verdict import Kind
 
@@ -73,7 +72,7 @@ def claims(results: Results) -> str:
                 paper,
                 ours or _NONE,
                 differs,
-                f"{verdict_of(results, argument)['outcome']} ({argument})",
+                f"{results.verdict(argument).outcome} ({argument})",
             )
             for argument, claim, paper, ours, differs in rows
         ),
@@ -82,75 +81,65 @@ def claims(results: Results) -> str:
 
 def _scores(results: Results) -> str:
     return _listed(
-        f"`{name}` {_within(results.metrics[name]['icl_score'], _ends(results, name, 'icl_score'))}"
-        for name, entry in results.config.studied.items()
-        if entry.n_layers > 1 and entry.plain
+        f"`{name}` {_within(model.icl_score, model.intervals.get('icl_score'))}"
+        for name, model in results.models.items()
+        if model.entry.n_layers > 1 and model.entry.plain
     )
 
 
 def _one_layer(results: Results) -> str:
-    found = [numbers for _, numbers in _checks(results, 1, "no change in one layer")]
+    found = results.verdict(1).checks_of("no change in one layer")
     if not found:
         return ""
-    changed = sum(numbers["onset_tokens"] is not None for numbers in found)
-    best = max(numbers["max_prefix_matching"] for numbers in found)
+    changed = sum(check.numbers["onset_tokens"] is not None for check in found)
+    best = max(check.value("max_prefix_matching") for check in found)
     return f"{changed} of {len(found)} change; best prefix matching {number(best)}"
 
 
 def _smeared(results: Results) -> str:
     kinds: tuple[Kind, ...] = ("change with smeared keys alone", "change earlier with smeared keys")
     return _listed(
-        f"`{smeared}` {onset(numbers['onset_tokens'])} against `{plain}` "
-        f"{onset(numbers['plain_onset_tokens'])}"
-        for (smeared, plain), numbers in _checks(results, 2, *kinds)
+        f"`{smeared}` {onset(check.numbers['onset_tokens'])} against `{plain}` "
+        f"{onset(check.numbers['plain_onset_tokens'])}"
+        for check in results.verdict(2).checks_of(*kinds)
+        for smeared, plain in [check.models]
     )
 
 
 def _removed(results: Results) -> str:
     return _listed(
-        f"`{model}` {percent(numbers['removed_share'])}\u00a0"
-        f"[{percent(numbers['removed_low'])},\u00a0{percent(numbers['removed_high'])}]"
-        for (model, _), numbers in _checks(results, 3, "induction heads carry the gain")
+        f"`{check.models[0]}` {percent(check.numbers['removed_share'])}\u00a0"
+        f"[{percent(check.numbers['removed_low'])},\u00a0{percent(check.numbers['removed_high'])}]"
+        for check in results.verdict(3).checks_of("induction heads carry the gain")
     )
 
 
 def _right_places(results: Results) -> str:
     return _listed(
-        f"`{model}` {percent(numbers['right_share'])}, at least "
-        f"{percent(numbers['right_share_low'])}"
-        for (model,), numbers in _checks(results, 4, "induction heads look right")
-        if numbers["right_share"] is not None
+        f"`{check.models[0]}` {percent(check.numbers['right_share'])}, at least "
+        f"{percent(check.numbers['right_share_low'])}"
+        for check in results.verdict(4).checks_of("induction heads look right")
+        if check.numbers["right_share"] is not None
     )
 
 
 def _circuits(results: Results) -> str:
-    found = [numbers for _, numbers in _checks(results, 5, "circuit as theory says")]
+    found = results.verdict(5).checks_of("circuit as theory says")
     spans = [
         f"{name} {number(min(values))} to {number(max(values))}"
         for name, key in (("OV", "ov_eigenvalue"), ("QK", "qk_eigenvalue"))
-        if (values := [numbers[key] for numbers in found if numbers[key] is not None])
+        if (values := [value for check in found if (value := check.numbers[key]) is not None])
     ]
     return f"{len(found)} heads: {', '.join(spans)}" if spans else ""
 
 
 def _steps(results: Results) -> str:
     return _listed(
-        f"`{small}` to `{large}`: onset {number(numbers['onset_step'])} e-folds, ICL score "
-        f"{number(numbers['icl_step'])} nats"
-        for (small, large), numbers in _checks(results, 6, "neighbouring depths are close")
+        f"`{small}` to `{large}`: onset {number(check.numbers['onset_step'])} e-folds, ICL score "
+        f"{number(check.numbers['icl_step'])} nats"
+        for check in results.verdict(6).checks_of("neighbouring depths are close")
+        for small, large in [check.models]
     )
-
-
-def _checks(
-    results: Results, argument: int, *kinds: Kind
-) -> list[tuple[list[str], dict[str, Any]]]:
-    """Models and numbers of the checks of these kinds."""
-    found = checks_of(verdict_of(results, argument), *kinds)
-    return [(check["models"], check["numbers"]) for check in found]
-
-
-def _ends(results: Results, model: str, metric: str) -> Sequence[float] | None:
-    return results.details[model]["intervals"].get(metric)
 
 
 def _within(value: float, ends: Sequence[float] | None) -> str:

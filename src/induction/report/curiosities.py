@@ -5,6 +5,7 @@ import polars as pl
 
 from induction.report.results import Results
 from induction.report.text import names, number, percent
+from induction.study.head_kinds import head_names
 
 
 def all_sentences(results: Results) -> str:
@@ -15,9 +16,7 @@ def all_sentences(results: Results) -> str:
 
 def _plain_changed(results: Results) -> list[str]:
     models = results.config.studied
-    return [
-        name for name, row in results.metrics.items() if row["onset_tokens"] and models[name].plain
-    ]
+    return [name for name in results.changed if models[name].plain]
 
 
 def _same_score(results: Results) -> str:
@@ -25,7 +24,7 @@ def _same_score(results: Results) -> str:
     changed = _plain_changed(results)
     if len(changed) < 2:
         return f"{lead} Fewer than two plain models change here."
-    scores = {name: results.metrics[name]["icl_score"] for name in changed}
+    scores = {name: results.models[name].icl_score for name in changed}
     step = results.config.verdicts.max_icl_step
     best, worst = min(scores, key=scores.__getitem__), max(scores, key=scores.__getitem__)
     return (
@@ -40,9 +39,9 @@ def _last_layers(results: Results) -> str:
     lead = "*In attention-only models, induction heads sit in the last layer.*"
     models = results.config.studied
     last = total = 0
-    for name, details in results.details.items():
+    for name, model in results.models.items():
         if models[name].attn_only:
-            layers = [int(head.split(".")[0]) for head in details["induction_heads"].split()]
+            layers = [layer for layer, _ in model.kinds.induction]
             total += len(layers)
             last += sum(layer == models[name].n_layers - 1 for layer in layers)
     return f"{lead} Of {total} found in such models, {last} do."
@@ -52,10 +51,10 @@ def _others_hinder(results: Results) -> str:
     lead = "*Taking out most other heads makes in-context learning better.*"
     better = total = 0
     for name, own in results.ablations.items():
-        details = results.details[name]
-        known = f"{details['induction_heads']} {details['previous_token_heads']}".split()
+        kinds = results.models[name].kinds
+        known = head_names({*kinds.induction, *kinds.previous_token}).split()
         others = own.last_heads.filter(~pl.format("{}.{}", "layer", "head").is_in(known))
-        if details["induction_heads"]:
+        if kinds.induction:
             total += len(others)
             better += int((others["icl_attribution"] < 0).sum())
     share = f"{better} of {total} ({percent(better / total)})" if total else "none"
@@ -95,7 +94,7 @@ def _order_of_slopes(results: Results) -> str:
         for name, model in reversed(models.items())
         if model.attn_only and model.plain and maps[name] is not None
     }
-    bands = [results.metrics[name]["band_tokens"] for name in series.values()]
+    bands = [results.models[name].band_tokens for name in series.values()]
     bands = [band for band in bands if band]
     if len(series) < 2 or not bands:
         return f"{lead} The zoo lacks a series of depths with a change."

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from induction.report.behaviours import doings
 from induction.report.results import Results
 from induction.study.behaviours import Doing
 from induction.study.looks import Looks
@@ -46,7 +45,7 @@ def prompts(results: Results) -> list[Prompt]:
     """Those of every model with induction heads and every abstract task with such places."""
     found = []
     for name, own in results.behaviours.items():
-        for doing in doings(results, name):
+        for doing in results.models[name].tasks:
             rows = own.shown.filter(
                 (pl.col("behaviour") == doing.behaviour) & (pl.col("variant") == doing.variant)
             )

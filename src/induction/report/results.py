@@ -1,20 +1,22 @@
 """Everything that the report draws on, read from the files that the study wrote."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
 from induction.config import StudyConfig, load_config
 from induction.data.tokens import TokensMeta, load_meta
-from induction.files import read_json, verify_folder
+from induction.external.reading import Reading
+from induction.files import read_json, read_record, verify_folder
 from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.curves import Curves, load_curves
 from induction.study.loss_map import LossMap, map_loss
-from induction.study.verdicts.verdict import Kind
+from induction.study.over_seeds import OverSeeds
+from induction.study.pca import Explained
+from induction.study.summary import ModelSummary
+from induction.study.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -43,28 +45,30 @@ def _last(rows: pl.DataFrame) -> pl.DataFrame:
 class LossSpace:
     """The joint components of per-token losses.
 
-    explained_variance: share of each component; explained_variance_smooth: of what is left of the
-    variance when losses are smoothed over ln(tokens); noise: the share that smoothing takes away.
-    scores: a row for each snapshot (model, step, tokens, fitted, pc1, pc2 …). turns: by model, None
-    without a band. tokens: those that weigh most on each component.
+    scores: a row for each snapshot (model, step, tokens, fitted, pc1, pc2 …). heavy_tokens: those
+    that weigh most on each component.
     """
 
-    explained_variance: list[float]
-    explained_variance_smooth: list[float]
-    noise: float
+    explained: Explained
     scores: pl.DataFrame
-    turns: dict[str, dict[str, Any] | None]
-    tokens: pl.DataFrame
+    heavy_tokens: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a stage took: seconds, and the most memory that it held at once."""
+
+    stage: str
+    seconds: float
+    peak_gib: float | None = None
 
 
 @dataclass(frozen=True)
 class Results:
     """The study's outcome. What is by model stands in the order of params.yaml.
 
-    seeds: the verdicts and the bumps of the mean loss over seeds, as summarize wrote them.
-    took: of each stage its seconds and peak_gib, the most memory that it held at once.
-    readings: how each model of others was read: source, tokenizer, start_token (id, text, why),
-    left_out (name, step, reason) and shared (revisions, tensors, of), as measure-external wrote it.
+    environment: of the machine that measured, by what it says of itself. readings: how each model
+    of others was read.
     """
 
     paths: StudyPaths
@@ -75,13 +79,26 @@ class Results:
     behaviours: dict[str, Behaviours]
     loss_space: LossSpace
     windows: pl.DataFrame
-    metrics: dict[str, dict[str, Any]]
-    details: dict[str, dict[str, Any]]
-    verdicts: list[dict[str, Any]]
-    seeds: dict[str, list[dict[str, Any]]]
-    took: dict[str, dict[str, Any]]
+    models: dict[str, ModelSummary]
+    verdicts: list[Verdict]
+    over_seeds: OverSeeds
+    timings: list[Timing]
     environment: dict[str, str]
-    readings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
+
+    def verdict(self, argument: int) -> Verdict:
+        """The verdict on one of the paper's arguments."""
+        return next(verdict for verdict in self.verdicts if verdict.argument == argument)
+
+    @property
+    def changed(self) -> list[str]:
+        """The models with a phase change."""
+        return [name for name, model in self.models.items() if model.change]
+
+    @property
+    def with_induction_heads(self) -> list[str]:
+        """The models that have induction heads."""
+        return [name for name, model in self.models.items() if model.kinds.induction]
 
     @cached_property
     def loss_maps(self) -> dict[str, LossMap | None]:
@@ -100,16 +117,6 @@ class Results:
         }
 
 
-def verdict_of(results: Results, argument: int) -> dict[str, Any]:
-    """The verdict on one argument, as verdicts.json has it."""
-    return next(verdict for verdict in results.verdicts if verdict["argument"] == argument)
-
-
-def checks_of(verdict: Mapping[str, Any], *kinds: Kind) -> list[dict[str, Any]]:
-    """The checks of a verdict that are of these kinds, in their order."""
-    return [check for check in verdict["checks"] if check["kind"] in kinds]
-
-
 def load_results(paths: StudyPaths | None = None) -> Results:
     """Read the results around the working directory.
 
@@ -117,8 +124,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
     """
     paths = paths or find_study()
     config = load_config(paths.params)
-    metrics, details = read_json(paths.metrics)["models"], read_json(paths.details)
-    timings = [read_json(path) for path in sorted(paths.timings.glob("*.json"))]
+    models = read_record(paths.details, dict[str, ModelSummary])
     first = next(iter(config.models))
     return Results(
         paths=paths,
@@ -129,13 +135,12 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         behaviours={name: load_behaviours(paths, name) for name in config.studied},
         loss_space=_load_loss_space(paths),
         windows=pl.read_csv(paths.windows),
-        metrics={name: metrics[name] for name in config.studied},
-        details={name: details[name] for name in config.studied},
-        verdicts=read_json(paths.verdicts),
-        seeds=read_json(paths.seeds),
-        took={timing["stage"]: timing for timing in timings},
+        models={name: models[name] for name in config.studied},
+        verdicts=read_record(paths.verdicts, list[Verdict]),
+        over_seeds=read_record(paths.seeds, OverSeeds),
+        timings=[read_record(path, Timing) for path in sorted(paths.timings.glob("*.json"))],
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
-        readings={name: read_json(paths.reading(name)) for name in config.external},
+        readings={name: read_record(paths.reading(name), Reading) for name in config.external},
     )
 
 
@@ -148,12 +153,8 @@ def _load_ablations(paths: StudyPaths, model: str) -> Ablations:
 
 
 def _load_loss_space(paths: StudyPaths) -> LossSpace:
-    found = read_json(paths.pca)
     return LossSpace(
-        explained_variance=found["explained_variance"],
-        explained_variance_smooth=found["explained_variance_smooth"],
-        noise=found["noise"],
-        scores=pl.read_parquet(paths.pca_scores),
-        turns=found["turns"],
-        tokens=pl.read_parquet(paths.pca_tokens),
+        read_record(paths.pca, Explained),
+        pl.read_parquet(paths.pca_scores),
+        pl.read_parquet(paths.pca_tokens),
     )

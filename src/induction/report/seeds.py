@@ -1,34 +1,36 @@
 """What another seed changes: kinds of model over their seeds, and on how many a verdict rests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
 
 from induction.report.results import Results
 from induction.report.text import markdown_table, number, percent, short_tokens
 from induction.study.kinds import find_kinds, kind_label, seeds_asked
+from induction.study.summary import ModelSummary
+from induction.study.verdicts import Verdict
 
-# Metric, its header, and how it is written.
-_COLUMNS = (
-    ("onset_tokens", "onset", short_tokens),
-    ("icl_score", "ICL score", number),
-    ("loss", "loss", number),
-    ("max_prefix_matching", "prefix matching", number),
-    ("icl_removed_by_induction_heads", "removed with induction heads", percent),
+Value = Callable[[ModelSummary], float | None]
+# Header, what stands under it, and how it is written.
+_COLUMNS: tuple[tuple[str, Value, Callable[[float], str]], ...] = (
+    ("onset", lambda model: model.onset_tokens, short_tokens),
+    ("ICL score", lambda model: model.icl_score, number),
+    ("loss", lambda model: model.loss, number),
+    ("prefix matching", lambda model: model.max_prefix_matching, number),
+    ("removed with induction heads", lambda model: model.removed_share, percent),
 )
 
 
 def spread(results: Results) -> str:
     """Median, least and greatest value over the seeds of each kind that has several."""
     return markdown_table(
-        ("kind", "seeds", "with a change", *(header for _, header, _ in _COLUMNS)),
+        ("kind", "seeds", "with a change", *(header for header, _, _ in _COLUMNS)),
         "lrrrrrrr",
         (
             (
                 f"`{kind_label(names)}`",
                 str(len(names)),
-                str(len(_values(results, names, "onset_tokens"))),
-                *(_over(_values(results, names, key), write) for key, _, write in _COLUMNS),
+                str(sum(results.models[name].change is not None for name in names)),
+                *(_over(_values(results, names, value), write) for _, value, write in _COLUMNS),
             )
             for names in _repeated(results).values()
         ),
@@ -51,9 +53,9 @@ def spread_if_any(results: Results) -> str:
     )
 
 
-def of_verdict(results: Results, verdict: Mapping[str, Any]) -> str:
+def of_verdict(results: Results, verdict: Verdict) -> str:
     """How many seeds of a kind the checks of a verdict look at: a number, or from least to most."""
-    models = [name for check in verdict["checks"] for name in check["models"]]
+    models = [name for check in verdict.checks for name in check.models]
     found = seeds_asked(find_kinds(results.config.studied), models)
     if not found:
         return "–"
@@ -65,12 +67,12 @@ def _repeated(results: Results) -> dict[str, tuple[str, ...]]:
     return {kind: names for kind, names in kinds.items() if len(names) > 1}
 
 
-def _values(results: Results, names: Sequence[str], metric: str) -> list[float]:
-    values = (results.metrics[name][metric] for name in names)
-    return [value for value in values if value is not None]
+def _values(results: Results, names: Sequence[str], value: Value) -> list[float]:
+    values = (value(results.models[name]) for name in names)
+    return [each for each in values if each is not None]
 
 
-def _over(values: Sequence[float], write: Any) -> str:
+def _over(values: Sequence[float], write: Callable[[float], str]) -> str:
     if not values:
         return "–"
     return f"{write(median(values))} ({write(min(values))} to {write(max(values))})"

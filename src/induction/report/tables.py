@@ -1,8 +1,9 @@
 """The tables of the report, as Markdown."""
 
 from induction.config import ExternalModel, Model
-from induction.report.results import Results, verdict_of
+from induction.report.results import Results, Timing
 from induction.report.text import code, markdown_table, number, percent, short_digest, short_tokens
+from induction.study.intervals import Interval
 
 _LABELS = {
     "onset_tokens": "onset",
@@ -89,47 +90,44 @@ def onsets(results: Results) -> str:
         (
             (
                 f"`{name}`",
-                _with_interval(
-                    row["onset_tokens"], results.details[name]["intervals"]["onset_tokens"]
-                ),
-                _interval(row["band_tokens"]) + ("*" if row["band_complete"] is False else ""),
-                short_tokens(row["heads_formed_tokens"]),
-                number(row["icl_score"]),
-                number(row["loss"]),
-                number(row["loss_per_character"]),
-                number(row["max_prefix_matching"]),
-                number(row["max_previous_token"]),
+                _with_interval(model.onset_tokens, model.intervals["onset_tokens"]),
+                _interval(model.band_tokens)
+                + ("*" if model.change and not model.change.complete else ""),
+                short_tokens(model.heads_formed_tokens),
+                number(model.icl_score),
+                number(model.loss),
+                number(model.loss_per_character),
+                number(model.max_prefix_matching),
+                number(model.max_previous_token),
             )
-            for name, row in results.metrics.items()
+            for name, model in results.models.items()
         ),
     )
 
 
 def checks(results: Results, argument: int) -> str:
     """Every check of one verdict with its numbers."""
-    verdict = verdict_of(results, argument)
     return markdown_table(
         ("models", "check", "numbers", "held"),
         "llll",
         (
             (
-                ", ".join(f"`{name}`" for name in check["models"]),
-                check["question"],
+                ", ".join(f"`{name}`" for name in check.models),
+                check.question,
                 "; ".join(
                     f"{_LABELS[key]} {_quantity(key, value)}"
-                    for key, value in check["numbers"].items()
+                    for key, value in check.numbers.items()
                 ),
-                {True: "yes", False: "no", None: "open"}[check["held"]],
+                {True: "yes", False: "no", None: "open"}[check.held],
             )
-            for check in verdict["checks"]
+            for check in results.verdict(argument).checks
         ),
     )
 
 
 def checks_if_any(results: Results, argument: int) -> str:
     """The same, for an argument that may have none: then nothing."""
-    verdict = verdict_of(results, argument)
-    return checks(results, argument) if verdict["checks"] else ""
+    return checks(results, argument) if results.verdict(argument).checks else ""
 
 
 def parameters(results: Results) -> str:
@@ -166,13 +164,13 @@ def _plain(value: object) -> str:
 
 def durations(results: Results) -> str:
     """Seconds and memory that each group of stages took, over all models."""
-    groups: dict[str, list[dict]] = {}
-    for stage, took in results.took.items():
-        groups.setdefault(stage.split("@")[0], []).append(took)
+    groups: dict[str, list[Timing]] = {}
+    for timing in results.timings:
+        groups.setdefault(timing.stage.split("@")[0], []).append(timing)
     rows = []
     for name, group in groups.items():
-        seconds = [took["seconds"] for took in group]
-        most = max((took["peak_gib"] for took in group if "peak_gib" in took), default=None)
+        seconds = [timing.seconds for timing in group]
+        most = max((each.peak_gib for each in group if each.peak_gib is not None), default=None)
         times = (f"{sum(seconds):.0f}", f"{max(seconds):.0f}", number(most, 1))
         rows.append((f"`{name}`", str(len(group)), *times))
     header = ("stage", "runs", "seconds in all", "longest", "most memory (GiB)")
@@ -187,9 +185,9 @@ def _quantity(key: str, value: float | None) -> str:
     return short_tokens(value) if key.endswith("_tokens") else number(value)
 
 
-def _interval(ends: list[float] | None) -> str:
+def _interval(ends: Interval | None) -> str:
     return "–" if ends is None else f"{short_tokens(ends[0])} to {short_tokens(ends[1])}"
 
 
-def _with_interval(value: float | None, ends: list[float] | None) -> str:
+def _with_interval(value: float | None, ends: Interval | None) -> str:
     return short_tokens(value) if ends is None else f"{short_tokens(value)} ({_interval(ends)})"

@@ -7,7 +7,9 @@ from functools import cache
 from matplotlib.font_manager import findfont, get_font
 
 from induction.external.left_out import LEFT_OUT
-from induction.report.results import Results, verdict_of
+from induction.external.reading import Reading
+from induction.report.results import Results
+from induction.study.verdicts import Check, Verdict
 
 
 def short_tokens(tokens: float | None) -> str:
@@ -53,22 +55,22 @@ def readings_text(results: Results) -> str:
     return "\n\n".join(_reading(name, each) for name, each in results.readings.items())
 
 
-def _reading(model: str, reading: dict) -> str:
-    start = reading["start_token"]
+def _reading(model: str, reading: Reading) -> str:
+    start = reading.start_token
     sentences = [
-        f"`{model}` is {code(reading['source'])}, read with {code(reading['tokenizer'])}; in "
-        f"front of every text stands {code(start['text'])} ({start['why']})."
+        f"`{model}` is {code(reading.source)}, read with {code(reading.tokenizer)}; in "
+        f"front of every text stands {code(start.text)} ({start.why})."
     ]
-    if weights := reading["weights"]:
-        sentences.append(f"Its weights come from a {weights}.")
-    if left_out := reading["left_out"]:
-        listed = "; ".join(f"{code(each['name'])} ({code(each['reason'])})" for each in left_out)
+    if reading.weights:
+        sentences.append(f"Its weights come from a {reading.weights}.")
+    if reading.left_out:
+        listed = "; ".join(f"{code(each.name)} ({code(each.reason)})" for each in reading.left_out)
         sentences.append(f"Revisions left out: {listed}.")
-    for shared in reading["shared"]:
-        tensors = shared["tensors"]
+    for shared in reading.shared:
+        tensors = shared.tensors
         few = ", ".join(map(code, tensors[:3])) + (" …" if tensors[3:] else "")
         sentences.append(
-            f"{names(shared['revisions'])} hold {len(tensors)} of {shared['of']} matrices that are "
+            f"{names(shared.revisions)} hold {len(tensors)} of {shared.of} matrices that are "
             f"equal to the last bit ({few}): they were frozen, or a revision is mislabelled."
         )
     return " ".join(sentences)
@@ -141,20 +143,20 @@ def corpus_sentence(results: Results) -> str:
 
 def verdict(results: Results, argument: int) -> str:
     """The outcome of an argument's rule with its grounds, as Markdown."""
-    found = verdict_of(results, argument)
-    return f"**Verdict: {found['outcome']}.** {_grounds(found)}"
+    found = results.verdict(argument)
+    return f"**Verdict: {found.outcome}.** {_grounds(found)}"
 
 
 def evidence(results: Results, argument: int) -> str:
     """What kind of evidence an argument's rule can give here."""
-    return f"Evidence here: {verdict_of(results, argument)['evidence']}."
+    return f"Evidence here: {results.verdict(argument).evidence}."
 
 
-def _grounds(verdict: dict) -> str:
-    checks = verdict["checks"]
-    failed = [check for check in checks if check["held"] is False]
-    unsettled = [check for check in checks if check["held"] is None]
-    if verdict["outcome"] == "not tested":
+def _grounds(verdict: Verdict) -> str:
+    checks = verdict.checks
+    failed = [check for check in checks if check.held is False]
+    unsettled = [check for check in checks if check.held is None]
+    if verdict.outcome == "not tested":
         return "The zoo lacks the models that this rule needs."
     if not failed and not unsettled:
         return f"All {len(checks)} checks held."
@@ -163,10 +165,10 @@ def _grounds(verdict: dict) -> str:
     if failed:
         sentences.append(f"Failed: {_asked(failed)}.")
     if unsettled:
-        needed = "; ".join(dict.fromkeys(check["settle"] for check in unsettled))
+        needed = "; ".join(dict.fromkeys(check.settle for check in unsettled))
         sentences.append(f"Cannot be told: {_asked(unsettled)}. What would settle it: {needed}.")
     return " ".join(sentences)
 
 
-def _asked(checks: Sequence[dict]) -> str:
-    return "; ".join(f"{check['question']} ({names(check['models'])})" for check in checks)
+def _asked(checks: Sequence[Check]) -> str:
+    return "; ".join(f"{check.question} ({names(check.models)})" for check in checks)

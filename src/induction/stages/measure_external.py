@@ -1,11 +1,9 @@
 """Stage measure-external@MODEL: as measure@MODEL, for the revisions of a model of others."""
 
-from dataclasses import asdict
-
 from induction.config import StudyConfig
-from induction.external.opened import open_external
-from induction.external.reading import describe
-from induction.files import write_json
+from induction.external.opened import describe, open_external
+from induction.external.reading import Reading
+from induction.files import write_record
 from induction.paths import StudyPaths
 from induction.stages import model_argument, run_stage
 from induction.stages.measure import measure_all
@@ -25,7 +23,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
         print(f"{name}: {about.weights}")
     for shared in about.shared:
         print(f"{name}: {shared}")
-    write_json(paths.reading(name), asdict(about))
+    write_record(paths.reading(name), Reading, about)
 
 
 if __name__ == "__main__":

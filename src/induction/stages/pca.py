@@ -1,19 +1,17 @@
 """Stage pca: per-token losses of all models → components, turns and heaviest tokens."""
 
-from dataclasses import asdict
-
 import numpy as np
 
 from induction.config import StudyConfig
 from induction.data.tokenizer import load_tokenizer
 from induction.errors import StudyError
-from induction.files import whole_file, write_json
+from induction.files import whole_file, write_record
 from induction.measure.evaluation import load_evaluation
 from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.curves import load_curves
 from induction.study.heavy_tokens import heavy_tokens
-from induction.study.pca import fit_loss_space, smooth_part
+from induction.study.pca import Explained, fit_loss_space, smooth_part
 from induction.study.phase_change import find_phase_change
 from induction.study.turn import find_turn
 
@@ -59,16 +57,14 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
             mean=space.mean.astype(np.float32),
             components=space.components.astype(np.float32),
         )
-    write_json(
-        paths.pca,
-        {
-            "explained_variance": [round(float(s), 5) for s in space.explained_variance],
-            "explained_variance_smooth": [round(float(s), 5) for s in smooth.explained_variance],
-            "noise": round(smooth.noise, 5),
-            "fitted_snapshots": int(space.scores["fitted"].sum()),
-            "turns": {name: asdict(turn) if turn else None for name, turn in turns.items()},
-        },
+    found = Explained(
+        explained_variance=[round(float(s), 5) for s in space.explained_variance],
+        explained_variance_smooth=[round(float(s), 5) for s in smooth.explained_variance],
+        noise=round(smooth.noise, 5),
+        fitted_snapshots=int(space.scores["fitted"].sum()),
+        turns=turns,
     )
+    write_record(paths.pca, Explained, found)
 
 
 if __name__ == "__main__":

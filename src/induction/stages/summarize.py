@@ -1,18 +1,16 @@
 """Stage summarize: what was measured of all models → metrics, verdicts and curves."""
 
-from dataclasses import asdict
-
 import polars as pl
 
 from induction.config import StudyConfig
-from induction.files import verify_folder, write_json, write_text
+from induction.files import verify_folder, write_json, write_record, write_text
 from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.curves import Curves, load_curves, read_table
-from induction.study.over_seeds import gather, judge_over_seeds, mean_bumps
-from induction.study.summary import summarize
-from induction.study.verdicts import judge
+from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
+from induction.study.summary import ModelSummary, summarize
+from induction.study.verdicts import Verdict, judge
 from induction.study.windows import icl_windows
 
 
@@ -26,19 +24,17 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         key_paths[name] = read_table(paths.ablations(name) / "key_paths.parquet")
     behaviours = {name: load_behaviours(paths, name) for name in config.studied}
     summaries = summarize(curves, pairs, sets, behaviours, config)
-    verdicts = judge(summaries, config.verdicts)
     seeds = gather(summaries, curves, pairs, sets, key_paths, config)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())
     write_text(paths.curves, table.write_csv(float_precision=5))
     write_text(paths.windows, _windows(curves, config).write_csv(float_precision=5))
-    write_json(paths.verdicts, [asdict(verdict) for verdict in verdicts])
-    bumps = mean_bumps(seeds, curves, config.phase_change, config.evaluation.seed)
-    over_seeds = {
-        "verdicts": [asdict(verdict) for verdict in judge_over_seeds(seeds, config.verdicts)],
-        "bumps": [asdict(bump) for bump in bumps],
-    }
-    write_json(paths.seeds, over_seeds)
-    write_json(paths.details, {s.name: s.details() for s in summaries})
+    write_record(paths.verdicts, list[Verdict], judge(summaries, config.verdicts))
+    over_seeds = OverSeeds(
+        judge_over_seeds(seeds, config.verdicts),
+        mean_bumps(seeds, curves, config.phase_change, config.evaluation.seed),
+    )
+    write_record(paths.seeds, OverSeeds, over_seeds)
+    write_record(paths.details, dict[str, ModelSummary], {s.name: s for s in summaries})
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
 
 

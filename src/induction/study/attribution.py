@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from induction.study.head_kinds import Head
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -28,7 +30,7 @@ class Attribution:
 
     control: str
     gain: float
-    heads: tuple[str, ...]
+    heads: tuple[Head, ...]
     induction: Removed
     previous_token: Removed | None
     random: tuple[Removed, ...]
@@ -37,6 +39,12 @@ class Attribution:
     def random_mean(self) -> float | None:
         """Mean share that the random sets take away; None when no other heads are left to draw."""
         return sum(r.share for r in self.random) / len(self.random) if self.random else None
+
+
+def read_heads(text: str) -> tuple[Head, ...]:
+    """The heads that a table names: "1.0 1.3" → heads 0 and 3 of layer 1."""
+    pairs = (name.split(".") for name in text.split())
+    return tuple((int(layer), int(head)) for layer, head in pairs)
 
 
 def attribute(sets: pl.DataFrame, control: str, gain: float, kind: str) -> Attribution | None:
@@ -58,7 +66,7 @@ def attribute(sets: pl.DataFrame, control: str, gain: float, kind: str) -> Attri
     return Attribution(
         control=control,
         gain=gain,
-        heads=tuple(last.filter(pl.col("set") == "induction")["heads"].item().split()),
+        heads=read_heads(last.filter(pl.col("set") == "induction")["heads"].item()),
         induction=removed("induction")[0],
         previous_token=previous[0] if previous else None,
         random=tuple(removed("random")),

@@ -12,7 +12,7 @@ from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
 from induction.study.curves import read_table
-from induction.study.head_kinds import Head, head_names
+from induction.study.head_kinds import Head
 from induction.study.intervals import mean_interval
 from induction.study.looks import Looks, describe_looks
 
@@ -79,13 +79,17 @@ class Doing:
     knocked_out: Cost | None
     ablated_more: Cost | None
     knocked_out_more: Cost | None
-    head: str
+    head: Head
     attention: float
     uniform: float
     wrong: float
     uniform_wrong: float
     labels_help: Cost | None
     looks: Looks | None
+
+    def above_chance(self, accuracy: float) -> float:
+        """An accuracy on a scale from chance, 0, to always right, 1."""
+        return (accuracy - self.chance) / (1 - self.chance)
 
     def does(self, thresholds: Thresholds) -> bool:
         """Whether the model answers better than chance, by a margin, and by the prompt's labels:
@@ -160,7 +164,7 @@ def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> Doi
         for condition in ("ablated", "knocked out")
         for heads in ("induction", "random")
     }
-    head = _best_head(last, induction)
+    best = _best_head(last, induction)
     return Doing(
         behaviour=task["behaviour"],
         variant=task["variant"],
@@ -174,11 +178,11 @@ def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> Doi
         knocked_out=_cost(costs["knocked out", "induction"]),
         ablated_more=_more(costs["ablated", "induction"], costs["ablated", "random"]),
         knocked_out_more=_more(costs["knocked out", "induction"], costs["knocked out", "random"]),
-        head=head_names([(head["layer"], head["head"])]),
-        attention=head["attention"],
-        uniform=head["uniform"],
-        wrong=head["wrong"],
-        uniform_wrong=head["uniform_wrong"],
+        head=(best["layer"], best["head"]),
+        attention=best["attention"],
+        uniform=best["uniform"],
+        wrong=best["wrong"],
+        uniform_wrong=best["uniform_wrong"],
         labels_help=_labels_help(found, task, intact),
         looks=describe_looks(
             found.looks.filter(of_task), found.looks.filter(_of(task, _shuffled(task)))

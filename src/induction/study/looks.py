@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from induction.study.attribution import read_heads
+from induction.study.head_kinds import Head
 from induction.study.intervals import Interval, mean_interval
 
 EVEN = 0.5
@@ -25,7 +27,7 @@ class Looks:
     high: float
     over_random: Interval | None
     over_shuffled: Interval | None
-    head: str
+    head: Head
     head_share: float
     head_low: float
     head_high: float
@@ -55,7 +57,7 @@ def describe_looks(variant: pl.DataFrame, shuffled: pl.DataFrame) -> Looks | Non
         *(share, low, high),
         over_random=_difference(own, others),
         over_shuffled=_difference(own, control),
-        head=best,
+        head=read_heads(best)[0],
         head_share=of_best,
         head_low=ends[0],
         head_high=ends[1],

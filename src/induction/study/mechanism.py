@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from induction.study.head_kinds import Head, head_names
+from induction.study.head_kinds import Head
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Circuit:
     head's previous-token score, and the K-, Q- and V-composition with it.
     """
 
-    head: str
+    head: Head
     ov_eigenvalue: float
     qk_eigenvalue: float | None
-    partner: str | None
+    partner: Head | None
     partner_previous_token: float | None
     k: float | None
     q: float | None
@@ -63,17 +63,15 @@ def _describe(heads: pl.DataFrame, pairs: pl.DataFrame, head: Head) -> Circuit:
         .sort("k", descending=True)
     )
     if composed.is_empty():
-        return Circuit(
-            head_names([head]), own["ov_eigenvalue"], own["qk_eigenvalue"], *([None] * 5)
-        )
+        return Circuit(head, own["ov_eigenvalue"], own["qk_eigenvalue"], *([None] * 5))
     best = composed.row(0, named=True)
     partner = (best["from_layer"], best["from_head"])
     score = heads.filter((pl.col("layer") == partner[0]) & (pl.col("head") == partner[1]))
     return Circuit(
-        head=head_names([head]),
+        head=head,
         ov_eigenvalue=own["ov_eigenvalue"],
         qk_eigenvalue=own["qk_eigenvalue"],
-        partner=head_names([partner]),
+        partner=partner,
         partner_previous_token=score["previous_token"].item(),
         k=best["k"],
         q=best["q"],

@@ -17,6 +17,7 @@ from sklearn.decomposition import PCA
 from induction.errors import StudyError
 from induction.study.curves import Curves
 from induction.study.phase_change import make_smoother
+from induction.study.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,22 @@ def fit_loss_space(models: Mapping[str, Curves], n_components: int, min_tokens: 
     )
     shares, mean = np.asarray(pca.explained_variance_ratio_), np.asarray(pca.mean_)
     return LossSpace(shares, mean, components, table)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What pca.json tells of the joint components.
+
+    explained_variance: share of each component. explained_variance_smooth: of what is left of the
+    variance when losses are smoothed over ln(tokens). noise: the share that smoothing takes away.
+    fitted_snapshots: on how many the components were fitted. turns: by model; None without a band.
+    """
+
+    explained_variance: list[float]
+    explained_variance_smooth: list[float]
+    noise: float
+    fitted_snapshots: int
+    turns: dict[str, Turn | None]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""One model's training in a few numbers: the row of metrics.json."""
+"""What the rules found in one model: its record in details.json, and its row of metrics.json."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -11,7 +11,7 @@ from induction.study.behaviours import Behaviours, Doing, describe_behaviours
 from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
 from induction.study.cut_off import is_cut_off, is_traced
-from induction.study.head_kinds import HeadKinds, find_head_kinds, head_names
+from induction.study.head_kinds import HeadKinds, find_head_kinds
 from induction.study.intervals import Interval, last_intervals, mean_interval
 from induction.study.lag import Lag, find_lag
 from induction.study.mechanism import Circuit, describe_circuits
@@ -65,49 +65,47 @@ class ModelSummary:
     traced: bool = True
     icl_gains: Mapping[str, Interval] = field(default_factory=dict)
 
-    def metrics(self) -> dict:
+    @property
+    def onset_tokens(self) -> float | None:
+        return self.change and self.change.onset_tokens
+
+    @property
+    def band_tokens(self) -> Interval | None:
+        return self.change and self.change.band_tokens
+
+    @property
+    def removed_share(self) -> float | None:
+        """The share of the ICL gain that goes with the induction heads."""
+        return self.attribution and self.attribution.induction.share
+
+    @property
+    def tasks(self) -> list[Doing]:
+        """The behaviours, those left out that are controls for another."""
+        return [doing for doing in self.behaviours if doing.kind != "control"]
+
+    def metrics(self) -> dict[str, object]:
         """The model's entry in metrics.json: whole tokens, nats and shares to four decimals."""
-        change, formed, attribution = self.change, self.heads_formed_tokens, self.attribution
-        removed = attribution.induction if attribution else None
+        change, attribution = self.change, self.attribution
         return {
-            "onset_tokens": round(change.onset_tokens) if change else None,
+            "onset_tokens": _rounded(self.onset_tokens, None),
             "band_tokens": [round(end) for end in change.band_tokens] if change else None,
             "band_complete": change.complete if change else None,
-            "heads_formed_tokens": None if formed is None else round(formed),
-            "lag": round(self.lag.lag, 4) if self.lag else None,
-            "bump_tokens": round(self.bump.peak_tokens) if self.bump else None,
-            "icl_score": round(self.icl_score, 4),
-            "loss": round(self.loss, 4),
+            "heads_formed_tokens": _rounded(self.heads_formed_tokens, None),
+            "lag": _rounded(self.lag and self.lag.lag),
+            "bump_tokens": _rounded(self.bump and self.bump.peak_tokens, None),
+            "icl_score": _rounded(self.icl_score),
+            "loss": _rounded(self.loss),
             "loss_per_character": _rounded(self.loss_per_character),
-            "max_prefix_matching": round(self.max_prefix_matching, 4),
-            "max_previous_token": round(self.max_previous_token, 4),
+            "max_prefix_matching": _rounded(self.max_prefix_matching),
+            "max_previous_token": _rounded(self.max_previous_token),
             "n_induction_heads": len(self.kinds.induction),
-            "icl_removed_by_induction_heads": round(removed.share, 4) if removed else None,
+            "icl_removed_by_induction_heads": _rounded(self.removed_share),
             "icl_removed_by_random_heads": _rounded(attribution and attribution.random_mean),
         }
 
-    def details(self) -> dict:
-        """What the report shows beyond the metrics, as plain values."""
-        return {
-            "intervals": {
-                name: ends and [round(end, 4) for end in ends]
-                for name, ends in self.intervals.items()
-            },
-            "cut_off": self.cut_off,
-            "traced": self.traced,
-            "band_share": _rounded(self.change and self.change.share),
-            "induction_heads": head_names(self.kinds.induction),
-            "previous_token_heads": head_names(self.kinds.previous_token),
-            "bump": asdict(self.bump) if self.bump else None,
-            "steepening": asdict(self.steepening) if self.steepening else None,
-            "circuits": [asdict(circuit) for circuit in self.circuits],
-            "attribution": asdict(self.attribution) if self.attribution else None,
-            "behaviours": [asdict(doing) for doing in self.behaviours],
-        }
 
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+def _rounded(value: float | None, digits: int | None = 4) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def summarize(

@@ -145,7 +145,7 @@ def token_axis(axes: Axes, label: str = "tokens trained", ticks: tuple = (1.0, 3
     axes.set_xlabel(label)
 
 
-def mark_band(axes: Axes, band: list[float] | None, color: Color = BAND) -> None:
+def mark_band(axes: Axes, band: tuple[float, float] | None, color: Color = BAND) -> None:
     if band:
         axes.axvspan(band[0], band[1], color=color, alpha=0.45, linewidth=0, zorder=0)
 

@@ -11,6 +11,7 @@ from induction.report.figures.axes import courses, token_axis, trained_range
 from induction.report.results import Results
 from induction.report.style import FAINT, looks, marker_of
 from induction.study.behaviours import Behaviours
+from induction.study.head_kinds import head_names
 
 _KEY = ("behaviour", "variant")
 _COLUMNS = 4
@@ -64,9 +65,10 @@ def _last_rows(results: Results, name: str) -> pl.DataFrame:
     )
     of_intact = pl.DataFrame(
         [
-            {**{key: doing[key] for key in _KEY}, "low": _scaled(doing, "accuracy_low")}
-            | {"high": _scaled(doing, "accuracy_high"), "condition": "intact"}
-            for doing in results.details[name]["behaviours"]
+            {"behaviour": doing.behaviour, "variant": doing.variant, "condition": "intact"}
+            | {"low": doing.above_chance(doing.accuracy_low)}
+            | {"high": doing.above_chance(doing.accuracy_high)}
+            for doing in results.models[name].behaviours
         ],
         schema={"behaviour": pl.String, "variant": pl.String, "low": pl.Float64}
         | {"high": pl.Float64, "condition": pl.String},
@@ -85,10 +87,6 @@ def _last_rows(results: Results, name: str) -> pl.DataFrame:
     )
 
 
-def _scaled(doing: dict, key: str) -> float:
-    return (doing[key] - doing["chance"]) / (1 - doing["chance"])
-
-
 def over_training(results: Results) -> pl.DataFrame:
     """A row for each model, judged variant and snapshot of the intact model: accuracy above chance,
     and attention to the right places of the head that looks there most at the end."""
@@ -96,10 +94,11 @@ def over_training(results: Results) -> pl.DataFrame:
     for name, own in results.behaviours.items():
         best = pl.DataFrame(
             [
-                {key: doing[key] for key in (*_KEY, "head")}
-                for doing in results.details[name]["behaviours"]
+                (doing.behaviour, doing.variant, head_names([doing.head]))
+                for doing in results.models[name].behaviours
             ],
             schema=dict.fromkeys((*_KEY, "head"), pl.String),
+            orient="row",
         )
         attention = (
             own.attention.with_columns(pl.format("{}.{}", "layer", "head").alias("head"))

@@ -38,7 +38,7 @@ def icl_score(axes: Axes, results: Results, name: str) -> None:
     color = looks(results.config.studied)[name].color
     shade_interval(axes, own.tokens[shown], (own.late - own.early)[shown], color)
     _line(axes, results, name, own.icl_score)
-    if interval := results.details[name]["intervals"]["onset_tokens"]:
+    if interval := results.models[name].intervals["onset_tokens"]:
         place = axes.get_xaxis_transform()
         axes.plot(interval, [0.98, 0.98], color="#8a6d1d", linewidth=2.5, transform=place)
 
@@ -81,7 +81,7 @@ def pca(axes: Axes, results: Results, name: str) -> None:
     color = looks(results.config.studied)[name].color
     axes.plot(own["pc1"], own["pc2"], color=color, linewidth=1.1)
     axes.plot(own["pc1"][-1], own["pc2"][-1], marker="o", markersize=3, color=color)
-    band = results.metrics[name]["band_tokens"]
+    band = results.models[name].band_tokens
     if band:
         inside = own.filter(pl.col("tokens").is_between(*band))
         axes.plot(inside["pc1"], inside["pc2"], color=color, linewidth=3, alpha=0.6)
@@ -134,7 +134,7 @@ def _line(axes: Axes, results: Results, name: str, values: np.ndarray) -> None:
         marker=marker_of(values[shown]),
         markersize=3,
     )
-    mark_band(axes, results.metrics[name]["band_tokens"])
+    mark_band(axes, results.models[name].band_tokens)
 
 
 def _faint_heads(axes: Axes, results: Results, name: str, rows: pl.DataFrame, column: str) -> None:
@@ -160,7 +160,7 @@ def _heads(
     if trained.is_empty():
         _undefined(axes)
         return
-    mark_band(axes, results.metrics[name]["band_tokens"])
+    mark_band(axes, results.models[name].band_tokens)
     for (layer, head), line in trained.group_by("layer", "head", maintain_order=True):
         shade = layer_color(int(layer), n_layers)  # pyright: ignore[reportArgumentType]
         axes.plot(

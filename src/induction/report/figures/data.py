@@ -71,7 +71,7 @@ def _curves(results: Results, name: str) -> pl.DataFrame:
 
 
 def _mark_band(results: Results, table: pl.DataFrame) -> pl.DataFrame:
-    bands = {name: row["band_tokens"] or [0, -1] for name, row in results.metrics.items()}
+    bands = {name: model.band_tokens or (0.0, -1.0) for name, model in results.models.items()}
     start = pl.col("model").replace_strict({name: band[0] for name, band in bands.items()})
     end = pl.col("model").replace_strict({name: band[1] for name, band in bands.items()})
     return table.with_columns(in_band=pl.col("tokens").is_between(start, end))

@@ -1,5 +1,7 @@
 """Every head of one model at the end of training, as maps of layer by head."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.axes import Axes
@@ -47,17 +49,11 @@ def head_maps(results: Results) -> Figure:
         axes.grid(False)
         axes.set(xlim=(0, layers[-1]), ylim=(heads[-1], 0))
         _number(axes)
-        _frame(axes, _heads(results, name), named=axes is grid[0, 0])
+        _frame(axes, results.models[name].kinds.induction, named=axes is grid[0, 0])
     figure.supxlabel("layer", fontsize=9)
     figure.supylabel("head", fontsize=9)
     figure.suptitle(name, fontsize=9, fontweight="bold")
     return figure
-
-
-def _heads(results: Results, name: str) -> list[Head]:
-    """The model's induction heads."""
-    named = results.details[name]["induction_heads"].split()
-    return [(int(layer), int(head)) for layer, head in (label.split(".") for label in named)]
 
 
 def _number(axes: Axes) -> None:
@@ -69,7 +65,7 @@ def _number(axes: Axes) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _frame(axes: Axes, heads: list[Head], named: bool) -> None:
+def _frame(axes: Axes, heads: Sequence[Head], named: bool) -> None:
     rightmost = {head: layer for layer, head in sorted(heads)}
     for layer, head in heads:
         frame = Rectangle((layer, head), 1, 1, fill=False, edgecolor="#e63946", linewidth=1.2)

@@ -31,7 +31,7 @@ def trajectories(results: Results) -> Figure:
             marker=marker_of(path),
             markersize=3,
         )
-        band = results.metrics[name]["band_tokens"]
+        band = results.models[name].band_tokens
         if band:
             inside = path.filter(pl.col("tokens").is_between(*band))
             axes.plot(inside["pc1"], inside["pc2"], color=look.color, linewidth=4, alpha=0.45)
@@ -41,7 +41,7 @@ def trajectories(results: Results) -> Figure:
     width = axes.get_xlim()[1] - left
     labels = {name: (kind_label(kinds[name]), style[name].color) for name in ends}
     label_left(axes, ends, labels, lambda _: left - 0.06 * width, inches=4.0, fontsize=8)
-    shares = space.explained_variance
+    shares = space.explained.explained_variance
     axes.set_xlabel(f"component 1 ({percent(shares[0])} of the variance)")
     axes.set_ylabel(f"component 2 ({percent(shares[1])})")
     axes.set_xlim(left - (0.06 + 0.015 * max(map(len, ends))) * width)

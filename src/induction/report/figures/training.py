@@ -71,7 +71,7 @@ def summary(results: Results) -> Figure:
             for axes, quantity in zip((top, middle, bottom), _QUANTITIES, strict=True):
                 ends[axes][first] = draw_seeds(axes, results, seeds, quantity)
                 for name in seeds:
-                    if band := results.metrics[name]["band_tokens"]:
+                    if band := results.models[name].band_tokens:
                         alpha = 0.13 / len(seeds)
                         axes.axvspan(*band, color=look.color, alpha=alpha, linewidth=0, zorder=0)
     # Names need the final limits, which all columns share.

@@ -1,7 +1,6 @@
 """The attention explorer: every head's pattern and every token's change of loss on real text."""
 
 from string import Template
-from typing import Any
 
 import altair as alt
 import numpy as np
@@ -131,10 +130,9 @@ def _heads(found: OnPassages) -> list[Head]:
 
 
 def _label(results: Results, name: str, head: Head) -> str:
-    details: dict[str, Any] = results.details[name]
-    kinds = {"induction_heads": "induction head", "previous_token_heads": "previous-token head"}
-    (label,) = head_names([head]).split()
-    found = [kind for key, kind in kinds.items() if label in details[key].split()]
+    kinds, label = results.models[name].kinds, head_names([head])
+    named = (("induction head", kinds.induction), ("previous-token head", kinds.previous_token))
+    found = [kind for kind, heads in named if head in heads]
     return f"{label} ({', '.join(found)})" if found else label
 
 

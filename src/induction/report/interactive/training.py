@@ -24,9 +24,9 @@ Rows = list[dict[str, Any]]
 def training_slider(results: Results) -> str:
     """The slider as a raw HTML block: choose a model and a snapshot, three charts follow."""
     moments = _moments(results)
-    start = next((n for n in moments if results.metrics[n]["band_tokens"]), None)
+    start = next((name for name in moments if name in results.changed), None)
     name = start or next(iter(moments))
-    onset = results.metrics[name]["onset_tokens"] or moments[name][-1]
+    onset = results.models[name].onset_tokens or moments[name][-1]
     values = {
         "models": {
             model: {
@@ -79,10 +79,9 @@ def icl_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevelMi
         )
     ]
     bands = [
-        {"model": name, "first": row["band_tokens"][0], "last": row["band_tokens"][1]}
+        {"model": name, "first": round(band[0]), "last": round(band[1])}
         for name in moments
-        for row in [results.metrics[name]]
-        if row["band_tokens"]
+        if (band := results.models[name].band_tokens)
     ]
     first, last = ends = _ends([row["tokens"] for row in rows])
     ticks = [lead * 10**power for power in range(16) for lead in (1, 2, 5)]
@@ -213,7 +212,7 @@ def _chart(
 
 def _component(results: Results, rows: Rows, number: int) -> dict[str, Any]:
     """Title and scale of an axis along one of the components."""
-    share = percent(results.loss_space.explained_variance[number - 1])
+    share = percent(results.loss_space.explained.explained_variance[number - 1])
     ends = _ends([row[f"pc{number}"] for row in rows])
     return {"title": f"component {number} ({share})", "scale": alt.Scale(domain=ends)}
 
@@ -236,7 +235,7 @@ def _spans(tokens: list[int]) -> list[tuple[int, float]]:
 
 def _reading(results: Results, name: str, tokens: int) -> str:
     """What the charts show of one model at one moment, in words."""
-    curves, band = results.curves[name], results.metrics[name]["band_tokens"]
+    curves, band = results.curves[name], results.models[name].band_tokens
     score = float(curves.icl_score[curves.tokens == tokens][0])
     where = "no phase change" if not band else "before its phase change"
     if band and tokens >= band[0]:

@@ -8,7 +8,7 @@ import polars as pl
 from induction.explore.store import Explored, OnPassages, load_explored
 from induction.report.results import Results
 from induction.report.text import short_tokens
-from induction.study.head_kinds import Head
+from induction.study.head_kinds import Head, head_names
 from induction.study.kinds import find_kinds
 from induction.study.phase_change import make_smoother
 
@@ -79,17 +79,17 @@ def _stretch(
     results: Results, name: str, first: float, last: float
 ) -> tuple[tuple[float, float], str]:
     for other in (name, *results.config.models):
-        band = results.metrics[other]["band_tokens"]
+        band = results.models[other].band_tokens
         if band and first <= band[0] and band[1] <= last:
             whose = "its" if other == name else f"the phase change of {other}, as it has no"
-            return (band[0], band[1]), f"{whose} phase change" if other == name else f"{whose} own"
+            return band, f"{whose} phase change" if other == name else f"{whose} own"
     return (first, last), "all of its training"
 
 
 def best_head(results: Results, name: str) -> Head:
     """The head of highest prefix matching at the end of training: of the induction heads where the
     model has some, else of all."""
-    kinds = results.details[name]["induction_heads"].split()
+    kinds = head_names(results.models[name].kinds.induction).split()
     heads = results.curves[name].last_heads
     heads = heads.sort("prefix_matching", descending=True, nulls_last=True)
     names = pl.format("{}.{}", "layer", "head")
@@ -104,9 +104,8 @@ def first_view(results: Results, everything: Explored) -> View:
     How much a head helps from a token is how far the loss of the next token fell, times the
     attention that goes to earlier copies of that next token.
     """
-    details = results.details
-    name = next((m for m in everything.models if details[m]["induction_heads"]), None)
-    name = name or next(iter(everything.models))
+    with_heads = results.with_induction_heads
+    name = next((m for m in everything.models if m in with_heads), next(iter(everything.models)))
     found, head = everything.models[name], best_head(results, name)
     picked = len(found.picked) - 1
     fall = np.maximum(0, -loss_change(results, name, found).values[:, 1:])

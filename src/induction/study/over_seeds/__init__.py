@@ -1,7 +1,7 @@
 """Verdicts over seeds, by the rules that reports/preregistration.md wrote down first."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -17,7 +17,7 @@ from induction.study.over_seeds.facts import gather
 from induction.study.over_seeds.resampling import holm
 from induction.study.over_seeds.verdict import SeedVerdict, decide
 
-__all__ = ["gather", "judge_over_seeds", "mean_bumps"]
+__all__ = ["MeanBump", "OverSeeds", "SeedVerdict", "gather", "judge_over_seeds", "mean_bumps"]
 
 _TITLES = {
     1: "Co-occurrence",
@@ -26,6 +26,14 @@ _TITLES = {
     5: "Mechanism",
     6: "Extrapolation",
 }
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """All that was found over seeds, as seeds.json has it."""
+
+    verdicts: list[SeedVerdict]
+    bumps: list[MeanBump]
 
 
 def judge_over_seeds(seeds: Seeds, thresholds: Thresholds) -> list[SeedVerdict]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from induction.config import Model, StudyConfig
 from induction.study.curves import Curves
-from induction.study.head_kinds import Head, head_names
+from induction.study.head_kinds import Head
 from induction.study.mechanism import as_theory_says, describe_circuits
 from induction.study.summary import ModelSummary
 
@@ -35,7 +35,7 @@ class HeadFacts:
     the path from its partner to its keys lowers prefix matching by more than any other such path;
     None where no path was cut."""
 
-    head: str
+    head: Head
     induction: bool
     passes: bool
     partner_matters: bool | None
@@ -155,10 +155,10 @@ def _heads(
     )
 
 
-def _partner_matters(key_paths: pl.DataFrame, head: Head, partner: str | None) -> bool | None:
+def _partner_matters(key_paths: pl.DataFrame, head: Head, partner: Head | None) -> bool | None:
     own = key_paths.filter((pl.col("layer") == head[0]) & (pl.col("head") == head[1]))
     if own.is_empty() or partner is None:
         return None
     least = own.sort("without").row(0, named=True)
     lowers = least["without"] < least["prefix_matching"]
-    return lowers and head_names([(least["from_layer"], least["from_head"])]) == partner
+    return lowers and (least["from_layer"], least["from_head"]) == partner

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from induction.config import Verdicts as Thresholds
+from induction.study.head_kinds import head_names
 from induction.study.mechanism import Circuit, as_theory_says
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Check, Verdict, more_tokens, outcome, used
@@ -28,10 +29,11 @@ def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verd
 
 def _built_as_theory_says(s: ModelSummary, circuit: Circuit, thresholds: Thresholds) -> Check:
     held = as_theory_says(circuit, thresholds.min_eigenvalue, thresholds.partner_previous_token)
+    partner = head_names([circuit.partner]) if circuit.partner else "none"
     unfinished = s.cut_off and not held
     return Check(
         kind="circuit as theory says",
-        question=f"head {circuit.head} copies, matches through {circuit.partner or 'none'}, "
+        question=f"head {head_names([circuit.head])} copies, matches through {partner}, "
         "and reads it with its keys",
         models=(s.name,),
         numbers={

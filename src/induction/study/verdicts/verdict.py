@@ -41,6 +41,13 @@ class Check:
     held: bool | None
     settle: str = ""
 
+    def value(self, name: str) -> float:
+        """A number that every check of this kind has."""
+        found = self.numbers[name]
+        if found is None:
+            raise ValueError(f"{self.kind}: {name} is None")
+        return found
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -55,9 +62,13 @@ class Verdict:
     argument: int
     title: str
     evidence: Evidence
-    thresholds: dict[str, float]
+    thresholds: dict[str, int | float]  # whole ones stay whole when they are read back
     outcome: Outcome
     checks: tuple[Check, ...]
+
+    def checks_of(self, *kinds: Kind) -> list[Check]:
+        """The checks that are of these kinds, in their order."""
+        return [check for check in self.checks if check.kind in kinds]
 
 
 def used(thresholds: Thresholds, *names: str) -> dict[str, float]:
