@@ -48,10 +48,10 @@ test: $(READY) ## run the tests, a file at a time on each core (JOBS=N workers)
 	@python -m pytest --numprocesses $(or $(JOBS),auto) --dist loadfile
 
 quick: $(READY) ## the tests that take no more than a moment each (a minute in all)
-	@python -m pytest --numprocesses $(or $(JOBS),auto) --dist loadfile -m "not slow"
+	@python -m pytest --numprocesses $(or $(JOBS),auto) --dist loadfile tests/unit
 
 test-extras: $(EXTRAS)/.ready ## tests that need TransformerLens, Ray, an S3 server or a real model (93 MB), in an environment of their own
-	@INDUCTION_REAL_MODEL=1 $(EXTRAS)/bin/python -m pytest tests/test_smollm2.py tests/test_transformer_lens.py tests/test_external_lens.py tests/test_remote.py tests/test_hub.py tests/test_ray.py
+	@INDUCTION_REAL_MODEL=1 $(EXTRAS)/bin/python -m pytest tests/integration/test_smollm2.py tests/unit/test_transformer_lens.py tests/unit/test_external_lens.py tests/integration/test_remote.py tests/unit/test_hub.py tests/integration/test_ray.py
 
 $(EXTRAS)/.ready: requirements-extras.lock pyproject.toml
 	@echo "setting up $(EXTRAS) from requirements-extras.lock: once, a few minutes, about 2 GB"

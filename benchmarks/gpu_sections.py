@@ -253,7 +253,7 @@ def resumed(job: Job) -> Iterator[Row]:
 def speed(job: Job) -> Iterator[Row]:
     """The rows of gpu_speed.py: against a plain set-up, the GPU's own peak, and as a stack."""
     if not job.compiles:
-        yield {"what": "speed is measured on a GPU alone: tests/test_gpu_speed.py has the rows"}
+        yield {"what": "speed is measured on a GPU alone: gpu_speed.py has the rows"}
         return
     bench = gpu_speed.Bench(job.set_up(), steps=10)
     yield from gpu_speed.rows(bench, job.spec if job.tiny else gpu_speed.PAPER)

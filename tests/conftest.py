@@ -19,23 +19,11 @@ LONGEST = (
     *("test_render", "test_runner", "test_resume", "test_team", "test_external_models"),
 )
 
-# What these do, they do with whole programs, pages and studies: `make quick` leaves them out.
-SLOW = {
-    *LONGEST,
-    *("test_bad_input", "test_disk", "test_external_gguf", "test_external_hub", "test_figures"),
-    *("test_external_stages", "test_interactive", "test_own_text", "test_provenance"),
-    *("test_remote", "test_render_quarto", "test_report_page", "test_security"),
-    *("test_bad_results", "test_behave_external", "test_crate", "test_examples"),
-}
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files in the order of LONGEST, tests within them as they stand."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
-    for item in items:
-        if item.path.stem in SLOW:
-            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 PIPELINE = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES = sorted(PIPELINE["stages"])

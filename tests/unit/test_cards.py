@@ -10,7 +10,7 @@ from induction.data.fetch import read_requirements
 from induction.disk import parameter_count
 from induction.files import read_json
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RUN = ROOT / "data/published/laptop"
 META = read_json(RUN / "data/tokens/meta.json")
 METRICS = read_json(RUN / "data/results/metrics.json")["models"]

@@ -1,9 +1,6 @@
 """The fast operations against the plain ones of PyTorch, in float64 where these are the truth."""
 
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -245,36 +242,6 @@ def test_a_target_of_no_share_has_its_true_loss():
     assert mean_cross_entropy(x, W, targets) == pytest.approx((300 + math.log(2)) / 2)
 
 
-SUBNORMAL = """
-import torch
-from induction.config import load_config
-from induction.model.compute import set_up_torch
-from induction.model.kernels import causal_patterns
-from induction.paths import find_study
-torch.ones(4) @ torch.ones(4)
-set_up_torch(load_config(find_study().params).compute.model_copy(update={"threads": 2}))
-tiny = torch.full((1 << 21,), 1e-30)
-print(torch.count_nonzero(tiny * 1e-10).item())
-q, k = torch.zeros(4, 1, 64, 4), torch.zeros(4, 1, 64, 4)
-q[..., 0], k[:, :, ::2, 0] = 100.0, 1.0
-found = causal_patterns(q, k)
-print(torch.count_nonzero((found > 0) & (found < 1.2e-38)).item(), (found == 0).sum().item() > 0)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("choice", ["own", "pytorch"])
-def test_no_number_is_too_small_to_be_normal_on_any_thread(choice):
-    run = subprocess.run(
-        [sys.executable, "-c", SUBNORMAL],
-        env={**os.environ, "INDUCTION_KERNELS": choice},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.split() == ["0", "0", "True"]
-
-
 def test_a_gpu_is_asked_for_the_same_bits_too(monkeypatch):
     """With warnings alone, the gradients of PyTorch's attention on a GPU have any order of sums."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -306,34 +273,3 @@ def test_muon_is_that_of_pytorch(decay):
             optimizer.step()
     for start, a, b in zip(before, ours, theirs, strict=True):
         assert (a - b).norm() < 0.02 * (b - start).norm()
-
-
-RUN = """
-import hashlib, torch
-from induction.model.kernels import causal_attention
-torch.manual_seed(0)
-q, k, v = (torch.randn(4, 256, 4, 16).transpose(1, 2).requires_grad_() for _ in range(3))
-z = causal_attention(q, k, v)
-z.backward(torch.linspace(-1, 1, z.numel()).view(z.shape))
-found = [x.detach().contiguous().numpy().tobytes() for x in (z, q.grad, k.grad, v.grad)]
-print(hashlib.sha256(b"".join(found)).hexdigest())
-"""
-
-
-@pytest.mark.slow
-def test_the_bits_do_not_depend_on_what_was_compiled_before(tmp_path):
-    """Whatever part of the compiled code another process has left, as when both begin at once."""
-
-    def digest() -> str:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "INDUCTION_KERNELS": "own"}
-        run = subprocess.run(
-            [sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True
-        )
-        return run.stdout
-
-    alone = digest()
-    callers = list(tmp_path.rglob("attention_kernel.backward-*"))
-    assert callers
-    for path in callers:
-        path.unlink()
-    assert digest() == alone

@@ -18,7 +18,7 @@ from induction.report.figures.catalogue import FIGURES
 from induction.report.results import Results, load_results
 
 matplotlib.use("agg")
-SOURCE = (Path(__file__).parents[1] / "reports" / "index.qmd").read_text()
+SOURCE = (Path(__file__).parents[2] / "reports" / "index.qmd").read_text()
 CELLS = re.findall(r"^#\| label: (fig-\S+)\n(.*?)^```$", SOURCE, re.MULTILINE | re.DOTALL)
 CURVES = 4  # shorter lines are axes and marks
 

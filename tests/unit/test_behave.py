@@ -29,7 +29,7 @@ from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import SHUFFLED, describe_behaviours, load_behaviours
 from induction.study.behaviours import Behaviours as Tables
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = load_config(find_study().params)
 SETTINGS = CONFIG.behaviours.model_copy(update={"examples": 12})
 PAIRS = [
@@ -553,7 +553,7 @@ def test_tables_say_what_the_built_model_does(small):
     literal, longer = describe_behaviours(Tables(**tables), [(1, 0)])
     assert (literal.kind, longer.kind) == ("literal", "loose")
     assert literal.accuracy == 1.0
-    assert literal.head == "1.0"
+    assert literal.head == (1, 0)
     assert literal.ablated
     assert literal.ablated.mean == pytest.approx(np.log(D_VOCAB), abs=0.05)
     assert literal.needs_induction
@@ -598,12 +598,12 @@ def test_costs_are_compared_prompt_by_prompt():
     assert doing.ablated_more.mean == pytest.approx(0.8)
     assert doing.ablated_more.low < 0.8 < doing.ablated_more.high
     assert doing.needs_induction
-    assert (doing.head, doing.attention) == ("0.0", pytest.approx(0.2))
+    assert (doing.head, doing.attention) == ((0, 0), pytest.approx(0.2))
     assert (doing.right_share, doing.right_places) == (pytest.approx(0.4), pytest.approx(0.25))
     assert (doing.chance, doing.accuracy) == (0.25, 0.9)
     [other] = describe_behaviours(made_tables(ablated=0.2, random=1.0), [])
     assert not other.needs_induction
-    assert other.head == "0.1"
+    assert other.head == (0, 1)
 
 
 def published(tables: Tables, paths: StudyPaths, **without: str) -> None:

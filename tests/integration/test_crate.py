@@ -19,7 +19,7 @@ from induction.files import published_folder, sha256
 from induction.paths import StudyPaths
 from induction.stages import run_stage
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WHEEL = "wheels/made-1.0-py3-none-any.whl"
 PIPELINE = """\
 vars: [params.yaml]

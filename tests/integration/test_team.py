@@ -30,7 +30,7 @@ from induction.resume import SECONDS_VARIABLE
 from induction.train import team
 from induction.train.team import Team, joined_team
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODEL = "attn-2l"
 STEPS = 60
 # Products of half as many rows round differently; the difference grows over the steps.

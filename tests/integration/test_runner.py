@@ -16,7 +16,7 @@ import pytest
 from induction.paths import StudyPaths
 from induction.runner.estimate import Durations, Pace, duration_text, seconds_left
 
-PARAMS = Path(__file__).parent.parent / "params.yaml"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 RUNNER = [sys.executable, "-m", "induction.runner"]
 DVC = [sys.executable, "-m", "dvc"]
 

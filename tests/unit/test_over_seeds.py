@@ -279,7 +279,7 @@ def test_the_partner_is_the_path_whose_cut_costs_most():
 
 def written(seeds: dict[Kind, list[SeedFacts]]) -> Results:
     """The verdicts as the report reads them."""
-    paths = SimpleNamespace(root=Path(__file__).parents[1])
+    paths = SimpleNamespace(root=Path(__file__).parents[2])
     return made_results(over_seeds=OverSeeds(judge_over_seeds(seeds, THRESHOLDS), []), paths=paths)
 
 

@@ -33,7 +33,7 @@ def test_the_share_is_that_of_one_right_place_beside_one_wrong_one():
     found = described(own, rows("1.0", 0.1, 0.1), rows("1.1", 0.2, 0.0))
     assert (found.share, found.low, found.high) == pytest.approx((0.75, 0.75, 0.75))
     assert (found.over_random, found.over_shuffled) == (None, None)
-    assert (found.head, found.head_share) == ("1.1", pytest.approx(1.0))
+    assert (found.head, found.head_share) == ((1, 1), pytest.approx(1.0))
     assert found.looks_right()
 
 

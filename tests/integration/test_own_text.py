@@ -18,7 +18,7 @@ from induction.data.tally import learnable
 from induction.data.tokens import load_meta
 from induction.paths import StudyPaths
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORDS = [
     "river",
     "stone",

@@ -22,7 +22,7 @@ from induction.external.tensors import TensorNotes, find_shared, tensor_digests
 from induction.external.weights import load_model
 from induction.paths import StudyPaths
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STEPS = {"step1": 1, "step2": 2, "step3": 3}
 
 

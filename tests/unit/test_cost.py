@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from induction.config import load_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOUND = json.loads(cost.TARGET.read_text())
 
 

@@ -21,7 +21,7 @@ from induction.stages import run_stage
 
 import_module("torch._dynamo")  # makes a folder when it is first loaded
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECONDS = 60  # a stage that takes longer over bad input is taken to hang
 MEGABYTES = 600  # that the process may grow by over one bad input
 

@@ -16,7 +16,7 @@ from induction.files import sha256, verify_folder
 from induction.paths import find_study
 from induction.progress import ENVIRONMENT_VARIABLE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def build_wheel(folder: Path, name: str, tag: str = "py3-none-any") -> Path:

@@ -28,7 +28,7 @@ from induction.errors import StudyError
 from induction.files import read_json, verify_folder, write_json
 from induction.paths import StudyPaths
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ZOO = {"shallow": entry(1), "deep": entry(2), "deep-s1": entry(2, seed=1)}
 
 
@@ -402,7 +402,7 @@ def repository(tmp_path_factory) -> Repository:
     repository.run("git", "config", "user.name", "Test")
     repository.run("git", "config", "user.email", "test@example.org")
     repository.run("dvc", "init", "--quiet")
-    shutil.copy(ROOT / "tests" / "made_runs.py", root)
+    shutil.copy(ROOT / "tests" / "helpers" / "made_runs.py", root)
     shutil.copy(ROOT / ".gitignore", root)
     (root / "dvc.yaml").write_text(PIPELINE)
     (root / "requirements.lock").write_text("numpy==2.0.0\n")

@@ -25,7 +25,7 @@ from induction.external.weights import load_model
 from induction.files import sha256
 from induction.paths import StudyPaths
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from induction.config import load_config, model_config
 from induction.errors import StudyError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 YAML_FILE = YAML()
 
 

@@ -24,7 +24,7 @@ from induction.runner.local import Local
 from induction.runner.node import StageOnNode, look, misfit, versions
 from induction.runner.schedule import Schedule
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PARAMS = ROOT / "params.yaml"
 
 

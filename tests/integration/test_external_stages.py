@@ -22,7 +22,7 @@ from induction.resume import SECONDS_VARIABLE
 from induction.stages import ablate_external, measure_external, revisions
 from induction.study.curves import load_curves, read_table
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAME = "theirs"
 STEPS = {"step0": 0, "step10": 10, "main": 143_000}
 

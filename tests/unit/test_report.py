@@ -17,7 +17,7 @@ from induction.report.text import code, markdown_table, names, number, short_tok
 from induction.study.kinds import find_kinds
 
 CONFIG = load_config(find_study().params)
-SOURCE = (Path(__file__).parents[1] / "reports" / "index.qmd").read_text()
+SOURCE = (Path(__file__).parents[2] / "reports" / "index.qmd").read_text()
 
 
 @pytest.mark.parametrize(

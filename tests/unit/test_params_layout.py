@@ -12,7 +12,7 @@ from dvc.utils.hydra import apply_overrides
 
 from induction.config import load_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "params.yaml", *sorted(ROOT.glob("params/*.yaml"))]
 
 

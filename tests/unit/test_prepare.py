@@ -25,7 +25,7 @@ from induction.files import published_folder
 from induction.paths import StudyPaths
 from induction.stages.prepare import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 D_VOCAB = 400
 
 

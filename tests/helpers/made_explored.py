@@ -20,7 +20,7 @@ from induction.study.head_kinds import HeadKinds
 from induction.study.pca import Explained
 from induction.study.phase_change import PhaseChange
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOKENS = np.array([0, 2000, 4000, 8000, 16000, 32000, 64000])
 BAND = (4000, 16000)
 PICKED = np.array([0, 3, 6])

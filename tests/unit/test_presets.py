@@ -8,7 +8,7 @@ from induction.config import StudyConfig, load_config
 from induction.disk import parameter_count
 from induction.train.schedule import snapshot_steps
 
-PRESETS = Path(__file__).parents[1] / "params"
+PRESETS = Path(__file__).parents[2] / "params"
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from induction.errors import StudyError
 from induction.report.render import render
 from induction.report.render.source import Cell, Source
 
-HERE = Path(__file__).parent
-REPORTS = HERE.parent / "reports"
+TESTS = Path(__file__).parents[1]
+REPORTS = TESTS.parent / "reports"
 
 
 @dataclass
@@ -71,7 +71,7 @@ def without_quarto() -> Iterator[None]:
 
 def copy_source(folder: Path) -> Path:
     """The test's document under the settings and styles of the real report."""
-    shutil.copytree(HERE / "report_source", folder)
+    shutil.copytree(TESTS / "helpers" / "report_source", folder)
     for name in ("_quarto.yml", "styles.css", "references.bib"):
         shutil.copy(REPORTS / name, folder)
     return folder

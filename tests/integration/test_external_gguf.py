@@ -30,7 +30,7 @@ from induction.report.text import _reading
 from induction.stages import measure_external, revisions
 from induction.study.curves import load_curves
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAME = "theirs"
 WHEEL = "theirs-1.0-py3-none-any.whl"
 MEMBER = "theirs/model.gguf"
