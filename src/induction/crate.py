@@ -21,17 +21,16 @@ from rocrate.model.dataset import Dataset
 from rocrate.model.entity import Entity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
-from ruamel.yaml import YAML, YAMLError
 
 from induction.compare.layout import stages_lock
 from induction.compare.parameters import ABSENT, flatten, same, value_text
 from induction.compare.run import load_stages
 from induction.config import StudyConfig
+from induction.config.plain_yaml import read_yaml
 from induction.data.wheels import wheel_members
 from induction.errors import StudyError, one_line
 from induction.files import MANIFEST, md5, published_folder, read_json, verify_folder
 from induction.paths import StudyPaths
-from induction.plain_yaml import read_yaml
 from induction.stages import run_stage
 
 _VERSION = "1.1"  # of RO-Crate, the one that the profile of runs builds on
@@ -119,13 +118,7 @@ def _stages(paths: StudyPaths) -> dict[str, Stage]:
 
 
 def _citation(path: Path) -> Citation:
-    try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StudyError(f"{path}: missing: it names the authors and the licence") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not valid YAML: {error}") from None
-    return _checked(path, TypeAdapter(Citation), values)
+    return _checked(path, TypeAdapter(Citation), read_yaml(path))
 
 
 def _checked(path: Path, kind: TypeAdapter[T], values: Any) -> T:

@@ -146,7 +146,7 @@ def test_authors_licence_and_date_are_those_of_the_citation(paths, monkeypatch):
     root = crate_of(paths, monkeypatch).root_dataset
     citation = YAML(typ="safe").load(paths.citation)
     assert root["name"] == citation["title"]
-    assert root.properties()["datePublished"] == citation["date-released"].isoformat()
+    assert root.properties()["datePublished"] == citation["date-released"]
     assert root["license"].id == f"https://spdx.org/licenses/{citation['license']}"
     (author,) = root["author"] if isinstance(root["author"], list) else [root["author"]]
     assert author["name"] == citation["authors"][0]["name"]
@@ -210,9 +210,9 @@ BAD = {
         _edit("dvc.lock", "path: data/raw", "path: data/../../raw"),
         "data/../../raw: a path of this machine",
     ),
-    "no YAML": (_edit("dvc.lock", "stages:", "stages: ]"), "dvc.lock: not valid YAML"),
+    "no YAML": (_edit("dvc.lock", "stages:", "stages: ]"), "dvc.lock: line 2: not valid YAML"),
     "no digest": (_edit("dvc.lock", "      md5: ", "      sum: "), "md5: Field required"),
-    "no citation": (_rename("CITATION.cff"), "CITATION.cff: missing"),
+    "no citation": (_rename("CITATION.cff"), "CITATION.cff: no such file"),
     "a citation that is no YAML": (_edit("CITATION.cff", "title:", "title: ]"), "not valid YAML"),
     "a citation without licence": (_edit("CITATION.cff", "\nlicense:", "\nlicence:"), "license:"),
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from induction.compare.run import Run
+from induction.study.kinds import find_kinds
 
 Interval = tuple[float, float]
 Mark = Literal["same", "within", "beyond", "appears", "vanishes", "no interval", "one run"]
@@ -107,17 +108,13 @@ class SeedSpread:
 
 def seed_spreads(run: Run, name: str) -> list[SeedSpread]:
     """The groups of models of a run that differ in their seed alone. name: A, B or both."""
-    groups: dict[str, list[str]] = {}
-    for model, entry in run.entries.items():
-        if model in run.metrics:
-            alike = str(sorted((key, value) for key, value in entry.items() if key != "seed"))
-            groups.setdefault(alike, []).append(model)
+    known = {model: entry for model, entry in run.models.items() if model in run.metrics}
     found = []
-    for models in groups.values():
+    for models in find_kinds(known).values():
         if len({run.entries[model].get("seed") for model in models}) > 1:
             table = [run.metrics[model] for model in models]
             spreads = {metric: _spread(metric, table) for metric in _metrics(*table)}
-            found.append(SeedSpread(name, tuple(models), spreads))
+            found.append(SeedSpread(name, models, spreads))
     return found
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 
 from induction.compare.layout import published_runs, small_files
@@ -11,6 +10,7 @@ from induction.compare.run import load_params, load_run, load_stages
 from induction.compare.stages import makers_of, outdated
 from induction.errors import StudyError
 from induction.files import published_folder
+from induction.git import git
 from induction.paths import StudyPaths, find_study
 from induction.runner.graph import stages_to_run
 
@@ -55,12 +55,7 @@ def publish(paths: StudyPaths, name: str) -> int:
 
 
 def _refuse_uncommitted_parameters(paths: StudyPaths) -> None:
-    command = ["git", "-C", str(paths.root), "diff", "--quiet", "HEAD", "--", str(paths.params)]
-    try:
-        committed = subprocess.run(command, capture_output=True).returncode == 0
-    except OSError:
-        committed = False
-    if not committed:
+    if git(paths.root, "diff", "--quiet", "HEAD", "--", str(paths.params)) is None:
         raise StudyError(f"{paths.params}: not as committed: commit it first, or restore it")
 
 

@@ -1,7 +1,6 @@
 """From what a user calls a run (workspace, published, a revision, an experiment) to its files."""
 
 import shutil
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ from induction.compare.layout import (
 from induction.compare.run import load_params, load_stages
 from induction.errors import StudyError
 from induction.files import write_json
+from induction.git import git
 from induction.paths import StudyPaths
 
 WORKSPACE, PUBLISHED = "workspace", "published"
@@ -87,12 +87,8 @@ def write_published(paths: StudyPaths, target: Path, name: str) -> None:
 
 def head(paths: StudyPaths) -> Commit | None:
     """The commit that is checked out; None outside a git repository."""
-    command = ["git", "-C", str(paths.root), "show", "--no-patch", "--format=%H %cs", "HEAD"]
-    try:
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return Commit(*shown.split())
+    shown = git(paths.root, "show", "--no-patch", "--format=%H %cs", "HEAD")
+    return Commit(*shown.split()) if shown else None
 
 
 def _published(paths: StudyPaths, name: str) -> Path:

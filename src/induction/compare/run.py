@@ -1,16 +1,15 @@
 """One run, read from a folder that is laid out like a checkout."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from ruamel.yaml import YAML, YAMLError
 
 from induction.compare.layout import ABOUT, stages_lock, tokens_manifest, tokens_meta
 from induction.config import ExternalModel, Model
+from induction.config.plain_yaml import read_yaml
 from induction.environment import packages
 from induction.errors import StudyError
 from induction.files import read_json, sha256
@@ -157,8 +156,8 @@ def load_run(folder: Path) -> Run:
 
 def load_params(path: Path) -> dict[str, Any]:
     """Parameters as plain values, of any revision; StudyError when there is no table of models."""
-    values = _yaml(path)
-    if not isinstance(values.get("models"), dict):
+    values = read_yaml(path)
+    if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
         raise StudyError(f"{path}: no `models:`: not the parameters of this study")
     return values
 
@@ -166,19 +165,7 @@ def load_params(path: Path) -> dict[str, Any]:
 def load_stages(paths: StudyPaths) -> dict[str, Any]:
     """DVC's record of every stage; empty when there is none."""
     path = stages_lock(paths)
-    return _yaml(path).get("stages", {}) if path.is_file() else {}
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = YAML(typ="safe", pure=True).load(path)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no such file: a run has its parameters there") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise StudyError(f"{path}: no mapping of keys to values")
-    return json.loads(json.dumps(values, default=str))
+    return read_yaml(path).get("stages", {}) if path.is_file() else {}
 
 
 def _json(path: Path) -> Any:

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from induction.config.combinations import impossible
 from induction.config.complaints import explain, unknown
+from induction.config.plain_yaml import read_yaml
 from induction.config.sections import ExternalModel, Model, StudyConfig
 from induction.errors import StudyError
-from induction.plain_yaml import read_yaml
 
 
 def load_config(path: Path) -> StudyConfig:

@@ -8,6 +8,7 @@ import sys
 
 from induction.environment import environment, package_changes, packages
 from induction.files import read_json
+from induction.git import git, git_bytes
 from induction.report.results import Results
 from induction.report.text import markdown_table, notice, number
 
@@ -27,29 +28,22 @@ def commit(results: Results) -> tuple[str, bool]:
 
     ("unknown", True) outside a git repository or without git.
     """
-    try:
-        head = _git(results, "rev-parse", "--short=12", "HEAD")
-        return head, bool(
-            _git(results, "status", "--porcelain", "--untracked-files=no", "--", *_INPUTS)
-        )
-    except (OSError, subprocess.CalledProcessError):
+    root = results.paths.root
+    head = git(root, "rev-parse", "--short=12", "HEAD")
+    if head is None:
         return "unknown", True
+    changes = git(root, "status", "--porcelain", "--untracked-files=no", "--", *_INPUTS)
+    return head, changes != ""
 
 
 def commit_date(results: Results) -> str | None:
     """Day of the commit that is checked out (2026-01-31): the date that a report of it carries."""
-    try:
-        return _git(results, "log", "-1", "--format=%cs") or None
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return git(results.paths.root, "log", "-1", "--format=%cs") or None
 
 
 def written_in(results: Results, path: str) -> list[str]:
     """The commits that changed a file, the first one first; empty where git does not tell."""
-    try:
-        return _git(results, "log", "--reverse", "--format=%h", "--", path).split()
-    except (OSError, subprocess.CalledProcessError):
-        return []
+    return (git(results.paths.root, "log", "--reverse", "--format=%h", "--", path) or "").split()
 
 
 def stale_stages(results: Results) -> list[str]:
@@ -170,19 +164,12 @@ def _drift(results: Results, made: dict[str, str], now: dict[str, str]) -> str:
 
 def _lock_of_that_time(results: Results, digest: str) -> str | None:
     """The committed requirements.lock with this SHA-256, or None."""
-    name = results.paths.lock.name
-    try:
-        for revision in _git(results, "log", "--format=%H", "--", name).split():
-            # Bytes, not _git's stripped text: the digest covers the last line break.
-            text = subprocess.run(
-                ["git", "-C", str(results.paths.root), "show", f"{revision}:{name}"],
-                capture_output=True,
-                check=True,
-            ).stdout
-            if hashlib.sha256(text).hexdigest() == digest:
-                return text.decode()
-    except (OSError, subprocess.CalledProcessError):
-        pass
+    root, name = results.paths.root, results.paths.lock.name
+    for revision in (git(root, "log", "--format=%H", "--", name) or "").split():
+        # Bytes: the digest covers the last line break.
+        text = git_bytes(root, "show", f"{revision}:{name}")
+        if text is not None and hashlib.sha256(text).hexdigest() == digest:
+            return text.decode()
     return None
 
 
@@ -193,12 +180,3 @@ def _describe(made: dict[str, str]) -> str:
         f"Python {made['python']}, torch {made['torch']}, {made['system']} {made['machine']}, "
         f"{processor}{gpu}, lock `{made['requirements_lock_sha256'][:12]}`"
     )
-
-
-def _git(results: Results, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(results.paths.root), *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()

@@ -1,4 +1,4 @@
-"""YAML as people write it for parameters: plain values of a bounded size, and nothing else."""
+"""The YAML files of a study: plain values of a bounded size, and nothing else."""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from induction.errors import StudyError
 
-_MAX_BYTES = 200_000
-_MAX_VALUES = 50_000
+_MAX_BYTES = 10_000_000
+_MAX_VALUES = 500_000
 _MAX_DEPTH = 20
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # YAML can write one, UTF-8 cannot
 
@@ -23,9 +23,9 @@ def read_yaml(path: Path) -> Any:
     for Python objects, far too many values or levels.
     """
     if not path.is_file():
-        raise StudyError(f"{path}: no such file: it holds the parameters of the study")
+        raise StudyError(f"{path}: no such file")
     if (size := path.stat().st_size) > _MAX_BYTES:
-        raise StudyError(f"{path.name}: {size:,} bytes: parameters take at most {_MAX_BYTES:,}")
+        raise StudyError(f"{path.name}: {size:,} bytes: at most {_MAX_BYTES:,} are read")
     try:
         values = YAML(typ="safe", pure=True).load(path)
     except MarkedYAMLError as error:
