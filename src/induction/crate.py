@@ -22,15 +22,15 @@ from rocrate.model.entity import Entity
 from rocrate.model.file import File
 from rocrate.rocrate import ROCrate
 
-from induction.compare.layout import stages_lock
-from induction.compare.parameters import ABSENT, flatten, same, value_text
-from induction.compare.run import load_stages
 from induction.config import StudyConfig
 from induction.config.plain_yaml import read_yaml
 from induction.data.wheels import wheel_members
 from induction.errors import StudyError, one_line
 from induction.files import MANIFEST, md5, published_folder, read_json, verify_folder
 from induction.paths import StudyPaths
+from induction.runs.layout import stages_lock
+from induction.runs.parameters import ABSENT, flatten, same, value_text
+from induction.runs.run import load_stages
 from induction.stages import run_stage
 
 _VERSION = "1.1"  # of RO-Crate, the one that the profile of runs builds on

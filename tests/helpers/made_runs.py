@@ -137,6 +137,7 @@ def write_results(paths: StudyPaths, values: dict) -> None:
     write_json(paths.details, details)
     deep = any(model["n_layers"] > 1 for model in values["models"].values())
     write_json(paths.verdicts, [verdict(1, "supported" if deep else "not supported", deep)])
+    write_json(paths.seeds, {"verdicts": [], "bumps": []})
     space = fit_loss_space(curves, 3, values["phase_change"]["min_tokens"])
     write_json(paths.pca, {"explained_variance": space.explained_variance.tolist()})
     space.scores.write_parquet(paths.pca_scores)

@@ -17,16 +17,16 @@ from ruamel.yaml import YAML
 from induction.compare import __main__ as command
 from induction.compare import loss_space, page, tables, words
 from induction.compare.comparison import Comparison
-from induction.compare.layout import published_runs
-from induction.compare.metrics import judge, seed_spreads
-from induction.compare.parameters import ABSENT, differences
 from induction.compare.publish import publish
 from induction.compare.revisions import head, lay_out
-from induction.compare.run import load_run
 from induction.compare.stages import outdated
 from induction.errors import StudyError
 from induction.files import read_json, verify_folder, write_json
 from induction.paths import StudyPaths
+from induction.runs.layout import published_runs
+from induction.runs.metrics import judge, seed_spreads
+from induction.runs.parameters import ABSENT, differences
+from induction.runs.run import load_run
 
 ROOT = Path(__file__).parents[2]
 ZOO = {"shallow": entry(1), "deep": entry(2), "deep-s1": entry(2, seed=1)}

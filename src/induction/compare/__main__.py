@@ -7,10 +7,10 @@ import sys
 from induction.compare.comparison import Comparison
 from induction.compare.page import PAGE, PDF, render_page
 from induction.compare.revisions import WORKSPACE, lay_out
-from induction.compare.run import load_run
 from induction.compare.words import at_a_glance
 from induction.errors import StudyError
 from induction.paths import find_study
+from induction.runs.run import load_run
 
 USAGE = (
     "usage: make compare A=RUN [B=RUN], where RUN is a git revision, an experiment of `dvc exp "

@@ -9,14 +9,15 @@ from typing import Any
 
 import polars as pl
 
-from induction.compare import loss_space, metrics, origins, stages
+from induction.compare import loss_space, origins, stages
 from induction.compare.loss_space import CommonSpace
-from induction.compare.metrics import Row, SeedSpread
 from induction.compare.origins import Fact, PackageChange
-from induction.compare.parameters import Difference, differences
-from induction.compare.run import Run, load_run
 from induction.compare.stages import Outdated, Rerun
 from induction.errors import StudyError
+from induction.runs import metrics
+from induction.runs.metrics import Row, SeedSpread
+from induction.runs.parameters import Difference, differences
+from induction.runs.run import Run, load_run
 
 VARIABLES = ("INDUCTION_COMPARE_A", "INDUCTION_COMPARE_B")
 """Name the folders of the two runs to the cells of the page."""

@@ -9,11 +9,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from induction.compare.comparison import Comparison
 from induction.compare.loss_space import PathThrough
-from induction.compare.metrics import Row
-from induction.compare.run import Run
 from induction.report.figures.axes import mark_band, spread, token_axis
 from induction.report.style import BAND, FAINT, Look, looks
 from induction.report.text import percent, short_tokens
+from induction.runs.metrics import Row
+from induction.runs.run import Run
 
 QUANTITIES = {
     "icl_score": "ICL score (nats)",

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from induction.compare.run import Run
 from induction.errors import StudyError
 from induction.files import read_json
+from induction.runs.run import Run
 from induction.study.curves import Curves, load_curves
 from induction.study.pca import fit_loss_space
 

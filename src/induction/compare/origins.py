@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from induction.compare.run import Run
+from induction.runs.run import Run
 
 _ENVIRONMENT = {
     "python": "Python",

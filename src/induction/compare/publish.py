@@ -4,15 +4,15 @@ import os
 import re
 import sys
 
-from induction.compare.layout import published_runs, small_files
 from induction.compare.revisions import write_published
-from induction.compare.run import load_params, load_run, load_stages
 from induction.compare.stages import makers_of, outdated
 from induction.errors import StudyError
 from induction.files import published_folder
 from induction.git import git
 from induction.paths import StudyPaths, find_study
 from induction.runner.graph import stages_to_run
+from induction.runs.layout import published_runs, small_files
+from induction.runs.run import load_params, load_run, load_stages
 
 USAGE = "usage: make publish NAME=laptop (lower-case letters, digits and hyphens)"
 

@@ -7,18 +7,18 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from induction.compare.history import History
-from induction.compare.layout import (
+from induction.errors import StudyError
+from induction.files import write_json
+from induction.git import git
+from induction.paths import StudyPaths
+from induction.runs.layout import (
     ABOUT,
     copies,
     measured_files,
     published_runs,
     small_files,
 )
-from induction.compare.run import load_params, load_stages
-from induction.errors import StudyError
-from induction.files import write_json
-from induction.git import git
-from induction.paths import StudyPaths
+from induction.runs.run import load_params, load_stages
 
 WORKSPACE, PUBLISHED = "workspace", "published"
 

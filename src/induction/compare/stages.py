@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal
 
-from induction.compare.parameters import ABSENT, differences, flatten, same
-from induction.compare.run import Run
 from induction.files import md5
+from induction.runs.parameters import ABSENT, differences, flatten, same
+from induction.runs.run import Run
 
 Stages = Mapping[str, Mapping[str, Any]]
 Outcome = Literal["same outputs", "other outputs", "only in A", "only in B"]

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from induction.compare.comparison import Comparison
-from induction.compare.metrics import Interval, Mark, Row, yardstick
 from induction.compare.origins import PackageChange
-from induction.compare.parameters import value_text
 from induction.compare.stages import Rerun
-from induction.compare.words import origin, quantity
-from induction.report.text import markdown_table, names, short_digest
+from induction.compare.words import origin
+from induction.report.text import markdown_table, names, quantity, short_digest
+from induction.runs.metrics import Interval, Mark, Row, yardstick
+from induction.runs.parameters import value_text
 
 _MARKS: dict[Mark, str] = {
     "same": "same",

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from induction.compare.comparison import FEW, Comparison
-from induction.compare.metrics import CLEAR, Mark, Row, yardstick
-from induction.compare.parameters import ABSENT, value_text
-from induction.compare.run import Run
-from induction.report.text import names, notice, number, percent, short_tokens
+from induction.report.text import names, notice, quantity
+from induction.runs.metrics import CLEAR, Mark, Row, yardstick
+from induction.runs.parameters import ABSENT, value_text
+from induction.runs.run import Run
 
 _FEW = 4  # of anything: more are counted, and stand in the tables
 
@@ -180,22 +180,6 @@ def stages_sentence(comparison: Comparison) -> str:
         f"{len(kept)} of {len(a.keys() | b.keys())} stages are the same in both runs; "
         f"{len(changed)} {'is' if len(changed) == 1 else 'are'} not, as @tbl-stages says."
     )
-
-
-def quantity(metric: str, value: float | None, signed: bool = False) -> str:
-    """A metric's value in its unit, with a sign where it is a change."""
-    if value is None:
-        return "–"
-    if metric.endswith("_tokens"):
-        text = short_tokens(abs(value))
-    elif metric.startswith("icl_removed_"):
-        text = percent(abs(value))
-    elif metric.startswith("n_"):
-        text = number(abs(value), 0)
-    else:
-        text = number(abs(value), 3)
-    sign = "−" if value < 0 else "+" if signed and value > 0 else ""
-    return f"{sign}{text}"
 
 
 def _identical(comparison: Comparison) -> str:

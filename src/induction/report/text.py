@@ -9,6 +9,7 @@ from matplotlib.font_manager import findfont, get_font
 from induction.external.left_out import LEFT_OUT
 from induction.external.reading import Reading
 from induction.report.results import Results
+from induction.runs.metrics import metric
 from induction.study.verdicts import Check, Verdict
 
 
@@ -35,6 +36,23 @@ def number(value: float | None, digits: int = 2) -> str:
 def percent(share: float | None) -> str:
     """A share as a whole percentage; None → –."""
     return "–" if share is None else f"{100 * share:.0f}\u00a0%".replace("-", "−")
+
+
+def quantity(name: str, value: float | None, signed: bool = False) -> str:
+    """A metric's value in its unit, with a sign where it is a change; None → –."""
+    if value is None:
+        return "–"
+    write = {"tokens": short_tokens, "%": percent, "heads": _whole}.get(metric(name).unit, _precise)
+    sign = "−" if value < 0 else "+" if signed and value > 0 else ""
+    return f"{sign}{write(abs(value))}"
+
+
+def _whole(value: float) -> str:
+    return number(value, 0)
+
+
+def _precise(value: float) -> str:
+    return number(value, 3)
 
 
 def models_sentence(results: Results) -> str:

@@ -5,27 +5,46 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from induction.compare.run import Run
+from induction.runs.run import Run
 from induction.study.kinds import find_kinds
 
 Interval = tuple[float, float]
+Unit = Literal["tokens", "nats", "e-folds", "%", "heads", ""]
 Mark = Literal["same", "within", "beyond", "appears", "vanishes", "no interval", "one run"]
 
+
+@dataclass(frozen=True)
+class Metric:
+    """What a metric is called, and in what it is counted."""
+
+    label: str
+    unit: Unit
+
+
 # In the order of the tables; metrics that are not here follow under their own names.
-LABELS = {
-    "onset_tokens": "onset (tokens)",
-    "heads_formed_tokens": "heads formed (tokens)",
-    "lag": "lag of heads (e-folds)",
-    "bump_tokens": "loss bump (tokens)",
-    "icl_score": "ICL score (nats)",
-    "loss": "loss (nats)",
-    "loss_per_character": "loss per character (nats)",
-    "max_prefix_matching": "prefix matching",
-    "max_previous_token": "previous token",
-    "n_induction_heads": "induction heads",
-    "icl_removed_by_induction_heads": "ICL gain lost without induction heads",
-    "icl_removed_by_random_heads": "ICL gain lost without random heads",
+METRICS = {
+    "onset_tokens": Metric("onset", "tokens"),
+    "heads_formed_tokens": Metric("heads formed", "tokens"),
+    "lag": Metric("lag of heads", "e-folds"),
+    "bump_tokens": Metric("loss bump", "tokens"),
+    "icl_score": Metric("ICL score", "nats"),
+    "loss": Metric("loss", "nats"),
+    "loss_per_character": Metric("loss per character", "nats"),
+    "max_prefix_matching": Metric("prefix matching", ""),
+    "max_previous_token": Metric("previous token", ""),
+    "n_induction_heads": Metric("induction heads", "heads"),
+    "icl_removed_by_induction_heads": Metric("ICL gain lost without induction heads", "%"),
+    "icl_removed_by_random_heads": Metric("ICL gain lost without random heads", "%"),
 }
+
+
+def metric(name: str) -> Metric:
+    """That of a name, also of one that only another version of the study knows."""
+    return METRICS.get(name) or Metric(name.replace("_", " "), "")
+
+
+# Units that a number does not show itself.
+_TOLD = ("tokens", "nats", "e-folds")
 # What outweighs what, where one word must do for several metrics.
 CLEAR: tuple[Mark, ...] = ("beyond", "appears", "vanishes")
 
@@ -44,7 +63,8 @@ class Row:
 
     @property
     def label(self) -> str:
-        return LABELS.get(self.metric, self.metric.replace("_", " "))
+        found = metric(self.metric)
+        return found.label + (f" ({found.unit})" if found.unit in _TOLD else "")
 
     @property
     def change(self) -> float | None:
@@ -131,8 +151,8 @@ def yardstick(spreads: Iterable[SeedSpread], metric: str) -> float | None:
 
 
 def _metrics(*table: Mapping) -> list[str]:
-    """Names of what is a number in any row, in the order of LABELS."""
-    names = dict.fromkeys(LABELS) | dict.fromkeys(key for row in table for key in row)
+    """Names of what is a number in any row, in the order of METRICS."""
+    names = dict.fromkeys(METRICS) | dict.fromkeys(key for row in table for key in row)
     return [name for name in names if any(_is_number(row.get(name)) for row in table)]
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from induction.compare.layout import ABOUT, stages_lock, tokens_manifest, tokens_meta
 from induction.config import ExternalModel, Model
 from induction.config.plain_yaml import read_yaml
 from induction.environment import packages
 from induction.errors import StudyError
 from induction.files import read_json, sha256
 from induction.paths import StudyPaths
+from induction.runs.layout import ABOUT, stages_lock, tokens_manifest, tokens_meta
 
 # Where revisions before details.json held all intervals have theirs, in metrics.json.
 _OLD_INTERVALS = {

@@ -41,6 +41,7 @@ def small_files(paths: StudyPaths, models: Iterable[str], stages: Iterable[str])
         paths.metrics,
         paths.details,
         paths.verdicts,
+        paths.seeds,
         paths.curves,
         paths.pca,
         paths.pca_scores,

@@ -1,0 +1,84 @@
+"""The published runs of this study beside the one at hand: on other text, with other models."""
+
+from collections.abc import Sequence
+
+from induction.report.results import Results
+from induction.report.text import markdown_table, names, quantity
+from induction.runs.layout import ABOUT, published_runs
+from induction.runs.metrics import Row, metric, rows, seed_spreads, yardstick
+from induction.runs.run import Run, load_run
+
+_PROSE = "prose"
+_COMPARED = (
+    *("onset_tokens", "icl_score", "max_prefix_matching", "max_previous_token"),
+    "icl_removed_by_induction_heads",
+)
+
+
+def other_runs(results: Results) -> str:
+    """The verdicts of every published run, and what other text changes; a sentence where there is
+    no other run."""
+    others = [run for name, run in _published(results).items() if name != results.config.name]
+    if not others:
+        return "No other run of this study is published."
+    parts = [
+        "The same rules, applied to the runs that are kept in `data/published`. Each is of the "
+        "version of the study that made it; `make compare` tells two of them apart in full.",
+        _verdicts(results, others),
+    ]
+    prose = [run for run in others if run.params.get("name") == _PROSE]
+    return "\n\n".join([*parts, *(_on_other_text(results, run) for run in prose)])
+
+
+def _published(results: Results) -> dict[str, Run]:
+    folders = sorted(about.parent for about in published_runs(results.paths).glob(f"*/{ABOUT}"))
+    return {folder.name: load_run(folder) for folder in folders}
+
+
+def _verdicts(results: Results, others: Sequence[Run]) -> str:
+    here = [f"**{verdict.outcome}**" for verdict in results.verdicts]
+    listed = [(f"`{results.config.name}`, this one", len(results.models), here)] + [
+        (f"`{run.params.get('name')}`", len(run.metrics), [v["outcome"] for v in run.verdicts])
+        for run in others
+    ]
+    return markdown_table(
+        ("run", "models", *(str(verdict.argument) for verdict in results.verdicts)),
+        "lr" + "l" * len(results.verdicts),
+        ((name, str(models), *outcomes) for name, models, outcomes in listed),
+    )
+
+
+def _on_other_text(results: Results, prose: Run) -> str:
+    """Every shared model here and on prose, and whether the two differ."""
+    here = load_run(results.paths.root)
+    spreads = [*seed_spreads(here, "here"), *seed_spreads(prose, "there")]
+    shared = [row for row in rows(here, prose) if row.mark != "one run"]
+    table = []
+    for row in shared:
+        if row.metric in _COMPARED:
+            table.append(
+                (
+                    f"`{row.model}`",
+                    metric(row.metric).label,
+                    quantity(row.metric, row.a),
+                    quantity(row.metric, row.b),
+                    _differ(row, yardstick(spreads, row.metric)),
+                )
+            )
+    changed = [row.model for row in shared if row.metric == "onset_tokens" and row.b is not None]
+    lead = (
+        f"On English prose, {names(changed) or 'no model'} of the same zoo have a phase change. "
+        "Tokens of prose are not those of code, so onsets and losses need not agree. Two values "
+        "differ where their 95 % intervals have no point in common and the change is greater than "
+        "what seeds alone make."
+    )
+    header = ("model", "measure", "here", "on prose", "differ")
+    return f"{lead}\n\n{markdown_table(header, 'llrrl', table)}"
+
+
+def _differ(row: Row, spread: float | None) -> str:
+    """Beyond the intervals of windows, and beyond what seeds make where that is known."""
+    if not row.clear:
+        return "no"
+    within = spread is not None and row.change is not None and abs(row.change) <= spread
+    return "within seeds" if within else "yes"

@@ -1,0 +1,64 @@
+"""What the report says of the published runs beside its own."""
+
+from types import SimpleNamespace
+
+from made_runs import entry, params, write_run
+from made_summary import made_results, model
+
+from induction.files import write_json
+from induction.paths import StudyPaths
+from induction.report.other_runs import other_runs
+from induction.report.results import Results
+from induction.study.verdicts import Verdict
+
+ZOO = {"flat": entry(1), "deep": entry(2), "deep-b": entry(2, seed=1), "alone": entry(2, seed=5)}
+
+
+def made(paths: StudyPaths) -> Results:
+    verdict = Verdict(1, "Co-occurrence", "correlational", {}, "inconclusive", ())
+    config = SimpleNamespace(name="laptop")
+    return made_results(model("deep"), paths=paths, config=config, verdicts=[verdict])
+
+
+def publish(paths: StudyPaths, name: str, **zoo: dict) -> StudyPaths:
+    return write_run(paths.root / "data" / "published" / name, params(zoo, name=name))
+
+
+def test_without_another_published_run_it_is_said_in_a_sentence(tmp_path):
+    paths = write_run(tmp_path, params(ZOO, name="laptop"))
+    publish(paths, "laptop", **ZOO)
+    assert other_runs(made(paths)) == "No other run of this study is published."
+
+
+def test_every_run_has_its_verdicts_in_a_row(tmp_path):
+    paths = write_run(tmp_path, params(ZOO, name="laptop"))
+    publish(paths, "shallow", flat=entry(1))
+    told = other_runs(made(paths)).splitlines()
+    assert "| `laptop`, this one | 1 | **inconclusive** |" in told
+    assert "| `shallow` | 1 | not supported |" in told
+    assert "prose" not in " ".join(told)
+
+
+def test_prose_is_told_apart_by_intervals_and_by_seeds(tmp_path):
+    paths = write_run(tmp_path, params(ZOO, name="laptop"))
+    prose = publish(paths, "prose", **{name: ZOO[name] for name in ("flat", "deep", "deep-b")})
+    metrics = {
+        "flat": {"icl_score": -0.1, "onset_tokens": None},
+        "deep": {"icl_score": -1.5, "onset_tokens": 230_000},
+        "deep-b": {"icl_score": -1.5, "onset_tokens": 220_000},
+    }
+    ends = {"icl_score": [-1.51, -1.49], "onset_tokens": [229_000, 231_000]}
+    details = {"deep": {"intervals": ends}, "deep-b": {"intervals": ends}}
+    write_json(prose.metrics, {"models": metrics})
+    write_json(prose.details, details)
+    told = other_runs(made(paths))
+    cells = {
+        (model, measure): differ
+        for line in told.splitlines()
+        if line.startswith("| `deep` | ") or line.startswith("| `flat` | ")
+        for model, measure, _, _, differ in [[c.strip() for c in line.strip("|").split("|")]]
+    }
+    assert "On English prose, `deep` and `deep-b` of the same zoo" in told
+    assert cells["`deep`", "ICL score"] == "yes"
+    assert cells["`deep`", "onset"] == "within seeds"
+    assert "`alone`" not in told
