@@ -103,7 +103,11 @@ def kill_run(trial: Trial, victim: str, stage: str, *, afresh: bool = False) -> 
     if victim == "runner":
         runner.kill()
     else:
-        words = {"worker": "induction.stages", "dvc": "repro", "keeper": "induction.runner.keeper"}
+        words = {
+            "worker": "induction.stages",
+            "dvc": "repro",
+            "supervisor": "induction.runner.supervisor",
+        }
         mark = words.get(victim, "")
         hit = [one for one in trial.processes() if mark in " ".join(one.cmdline())]
         expect(hit, f"no {victim} there")

@@ -52,7 +52,7 @@ def _kills_of_runs() -> dict[str, Act]:
             ("worker", f"train@{OTHER}", False),
             ("worker", MEASURE, False),
             ("dvc", TRAIN, False),
-            ("keeper", ABLATE, False),
+            ("supervisor", ABLATE, False),
         ]
     }
 

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import polars as pl
 
-from induction.study.behaviours import Behaviours, Cost, Doing
+from induction.study.behaviours import Behaviours, Cost, TaskResult
 from induction.study.head_kinds import head_names
 from induction.study.looks import Looks
 
 LOOKS = Looks(0.7, 0.6, 0.8, (0.1, 0.2), (0.05, 0.15), (1, 1), 0.9, 0.85, 0.95)
-COPYING = Doing(
+COPYING = TaskResult(
     behaviour="literal copying",
     variant="random",
     kind="literal",
@@ -50,7 +50,7 @@ PROMPT = (
 )
 
 
-def made_behaviours(*doings: Doing, evil: str = "") -> Behaviours:
+def made_behaviours(*doings: TaskResult, evil: str = "") -> Behaviours:
     """Tables of these tasks; the prompt of each is PROMPT, with `evil` before it.
 
     Head 0.h and 1.h attend 0.1 × h more to the right places than equal attention would.

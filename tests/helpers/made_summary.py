@@ -9,7 +9,7 @@ from induction.config import Model, load_config
 from induction.paths import find_study
 from induction.report.results import Results
 from induction.study.attribution import Attribution, Removed
-from induction.study.behaviours import Doing
+from induction.study.behaviours import TaskResult
 from induction.study.head_kinds import HeadKinds
 from induction.study.mechanism import Circuit
 from induction.study.phase_change import PhaseChange
@@ -33,7 +33,7 @@ def model(
     onset: float | None = None,
     *,
     smeared: bool = False,
-    behaviours: Sequence[Doing] = (COPYING,),
+    behaviours: Sequence[TaskResult] = (COPYING,),
 ) -> ModelSummary:
     """A model that changes at `onset`, and then has one induction head, or does neither."""
     change = PhaseChange(onset, (onset, onset * 1.4), 0.5, 1.0, 0.8, True) if onset else None

@@ -77,7 +77,7 @@ def test_two_commands_for_one_output(trial, made):
 def test_a_killed_run_leaves_nothing_at_work(trial):
     trial.forget_results()
     runner = trial.start(*RUNNER)
-    wanted = {"induction.runner.keeper", "induction.stages.fetch"}
+    wanted = {"induction.runner.supervisor", "induction.stages.fetch"}
     assert runner.wait_for(
         lambda: wanted <= {word for p in trial.processes() for word in p.cmdline()}
     )

@@ -9,7 +9,7 @@ import pytest
 from made_summary import CONFIG, REMOVED, made_results, model
 
 from induction.external.reading import LeftOut, Reading, Shared, StartToken
-from induction.report import ablations, behaviours, causes, curiosities, findings, text
+from induction.report import ablations, behaviours, causes, findings, side_remarks, text
 from induction.report.results import Ablations, LossSpace
 from induction.study.attribution import Removed
 from induction.study.bump import Bump
@@ -197,9 +197,9 @@ def test_slopes_whose_order_turns_round_are_said_to_invert(monkeypatch):
     def told(shallow: float, deep: float) -> str:
         early, late = {"attn-1l": -0.3, "attn-2l": -0.2}, {"attn-1l": shallow, "attn-2l": deep}
         monkeypatch.setattr(
-            curiosities, "_slope", lambda _, name, tokens: (late if tokens > 1e6 else early)[name]
+            side_remarks, "_slope", lambda _, name, tokens: (late if tokens > 1e6 else early)[name]
         )
-        return curiosities._order_of_slopes(found)
+        return side_remarks._order_of_slopes(found)
 
     assert told(-0.1, -0.5).endswith("The order inverts.")
     assert told(-0.6, -0.5).endswith("The order does not invert.")
@@ -211,7 +211,7 @@ def test_the_same_score_is_judged_by_the_step_that_another_rule_allows():
     def told(worst: float) -> str:
         scores = {"attn-2l": -0.5, "attn-3l": worst}
         models = [replace(CHANGED, name=name, icl_score=score) for name, score in scores.items()]
-        return curiosities._same_score(made_results(*models))
+        return side_remarks._same_score(made_results(*models))
 
     assert "within the" in told(-0.5 + 0.9 * step)
     assert "more than the" in told(-0.5 + 1.1 * step)
@@ -233,12 +233,12 @@ def test_negative_copying_counts_heads_that_match_prefixes():
         prefix_matching=[rule.prefix_matching, 1.0, 0.0],
         total_copying=[rule.total_copying - 0.1, 0.3, None],
     )
-    told = curiosities._negative_copying(made_results(curves={"a": own}))
+    told = side_remarks._negative_copying(made_results(curves={"a": own}))
     assert "Of 2 heads" in told
     assert "1 fall short of the copying threshold (`a 1.0`)" in told
     assert "between 0.15 and 0.30; chance is 0." in told
     none = heads(layer=[1], head=[0], prefix_matching=[0.0], total_copying=[None])
-    assert "No head matches" in curiosities._negative_copying(made_results(curves={"a": none}))
+    assert "No head matches" in side_remarks._negative_copying(made_results(curves={"a": none}))
 
 
 def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_others():

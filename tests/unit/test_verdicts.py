@@ -9,7 +9,7 @@ from made_behaviours import COPYING
 from made_summary import CIRCUIT, CONFIG, REMOVED, model
 
 from induction.study.attribution import Removed
-from induction.study.behaviours import Cost, Doing
+from induction.study.behaviours import Cost, TaskResult
 from induction.study.cut_off import is_cut_off
 from induction.study.mechanism import Circuit
 from induction.study.phase_change import find_phase_change, first_crossing
@@ -189,7 +189,7 @@ def test_a_verdict_keeps_the_thresholds_that_its_rule_used():
     assert kept == THRESHOLDS.model_dump()
 
 
-def judged_with(*behaviours: Doing) -> Verdict:
+def judged_with(*behaviours: TaskResult) -> Verdict:
     return generality([ONE, replace(TWO, behaviours=(COPYING, *behaviours))], THRESHOLDS)
 
 
@@ -225,9 +225,9 @@ def test_generality_is_supported_when_induction_heads_do_the_abstract_work(behav
     }
 
 
-def looking(doing: Doing, **changes: Any) -> Doing:
-    assert doing.looks
-    return replace(doing, looks=replace(doing.looks, **changes))
+def looking(result: TaskResult, **changes: Any) -> TaskResult:
+    assert result.looks
+    return replace(result, looks=replace(result.looks, **changes))
 
 
 LESS = Cost(-0.2, -0.3, -0.1)

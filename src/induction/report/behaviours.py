@@ -7,7 +7,7 @@ import polars as pl
 from induction.report.figures.behaviours import judged
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent
-from induction.study.behaviours import Doing
+from induction.study.behaviours import TaskResult
 from induction.study.head_kinds import head_names
 from induction.study.intervals import Interval
 
@@ -21,16 +21,16 @@ def table(results: Results) -> str:
     for behaviour, variant, _ in judged(results):
         asked = list(_of(results, behaviour, variant))
         best_name, best = max(asked, key=lambda one: one[1].accuracy)
-        doing = [(name, d) for name, d in asked if d.does(results.config.verdicts)]
-        needing = [name for name, d in doing if d.needs_induction]
+        able = [(name, d) for name, d in asked if d.does(results.config.verdicts)]
+        needing = [name for name, d in able if d.needs_induction]
         interval = f"{percent(best.accuracy_low)} to {percent(best.accuracy_high)}"
         rows.append(
             (
                 f"{behaviour}: {variant}",
                 percent(best.chance),
                 f"{percent(best.accuracy)} ({interval}), `{best_name}`",
-                f"{len(doing)} of {len(asked)}",
-                f"{len(needing)} of {len(doing)}" if doing else "–",
+                f"{len(able)} of {len(asked)}",
+                f"{len(needing)} of {len(able)}" if able else "–",
                 _cost_range(asked),
             )
         )
@@ -79,13 +79,13 @@ def looking(results: Results) -> str:
         done = [one for one in asked if one[1].does(results.config.verdicts)]
         if kind != "abstract" or not asked:
             continue
-        for name, doing, looks in done or [max(asked, key=lambda one: one[2].low)]:
+        for name, result, looks in done or [max(asked, key=lambda one: one[2].low)]:
             rows.append(
                 (
                     f"{behaviour}: {variant}",
                     f"`{name}`",
                     "yes" if done else "no",
-                    "yes" if doing.needs_induction else "no",
+                    "yes" if result.needs_induction else "no",
                     f"{number(looks.share)} ({_ends((looks.low, looks.high))})",
                     _ends(looks.over_random),
                     _ends(looks.over_shuffled),
@@ -170,14 +170,14 @@ def not_asked(results: Results) -> str:
     return f"Not asked: {'; '.join(told)}."
 
 
-def _of(results: Results, behaviour: str, variant: str) -> Iterator[tuple[str, Doing]]:
+def _of(results: Results, behaviour: str, variant: str) -> Iterator[tuple[str, TaskResult]]:
     for name, model in results.models.items():
-        for doing in model.tasks:
-            if (doing.behaviour, doing.variant) == (behaviour, variant):
-                yield name, doing
+        for result in model.tasks:
+            if (result.behaviour, result.variant) == (behaviour, variant):
+                yield name, result
 
 
-def _cost_range(asked: list[tuple[str, Doing]]) -> str:
+def _cost_range(asked: list[tuple[str, TaskResult]]) -> str:
     costs = [d.knocked_out.mean for _, d in asked if d.knocked_out]
     if not costs:
         return "–"
@@ -208,11 +208,11 @@ def _first_copy_sentence(results: Results) -> str:
 
 def _kind_sentence(results: Results, kind: str, what: str) -> str:
     """How many models are above chance in tasks of a kind, and by their induction heads."""
-    done: dict[str, list[Doing]] = {}
+    done: dict[str, list[TaskResult]] = {}
     for name, model in results.models.items():
-        for doing in model.tasks:
-            if doing.kind == kind and doing.does(results.config.verdicts):
-                done.setdefault(name, []).append(doing)
+        for result in model.tasks:
+            if result.kind == kind and result.does(results.config.verdicts):
+                done.setdefault(name, []).append(result)
     if not done:
         return f"None is detectably above chance in {what}."
     variants = dict.fromkeys(f"{d.behaviour}: {d.variant}" for own in done.values() for d in own)

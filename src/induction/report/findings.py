@@ -114,8 +114,10 @@ def _generality(results: Results, verdict: Verdict) -> str:
     loose = {
         name
         for name, model in results.models.items()
-        for doing in model.behaviours
-        if doing.kind == "loose" and doing.does(results.config.verdicts) and doing.needs_induction
+        for result in model.behaviours
+        if result.kind == "loose"
+        and result.does(results.config.verdicts)
+        and result.needs_induction
     }
     return (
         "no model with induction heads is detectably above chance in abstract tasks; in "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from induction.report.results import Results
-from induction.study.behaviours import Doing
+from induction.study.behaviours import TaskResult
 from induction.study.looks import Looks
 
 
@@ -14,14 +14,14 @@ from induction.study.looks import Looks
 class Prompt:
     """The first prompt of a task up to its last question.
 
-    doing, looks: what the model does in this task, and where its induction heads attend over all
+    result, looks: what the model does in this task, and where its induction heads attend over all
     prompts. head: the induction head that looks most to the right places. tokens: a row for each
     token: position, text, attention (of this head, from the last token), place ("right", "wrong",
     or empty). answer: the token that comes next.
     """
 
     model: str
-    doing: Doing
+    result: TaskResult
     looks: Looks
     head: str
     tokens: pl.DataFrame
@@ -29,7 +29,7 @@ class Prompt:
 
     @property
     def task(self) -> str:
-        return f"{self.doing.behaviour}: {self.doing.variant}"
+        return f"{self.result.behaviour}: {self.result.variant}"
 
     def to(self, place: str) -> float:
         """Attention to all right, or all wrong, places."""
@@ -45,17 +45,17 @@ def prompts(results: Results) -> list[Prompt]:
     """Those of every model with induction heads and every abstract task with such places."""
     found = []
     for name, own in results.behaviours.items():
-        for doing in results.models[name].tasks:
+        for result in results.models[name].tasks:
             rows = own.shown.filter(
-                (pl.col("behaviour") == doing.behaviour) & (pl.col("variant") == doing.variant)
+                (pl.col("behaviour") == result.behaviour) & (pl.col("variant") == result.variant)
             )
-            if doing.kind == "abstract" and doing.looks and len(rows):
+            if result.kind == "abstract" and result.looks and len(rows):
                 tokens = rows.select("position", "text", "attention", "place").sort("position")
                 # The start token is no text; most tokenizers decode it to nothing.
                 named = pl.when(pl.col("text") == "").then(pl.lit("[start]")).otherwise("text")
                 tokens = tokens.with_columns(named.alias("text"))
                 (head,), (answer,) = rows["head"].unique(), rows["answer"].unique()
-                found.append(Prompt(name, doing, doing.looks, head, tokens, answer))
+                found.append(Prompt(name, result, result.looks, head, tokens, answer))
     return found
 
 
@@ -63,7 +63,7 @@ def chosen_prompt(results: Results) -> Prompt | None:
     """The one that stands for the others: of the tasks that their model does, or of all where none
     does, that in which its induction heads tell right from wrong places most surely."""
     every, thresholds = prompts(results), results.config.verdicts
-    done = [prompt for prompt in every if prompt.doing.does(thresholds)]
+    done = [prompt for prompt in every if prompt.result.does(thresholds)]
     return max(done or every, key=lambda prompt: prompt.looks.low, default=None)
 
 

@@ -24,7 +24,7 @@ from induction.paths import StudyPaths
 from induction.runner.estimate import group
 from induction.runner.local import StageProcess, threads_of
 from induction.runner.node import look, versions
-from induction.runner.submit import VARIABLE, Order, asked_text, joined
+from induction.runner.submit import VARIABLE, Request, asked_text, joined
 
 # Groups on the device that compute.device of params.yaml names.
 _ON_DEVICE = {"train", "measure", "ablate", "behave", "explore"}
@@ -98,9 +98,9 @@ class Cluster:
 
     def start(self, stage: str) -> StageProcess:
         asked = self._config.resources_of(group(stage))
-        order = Order(self._address, str(self._token), asked.cpus, asked.gpus, asked.memory)
+        request = Request(self._address, str(self._token), asked.cpus, asked.gpus, asked.memory)
         search = [str(self._home), os.environ.get("PATH", os.defpath)]
-        variables = {VARIABLE: order.text(), "PATH": os.pathsep.join(search)}
+        variables = {VARIABLE: request.text(), "PATH": os.pathsep.join(search)}
         return StageProcess(stage, self._paths, threads_of(self._config, stage), variables)
 
     def _device(self, stage: str) -> tuple[str, str]:

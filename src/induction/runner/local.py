@@ -28,7 +28,7 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "POLARS_MAX_THREADS",
 )
-_KEEPER = (sys.executable, "-m", "induction.runner.keeper")
+_SUPERVISOR = (sys.executable, "-m", "induction.runner.supervisor")
 _DVC = (sys.executable, "-m", "dvc")
 _GRACE_SECONDS = 5.0
 _SKIPPED = {
@@ -76,8 +76,8 @@ def threads_of(config: StudyConfig, stage: str) -> int:
 class StageProcess:
     """One `dvc repro --single-item STAGE`, in a session of its own so that Ctrl-C comes to us.
 
-    Around it is a keeper, which ends the session when this process is gone. `variables` go into its
-    environment.
+    Around it is a supervisor, which ends the session when this process is gone. `variables` go into
+    its environment.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class StageProcess:
             path.unlink(missing_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*_KEEPER, *_DVC, "--wait-for-lock", "repro", "--single-item", stage],
+                [*_SUPERVISOR, *_DVC, "--wait-for-lock", "repro", "--single-item", stage],
                 cwd=paths.root,
                 env={**_environment(threads, self._channel), **(variables or {})},
                 stdin=subprocess.PIPE,

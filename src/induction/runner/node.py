@@ -57,7 +57,8 @@ def look(token: Path) -> tuple[str | None, str]:
 class StageOnNode:
     """One stage's command on a node, as an actor of the process that hands it over.
 
-    When that process is gone, Ray ends the actor's process, and the keeper then ends the command.
+    When that process is gone, Ray ends the actor's process, and the supervisor then ends the
+    command.
     """
 
     def __init__(self) -> None:
@@ -79,7 +80,7 @@ class StageOnNode:
         python = Path(sys.executable)
         search = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
         self._process = subprocess.Popen(
-            [str(python), "-m", "induction.runner.keeper", str(python), *arguments],
+            [str(python), "-m", "induction.runner.supervisor", str(python), *arguments],
             cwd=folder,
             env={**os.environ, **variables, "PATH": search},
             stdin=subprocess.PIPE,
@@ -104,7 +105,7 @@ class StageOnNode:
             return output, self._status
 
     def interrupt(self) -> None:
-        """Interrupt the command and what that has started, but not the keeper."""
+        """Interrupt the command and what that has started, but not the supervisor."""
         import psutil
 
         if self._process is None:

@@ -147,7 +147,7 @@ class Schedule:
                 self._held_up[stage] = now + _SECONDS_BEFORE_NEXT_TRY
                 self.waiting.insert(0, stage)
             else:
-                one.process.kill()  # it may have lost its keeper
+                one.process.kill()  # it may have lost its supervisor
                 self.failed[stage] = one.process
                 self._block()
                 display.failed(stage, one.elapsed(), one.process)

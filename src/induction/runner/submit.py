@@ -1,9 +1,9 @@
 """Stands in for `python` in DVC's commands: runs the command on a node of a Ray cluster.
 
 `python -m induction.runner.submit ARGUMENTS` does what `python ARGUMENTS` does, with its output and
-its exit status. The environment variable INDUCTION_ORDER says where and with what (see `Order`). A
-command whose node goes away runs again on another one; a stage then goes on from what lies in the
-scratch folder.
+its exit status. The environment variable INDUCTION_REQUEST says where and with what (see
+`Request`). A command whose node goes away runs again on another one; a stage then goes on from what
+lies in the scratch folder.
 """
 
 import json
@@ -27,7 +27,7 @@ from induction.files import PATIENCE_VARIABLE
 from induction.progress import progress
 from induction.runner import node
 
-VARIABLE = "INDUCTION_ORDER"
+VARIABLE = "INDUCTION_REQUEST"
 _TRIES = 5
 _SECONDS_TO_ANSWER = 5.0
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -42,7 +42,7 @@ _PASSED_ON = re.compile(
 
 
 @dataclass(frozen=True)
-class Order:
+class Request:
     """What a command asks for: CPUs, GPUs and bytes of memory of a node; see `node.misfit`."""
 
     address: str
@@ -102,9 +102,9 @@ def main() -> int:
     """Run the command of sys.argv; returns its exit status, 1 if it cannot run, 130 if stopped."""
     stage = os.environ.get("DVC_STAGE", "command")
     try:
-        order = Order(**json.loads(os.environ[VARIABLE]))
-        with joined(order.address) as ray, _noted_signals() as signals:
-            return _run(ray, order, stage, signals)
+        request = Request(**json.loads(os.environ[VARIABLE]))
+        with joined(request.address) as ray, _noted_signals() as signals:
+            return _run(ray, request, stage, signals)
     except StudyError as error:
         print(f"{stage}: {error}", file=sys.stderr)
         return 1
@@ -112,15 +112,15 @@ def main() -> int:
         return 130
 
 
-def _run(ray: Any, order: Order, stage: str, signals: list[int]) -> int:
+def _run(ray: Any, request: Request, stage: str, signals: list[int]) -> int:
     for _ in range(_TRIES):
         actor = (
             ray.remote(node.StageOnNode)
-            .options(num_cpus=order.cpus, num_gpus=order.gpus, memory=order.memory)
+            .options(num_cpus=request.cpus, num_gpus=request.gpus, memory=request.memory)
             .remote()
         )
         try:
-            return _follow(ray, actor, order, stage, signals)
+            return _follow(ray, actor, request, stage, signals)
         except _Gone as gone:
             _say(f"{stage}: its node is gone ({gone}): trying another\n".encode())
         finally:
@@ -128,9 +128,9 @@ def _run(ray: Any, order: Order, stage: str, signals: list[int]) -> int:
     raise StudyError(f"{_TRIES} nodes went away under it")
 
 
-def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) -> int:
+def _follow(ray: Any, actor: Any, request: Request, stage: str, signals: list[int]) -> int:
     """Pass on what a command says and what signals ask, until it ends; returns its exit status."""
-    _remark(f"waiting for {asked_text(order.cpus, order.gpus, order.memory)}")
+    _remark(f"waiting for {asked_text(request.cpus, request.gpus, request.memory)}")
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -139,7 +139,7 @@ def _follow(ray: Any, actor: Any, order: Order, stage: str, signals: list[int]) 
     code = [str(Path(induction.__file__).parents[1]), variables.get("PYTHONPATH", "")]
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, code))
     variables.setdefault(PATIENCE_VARIABLE, str(_SECONDS_FOR_A_LOCK))
-    beginning = actor.start.remote(Path(order.token), sys.argv[1:], Path.cwd(), variables)
+    beginning = actor.start.remote(Path(request.token), sys.argv[1:], Path.cwd(), variables)
     while not signals and not _done(ray, beginning):
         pass
     if not _done(ray, beginning):

@@ -54,7 +54,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Doing:
+class TaskResult:
     """One variant of a behaviour, at the last snapshot.
 
     accuracy: with its 95 % interval over prompts. ablated, knocked_out: cost of doing without the
@@ -146,13 +146,13 @@ def load_behaviours(paths: StudyPaths, model: str) -> Behaviours:
     return Behaviours(**tables)
 
 
-def describe_behaviours(found: Behaviours, induction: Collection[Head]) -> tuple[Doing, ...]:
+def describe_behaviours(found: Behaviours, induction: Collection[Head]) -> tuple[TaskResult, ...]:
     """Every variant that was asked, in order of the tasks. induction: the model's heads."""
     asked = found.tasks.filter(pl.col("why_not").is_null())
     return tuple(_describe(found, row, induction) for row in asked.iter_rows(named=True))
 
 
-def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> Doing:
+def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> TaskResult:
     of_task = _of(task, task["variant"])
     examples = found.examples.filter(of_task).sort("example")
     last = found.attention.filter(of_task & (pl.col("step") == pl.col("step").max()))
@@ -165,7 +165,7 @@ def _describe(found: Behaviours, task: dict, induction: Collection[Head]) -> Doi
         for heads in ("induction", "random")
     }
     best = _best_head(last, induction)
-    return Doing(
+    return TaskResult(
         behaviour=task["behaviour"],
         variant=task["variant"],
         kind=task["kind"],

@@ -7,7 +7,7 @@ import polars as pl
 
 from induction.config import ExternalModel, Model, StudyConfig
 from induction.study.attribution import Attribution, attribute
-from induction.study.behaviours import Behaviours, Doing, describe_behaviours
+from induction.study.behaviours import Behaviours, TaskResult, describe_behaviours
 from induction.study.bump import Bump, find_bumps
 from induction.study.curves import Curves
 from induction.study.cut_off import is_cut_off, is_traced
@@ -58,7 +58,7 @@ class ModelSummary:
     kinds: HeadKinds
     circuits: tuple[Circuit, ...]
     attribution: Attribution | None
-    behaviours: tuple[Doing, ...]
+    behaviours: tuple[TaskResult, ...]
     intervals: dict[str, Interval | None]
     loss_per_character: float | None = None
     cut_off: bool = False
@@ -79,9 +79,9 @@ class ModelSummary:
         return self.attribution and self.attribution.induction.share
 
     @property
-    def tasks(self) -> list[Doing]:
+    def tasks(self) -> list[TaskResult]:
         """The behaviours, those left out that are controls for another."""
-        return [doing for doing in self.behaviours if doing.kind != "control"]
+        return [result for result in self.behaviours if result.kind != "control"]
 
     def metrics(self) -> dict[str, object]:
         """The model's entry in metrics.json: whole tokens, nats and shares to four decimals."""

@@ -65,10 +65,10 @@ def _last_rows(results: Results, name: str) -> pl.DataFrame:
     )
     of_intact = pl.DataFrame(
         [
-            {"behaviour": doing.behaviour, "variant": doing.variant, "condition": "intact"}
-            | {"low": doing.above_chance(doing.accuracy_low)}
-            | {"high": doing.above_chance(doing.accuracy_high)}
-            for doing in results.models[name].behaviours
+            {"behaviour": result.behaviour, "variant": result.variant, "condition": "intact"}
+            | {"low": result.above_chance(result.accuracy_low)}
+            | {"high": result.above_chance(result.accuracy_high)}
+            for result in results.models[name].behaviours
         ],
         schema={"behaviour": pl.String, "variant": pl.String, "low": pl.Float64}
         | {"high": pl.Float64, "condition": pl.String},
@@ -94,8 +94,8 @@ def over_training(results: Results) -> pl.DataFrame:
     for name, own in results.behaviours.items():
         best = pl.DataFrame(
             [
-                (doing.behaviour, doing.variant, head_names([doing.head]))
-                for doing in results.models[name].behaviours
+                (result.behaviour, result.variant, head_names([result.head]))
+                for result in results.models[name].behaviours
             ],
             schema=dict.fromkeys((*_KEY, "head"), pl.String),
             orient="row",

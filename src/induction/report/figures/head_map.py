@@ -90,8 +90,8 @@ def heads_of_map(results: Results) -> pl.DataFrame:
     if prompt is None or prompt.model != name:
         return table.with_columns(pl.lit(None, pl.Float64).alias(_RIGHT))
     own = results.behaviours[name].attention.filter(
-        (pl.col("behaviour") == prompt.doing.behaviour)
-        & (pl.col("variant") == prompt.doing.variant)
+        (pl.col("behaviour") == prompt.result.behaviour)
+        & (pl.col("variant") == prompt.result.variant)
         & (pl.col("step") == pl.col("step").max())
     )
     as_many = pl.col("wrong") * pl.col("uniform") / pl.col("uniform_wrong")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from induction.config import Verdicts as Thresholds
-from induction.study.behaviours import Doing
+from induction.study.behaviours import TaskResult
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Check, Verdict, outcome, used
 
@@ -27,7 +27,7 @@ def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Ver
 
 def _needed(s: ModelSummary, thresholds: Thresholds) -> Check:
     beyond = _done(s, ("loose", "abstract"), thresholds)
-    served = {doing.behaviour for doing in beyond if doing.needs_induction}
+    served = {result.behaviour for result in beyond if result.needs_induction}
     held: bool | None = _enough([d for d in beyond if d.needs_induction], thresholds)
     if not held and _enough([d for d in beyond if d.may_need_induction], thresholds):
         held = None
@@ -36,7 +36,7 @@ def _needed(s: ModelSummary, thresholds: Thresholds) -> Check:
         question="what it does beyond literal copying, it does with its induction heads",
         models=(s.name,),
         numbers={
-            "behaviours_done": float(len({doing.behaviour for doing in beyond})),
+            "behaviours_done": float(len({result.behaviour for result in beyond})),
             "behaviours_served": float(len(served)),
         },
         held=held,
@@ -67,10 +67,10 @@ def _looking(s: ModelSummary, thresholds: Thresholds) -> Check:
     )
 
 
-def _enough(served: Sequence[Doing], thresholds: Thresholds) -> bool:
-    abstract = any(doing.kind == "abstract" for doing in served)
+def _enough(served: Sequence[TaskResult], thresholds: Thresholds) -> bool:
+    abstract = any(result.kind == "abstract" for result in served)
     return abstract and len({d.behaviour for d in served}) >= thresholds.min_behaviours
 
 
-def _done(s: ModelSummary, kinds: Sequence[str], thresholds: Thresholds) -> list[Doing]:
+def _done(s: ModelSummary, kinds: Sequence[str], thresholds: Thresholds) -> list[TaskResult]:
     return [d for d in s.behaviours if d.kind in kinds and d.does(thresholds)]

@@ -1,7 +1,7 @@
 """A process around a stage that ends it when the runner is gone, in whatever way that died.
 
-`python -m induction.runner.keeper COMMAND ...` runs a command and exits with its status. Its
-standard input is a pipe whose other end only the runner holds. When that end closes, the keeper
+`python -m induction.runner.supervisor COMMAND ...` runs a command and exits with its status. Its
+standard input is a pipe whose other end only the runner holds. When that end closes, the supervisor
 kills its whole process group: the command, what that started, and itself.
 """
 
