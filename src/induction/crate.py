@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 from rocrate.model.contextentity import ContextEntity
 from rocrate.model.dataset import Dataset
 from rocrate.model.entity import Entity
@@ -26,7 +26,7 @@ from induction.config import StudyConfig
 from induction.config.plain_yaml import read_yaml
 from induction.data.wheels import wheel_members
 from induction.errors import StudyError, one_line
-from induction.files import MANIFEST, md5, published_folder, read_json, verify_folder
+from induction.files import MANIFEST, as_record, md5, published_folder, read_json, verify_folder
 from induction.paths import StudyPaths
 from induction.runs.layout import stages_lock
 from induction.runs.parameters import ABSENT, flatten, same, value_text
@@ -39,9 +39,8 @@ _VOCABULARY = "workflow-run"  # of that profile
 _CODE = ["File", "SoftwareSourceCode", "SoftwareApplication"]
 _LONGEST_LICENCE = 60  # characters; some packages put the whole text there
 _OF_THIS_MACHINE = re.compile(r'"((?:/|~|file:|(?:[^"]*/)?\.\./)[^"]*)"')  # a path, in JSON
+_RESTORE = "`git checkout` it back"
 _WAY_OUT = "run `make study`, or `dvc pull` what others have"
-
-T = TypeVar("T")
 
 
 class Entry(BaseModel):
@@ -114,21 +113,11 @@ def _stages(paths: StudyPaths) -> dict[str, Stage]:
     path = stages_lock(paths)
     if not path.is_file():
         raise StudyError(f"{path}: missing, so no stage has run here: {_WAY_OUT}")
-    return _checked(path, TypeAdapter(dict[str, Stage]), load_stages(paths))
+    return as_record(path, dict[str, Stage], load_stages(paths), _RESTORE)
 
 
 def _citation(path: Path) -> Citation:
-    return _checked(path, TypeAdapter(Citation), read_yaml(path))
-
-
-def _checked(path: Path, kind: TypeAdapter[T], values: Any) -> T:
-    """Plain values as records. StudyError says where the first mistake is."""
-    try:
-        return kind.validate_python(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise StudyError(f"{path}: {place}: {first['msg']}: `git checkout` it back") from None
+    return as_record(path, Citation, read_yaml(path), _RESTORE)
 
 
 def _check(paths: StudyPaths, stages: Mapping[str, Stage]) -> None:

@@ -91,15 +91,18 @@ def read_record(path: Path, kind: type[Record]) -> Record:
 
     StudyError names the file when it is missing, and the field when one is missing or wrong.
     """
-    values = read_json(path)
+    way_out = f"delete {path.parent} and run `make study`"
+    return as_record(path, kind, read_json(path), way_out)
+
+
+def as_record(path: Path, kind: type[Record], values: Any, way_out: str) -> Record:
+    """Plain values that a file held as a record; StudyError says where the first mistake is."""
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise StudyError(
-            f"{path}: {key}: {first['msg']}: delete {path.parent} and run `make study`"
-        ) from None
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise StudyError(f"{path}: {place}: {first['msg']}: {way_out}") from None
 
 
 def seconds_from(variable: str) -> float | None:

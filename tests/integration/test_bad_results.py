@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from generated import some
+from hypothesis import given
 from hypothesis import strategies as st
 from refusals import ROOT, message_of, refusal
 from ruamel.yaml import YAML
@@ -30,15 +31,6 @@ from induction.study.curves import load_curves, read_table
 
 MODEL = "attn-1l"
 GENERATED = {"weights": 60, "json": 60, "tables": 60}
-
-
-def some(kind: str):
-    return settings(
-        max_examples=GENERATED[kind],
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
 
 
 def measure_one(paths: StudyPaths, config: StudyConfig) -> None:
@@ -511,7 +503,7 @@ def test_snapshots_that_are_not_of_this_model(harm, message, study):
     assert not study.measurements(MODEL).exists()
 
 
-@some("weights")
+@some(GENERATED["weights"])
 @given(data=st.data())
 def test_generated_damage_to_weights_is_read_or_refused(template, tmp_path, data):
     content = bytearray(snapshot_of(StudyPaths(template).snapshots(MODEL)).read_bytes())
@@ -523,7 +515,7 @@ def test_generated_damage_to_weights_is_read_or_refused(template, tmp_path, data
     assert message is None or str(path) in message
 
 
-@some("json")
+@some(GENERATED["json"])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
@@ -644,7 +636,7 @@ def test_tables_that_are_none(content, study):
     assert f"{folder / 'circuits.parquet'}: not a table of this study: " in line
 
 
-@some("tables")
+@some(GENERATED["tables"])
 @given(data=st.data())
 def test_generated_damage_to_a_table_is_read_or_refused(template, tmp_path, data):
     content = bytearray((StudyPaths(template).measurements(MODEL) / "heads.parquet").read_bytes())

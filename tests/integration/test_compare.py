@@ -124,6 +124,13 @@ def test_twins_with_one_seed_are_no_yardstick(tmp_path):
     assert seed_spreads(load_run(paths.root), "A") == []
 
 
+def test_a_record_of_stages_that_is_no_mapping_is_refused(tmp_path):
+    paths = write_run(tmp_path, params({"deep": entry(2)}))
+    (paths.root / "dvc.lock").write_text("- stages\n")
+    with pytest.raises(StudyError, match=r"dvc\.lock: no mapping of keys to values"):
+        load_run(paths.root)
+
+
 def test_an_old_metrics_file_holds_its_intervals_itself(two):
     metrics = read_json(StudyPaths(two[0]).metrics)
     metrics["models"]["deep"]["onset_interval_tokens"] = [150_000, 160_000]

@@ -26,16 +26,7 @@ ADDRESSES = (f"127.0.0.{number}" for number in range(2, 250))
 TELL_OF_TIME = ("data/timings/", "reports/_output/index.html", "reports/_output/report.pdf")
 RUNNER = [sys.executable, "-m", "induction.runner", "--executor", "ray"]
 
-# Two stages that say where they are, and go on from what they have noted.
-PIPELINE = """
-stages:
-  pair:
-    foreach: [a, b]
-    do:
-      cmd: python step.py pair-${item}
-      deps: [step.py]
-      outs: ["out/pair-${item}"]
-"""
+# Says where it is, and goes on from what it has noted.
 STEP = """
 import os, sys, time
 from pathlib import Path
@@ -115,7 +106,7 @@ def pair(tmp_path: Path) -> Path:
         [*test_runner.DVC, "config", "core.check_update", "false"],
     ):
         subprocess.run(command, cwd=root, env=os.environ | {"DVC_NO_ANALYTICS": "1"}, check=True)
-    (root / "dvc.yaml").write_text(PIPELINE)
+    (root / "dvc.yaml").write_text(test_runner.PAIR)
     (root / "step.py").write_text(STEP)
     (root / "seconds").write_text("0.01")
     shutil.copy(test_runner.PARAMS, root / "params.yaml")

@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from tiny_training import SPEC, TOKENS, WINDOWS
 
 from induction import resume
 from induction.config import load_config
 from induction.errors import StudyError
 from induction.files import PATIENCE_VARIABLE, verify_folder, write_json
 from induction.fingerprint import fingerprint
-from induction.model.transformer import Transformer, TransformerSpec, initialise
+from induction.model.transformer import Transformer, initialise
 from induction.over_snapshots import Rows
 from induction.paths import StudyPaths, find_study
 from induction.resume import SECONDS_VARIABLE, Attempt, attempt
@@ -24,19 +25,6 @@ from induction.train.loop import Step, batches, train
 from induction.train.optimizer import make_optimizers
 
 SETTINGS = load_config(find_study().params).train.model_copy(update={"warmup_steps": 5})
-SPEC = TransformerSpec(
-    n_layers=2,
-    d_model=32,
-    n_heads=4,
-    d_mlp=64,
-    n_ctx=32,
-    d_vocab=64,
-    attn_only=False,
-    smeared_keys=True,
-    position_base=100.0,
-)
-TOKENS = np.random.default_rng(0).integers(0, 64, 20_000).astype(np.uint16)
-WINDOWS = np.random.default_rng(1).permutation(np.arange(0, 19_000, 32))
 
 
 def trained(choice: str, stops: list[int], folder: Path) -> tuple[Transformer, list[Step]]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from generated import some
+from hypothesis import given
 from hypothesis import strategies as st
 from refusals import ROOT, message_of, refusal
 from ruamel.yaml import YAML
@@ -25,15 +26,6 @@ from induction.stages import fetch, prepare
 
 DIGEST = "0" * 64
 GENERATED = {"files": 40, "lists": 60, "wheels": 100}
-
-
-def some(kind: str):
-    return settings(
-        max_examples=GENERATED[kind],
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
 
 
 def project(folder: Path, **corpus) -> Path:
@@ -191,7 +183,7 @@ def test_names_of_own_files_are_made_plain(tmp_path):
     assert "000001-a_b.txt" in names
 
 
-@some("files")
+@some(GENERATED["files"])
 @given(st.binary(max_size=200))
 def test_generated_files_are_copied_or_refused(tmp_path_factory, content):
     root = project(tmp_path_factory.mktemp("own"))
@@ -270,7 +262,7 @@ def test_lists_of_wheels_that_cannot_be_read(kind, tmp_path):
     assert "sources.txt: missing" in refusal(root, fetch.main)
 
 
-@some("lists")
+@some(GENERATED["lists"])
 @given(st.text(max_size=200))
 def test_generated_lists_are_refused(tmp_path, text):
     path = tmp_path / "sources.txt"
@@ -418,7 +410,7 @@ def test_what_unpacks_to_too_much_is_stopped_on_the_way(tmp_path, monkeypatch):
     assert "unpack to over" in refusal(root, prepare.main)
 
 
-@some("wheels")
+@some(GENERATED["wheels"])
 @given(st.data())
 def test_generated_damage_to_a_wheel_is_read_or_refused(tmp_path, data):
     content = bytearray(TWO)

@@ -6,10 +6,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tiny_training import SPEC, TOKENS, WINDOWS
 
 from induction.config import Snapshots, load_config
 from induction.errors import StudyError
-from induction.model.transformer import Transformer, TransformerSpec, initialise
+from induction.model.transformer import Transformer, initialise
 from induction.paths import find_study
 from induction.train import loop
 from induction.train.loop import Step, batches, loss_function, train
@@ -18,19 +19,6 @@ from induction.train.schedule import snapshot_steps, warmed_up
 from induction.train.team import Team
 
 SETTINGS = load_config(find_study().params).train
-SPEC = TransformerSpec(
-    n_layers=2,
-    d_model=32,
-    n_heads=4,
-    d_mlp=64,
-    n_ctx=32,
-    d_vocab=64,
-    attn_only=False,
-    smeared_keys=True,
-    position_base=100.0,
-)
-TOKENS = np.random.default_rng(0).integers(0, 64, 20_000).astype(np.uint16)
-WINDOWS = np.random.default_rng(1).permutation(np.arange(0, 19_000, 32))
 
 
 def run(choice: str = "muon", steps: int = 30, **changes) -> tuple[Transformer, list[Step]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from induction.report.results import Results
+from induction.report.results import Results, of_heads
 from induction.report.text import code, markdown_table, names, number, percent, short_tokens
 from induction.study.head_kinds import head_names
 
@@ -65,11 +65,10 @@ def other_heads_sentence(results: Results) -> str:
     """How many heads that are no induction heads pass the same thresholds on their eigenvalues."""
     least, passing, total = results.config.verdicts.min_eigenvalue, 0, 0
     for name, curves in results.curves.items():
-        known = head_names(results.models[name].kinds.induction).split()
+        known = results.models[name].kinds.induction
         if known:
             others = curves.last_heads.filter(
-                ~pl.format("{}.{}", "layer", "head").is_in(known)
-                & pl.col("qk_eigenvalue").is_not_null()
+                ~of_heads(known) & pl.col("qk_eigenvalue").is_not_null()
             )
             total += len(others)
             passing += others.filter(

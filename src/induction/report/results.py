@@ -1,5 +1,6 @@
 """Everything that the report draws on, read from the files that the study wrote."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from induction.files import read_json, read_record, verify_folder
 from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.curves import Curves, load_curves
+from induction.study.head_kinds import Head, head_names
 from induction.study.loss_map import LossMap, map_loss
 from induction.study.over_seeds import OverSeeds
 from induction.study.pca import Explained
@@ -115,6 +117,11 @@ class Results:
             )
             for name, curves in self.curves.items()
         }
+
+
+def of_heads(heads: Iterable[Head]) -> pl.Expr:
+    """Which rows of a table with a layer and a head are of these heads."""
+    return pl.format("{}.{}", "layer", "head").is_in(head_names(heads).split())
 
 
 def load_results(paths: StudyPaths | None = None) -> Results:

@@ -3,9 +3,8 @@
 import numpy as np
 import polars as pl
 
-from induction.report.results import Results
+from induction.report.results import Results, of_heads
 from induction.report.text import names, number, percent
-from induction.study.head_kinds import head_names
 
 
 def all_sentences(results: Results) -> str:
@@ -52,8 +51,8 @@ def _others_hinder(results: Results) -> str:
     better = total = 0
     for name, own in results.ablations.items():
         kinds = results.models[name].kinds
-        known = head_names({*kinds.induction, *kinds.previous_token}).split()
-        others = own.last_heads.filter(~pl.format("{}.{}", "layer", "head").is_in(known))
+        known = of_heads({*kinds.induction, *kinds.previous_token})
+        others = own.last_heads.filter(~known)
         if kinds.induction:
             total += len(others)
             better += int((others["icl_attribution"] < 0).sum())

@@ -156,8 +156,8 @@ def load_run(folder: Path) -> Run:
 
 def load_params(path: Path) -> dict[str, Any]:
     """Parameters as plain values, of any revision; StudyError when there is no table of models."""
-    values = read_yaml(path)
-    if not isinstance(values, dict) or not isinstance(values.get("models"), dict):
+    values = _mapping(path)
+    if not isinstance(values.get("models"), dict):
         raise StudyError(f"{path}: no `models:`: not the parameters of this study")
     return values
 
@@ -165,7 +165,14 @@ def load_params(path: Path) -> dict[str, Any]:
 def load_stages(paths: StudyPaths) -> dict[str, Any]:
     """DVC's record of every stage; empty when there is none."""
     path = stages_lock(paths)
-    return read_yaml(path).get("stages", {}) if path.is_file() else {}
+    return _mapping(path).get("stages", {}) if path.is_file() else {}
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise StudyError(f"{path}: no mapping of keys to values")
+    return values
 
 
 def _json(path: Path) -> Any:

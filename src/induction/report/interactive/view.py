@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
 from induction.explore.store import Explored, OnPassages, load_explored
-from induction.report.results import Results
+from induction.report.results import Results, of_heads
 from induction.report.text import short_tokens
-from induction.study.head_kinds import Head, head_names
+from induction.study.head_kinds import Head
 from induction.study.kinds import find_kinds
 from induction.study.phase_change import make_smoother
 
@@ -89,11 +88,10 @@ def _stretch(
 def best_head(results: Results, name: str) -> Head:
     """The head of highest prefix matching at the end of training: of the induction heads where the
     model has some, else of all."""
-    kinds = head_names(results.models[name].kinds.induction).split()
+    induction = results.models[name].kinds.induction
     heads = results.curves[name].last_heads
     heads = heads.sort("prefix_matching", descending=True, nulls_last=True)
-    names = pl.format("{}.{}", "layer", "head")
-    best = heads.filter(names.is_in(kinds)) if kinds else heads
+    best = heads.filter(of_heads(induction)) if induction else heads
     return tuple(best.select("layer", "head").row(0))
 
 
