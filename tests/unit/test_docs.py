@@ -68,10 +68,12 @@ def test_the_readme_is_one_that_is_read():
 
 def test_the_readmes_verdicts_are_those_of_the_published_runs():
     rows = re.findall(
-        r"^\| (\d) [a-z -]+ \| ([^|]*) \| ([^|]*) \|$", PAGES[0].read_text(), re.MULTILINE
+        r"^\| (\d) [a-z -]+ \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$",
+        PAGES[0].read_text(),
+        re.MULTILINE,
     )
     assert [number for number, *_ in rows] == [str(n) for n in range(1, 7)]
-    for place, name in ((1, "laptop"), (2, "pretrained")):
+    for place, name in ((1, "laptop"), (2, "pretrained"), (3, "prose")):
         verdicts = read_json(ROOT / f"data/published/{name}/data/results/verdicts.json")
         told = [row[place].replace("*", "").partition(":")[0] for row in rows]
         assert told == [verdict["outcome"] for verdict in verdicts], name
