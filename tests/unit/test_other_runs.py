@@ -44,7 +44,7 @@ def test_prose_is_told_apart_by_intervals_and_by_seeds(tmp_path):
     prose = publish(paths, "prose", **{name: ZOO[name] for name in ("flat", "deep", "deep-b")})
     metrics = {
         "flat": {"icl_score": -0.1, "onset_tokens": None},
-        "deep": {"icl_score": -1.5, "onset_tokens": 230_000},
+        "deep": {"icl_score": -1.5, "onset_tokens": 230_000, "max_prefix_matching": 0.1},
         "deep-b": {"icl_score": -1.5, "onset_tokens": 220_000},
     }
     ends = {"icl_score": [-1.51, -1.49], "onset_tokens": [229_000, 231_000]}
@@ -61,4 +61,5 @@ def test_prose_is_told_apart_by_intervals_and_by_seeds(tmp_path):
     assert "On English prose, `deep` and `deep-b` of the same zoo" in told
     assert cells["`deep`", "ICL score"] == "yes"
     assert cells["`deep`", "onset"] == "within seeds"
+    assert cells["`deep`", "prefix matching"] == "no interval"
     assert "`alone`" not in told

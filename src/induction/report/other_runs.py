@@ -78,6 +78,8 @@ def _on_other_text(results: Results, prose: Run) -> str:
 
 def _differ(row: Row, spread: float | None) -> str:
     """Beyond the intervals of windows, and beyond what seeds make where that is known."""
+    if row.mark == "no interval":
+        return row.mark
     if not row.clear:
         return "no"
     within = spread is not None and row.change is not None and abs(row.change) <= spread
