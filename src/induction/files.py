@@ -91,17 +91,18 @@ def read_record(path: Path, kind: type[Record]) -> Record:
 
     StudyError names the file when it is missing, and the field when one is missing or wrong.
     """
-    way_out = f"delete {path.parent} and run `make study`"
-    return as_record(path, kind, read_json(path), way_out)
+    return as_record(path, kind, read_json(path))
 
 
-def as_record(path: Path, kind: type[Record], values: Any, way_out: str) -> Record:
-    """Plain values that a file held as a record; StudyError says where the first mistake is."""
+def as_record(path: Path, kind: type[Record], values: Any, way_out: str = "") -> Record:
+    """Plain values that a file held as a record; StudyError says where the first mistake is, and
+    the way out, which is to make the file again where no other is given."""
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
+        way_out = way_out or f"delete {path.parent} and run `make study`"
         raise StudyError(f"{path}: {place}: {first['msg']}: {way_out}") from None
 
 

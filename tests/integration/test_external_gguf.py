@@ -24,7 +24,8 @@ from induction.errors import StudyError
 from induction.external import gguf_files
 from induction.external.gguf_files import about_weights, local_entry
 from induction.external.opened import open_external
-from induction.files import MANIFEST, read_json
+from induction.external.reading import Reading
+from induction.files import MANIFEST, read_json, read_record
 from induction.paths import StudyPaths
 from induction.report.text import _reading
 from induction.stages import measure_external, revisions
@@ -97,9 +98,9 @@ def test_a_gguf_file_is_measured_as_the_model_that_it_was(paths, made):
     curves = load_curves(paths, NAME)
     np.testing.assert_allclose(curves.per_index[0], expected.mean(axis=0), atol=1e-4)
     assert opened.start_token.id == 0
-    reading = read_json(paths.reading(NAME))
-    assert reading["weights"].startswith("GGUF file model.gguf (SHA-256 ")
-    assert reading["weights"].endswith("tensors by type: 30 F32; read as float32")
+    reading = read_record(paths.reading(NAME), Reading)
+    assert reading.weights.startswith("GGUF file model.gguf (SHA-256 ")
+    assert reading.weights.endswith("tensors by type: 30 F32; read as float32")
     assert "Its weights come from a GGUF file" in _reading(NAME, reading)
 
 

@@ -1,16 +1,18 @@
 """What summarize writes is what the report reads: the same classes, the same values."""
 
 import json
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from made_behaviours import GUESSES, SORTS
 from made_summary import CONFIG, model
 
-from induction.config import load_config
+from induction.config import StudyConfig, load_config
 from induction.errors import StudyError
 from induction.files import read_record, write_record
 from induction.paths import find_study
-from induction.study.summary import ModelSummary
+from induction.study.summary import ModelSummary, read_summaries
 from induction.study.verdicts import Verdict, judge
 
 ZOO = [
@@ -21,13 +23,18 @@ ZOO = [
 KIND = dict[str, ModelSummary]
 
 
+def config_of(models: dict[str, ModelSummary]) -> StudyConfig:
+    entries = {name: each.entry for name, each in models.items()}
+    return cast("StudyConfig", SimpleNamespace(studied=entries))
+
+
 def test_models_come_back_as_they_were(tmp_path):
     (entry,) = load_config(find_study().root / "params/pretrained.yaml").external.values()
     other = model("theirs", 30, 1e9)
     vars(other)["entry"] = entry
     models = {each.name: each for each in (*ZOO, other)}
     write_record(tmp_path / "details.json", KIND, models)
-    assert read_record(tmp_path / "details.json", KIND) == models
+    assert read_summaries(tmp_path / "details.json", config_of(models)) == models
 
 
 def test_verdicts_come_back_as_they_were_and_whole_numbers_stay_whole(tmp_path):
@@ -45,4 +52,4 @@ def test_a_record_of_another_version_names_what_it_lacks(tmp_path):
     del rows["two"]["kinds"]
     file.write_text(json.dumps(rows))
     with pytest.raises(StudyError, match=r"details\.json: two\.kinds: Field required"):
-        read_record(file, KIND)
+        read_summaries(file, config_of({"two": ZOO[1]}))

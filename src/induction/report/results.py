@@ -17,7 +17,7 @@ from induction.study.head_kinds import Head, head_names
 from induction.study.loss_map import LossMap, map_loss
 from induction.study.over_seeds import OverSeeds
 from induction.study.pca import Explained
-from induction.study.summary import ModelSummary
+from induction.study.summary import ModelSummary, read_summaries
 from induction.study.verdicts import Verdict
 
 
@@ -131,7 +131,6 @@ def load_results(paths: StudyPaths | None = None) -> Results:
     """
     paths = paths or find_study()
     config = load_config(paths.params)
-    models = read_record(paths.details, dict[str, ModelSummary])
     first = next(iter(config.models))
     return Results(
         paths=paths,
@@ -142,7 +141,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         behaviours={name: load_behaviours(paths, name) for name in config.studied},
         loss_space=_load_loss_space(paths),
         windows=pl.read_csv(paths.windows),
-        models={name: models[name] for name in config.studied},
+        models=read_summaries(paths.details, config),
         verdicts=read_record(paths.verdicts, list[Verdict]),
         over_seeds=read_record(paths.seeds, OverSeeds),
         timings=[read_record(path, Timing) for path in sorted(paths.timings.glob("*.json"))],

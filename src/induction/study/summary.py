@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
 
 import polars as pl
+from pydantic import Field
 
 from induction.config import ExternalModel, Model, StudyConfig
+from induction.files import as_record, read_json
 from induction.study.attribution import Attribution, attribute
 from induction.study.behaviours import Behaviours, TaskResult, describe_behaviours
 from induction.study.bump import Bump, find_bumps
@@ -23,6 +27,8 @@ from induction.study.phase_change import (
 )
 from induction.study.relative_rule import find_relative_change
 from induction.study.steepening import Steepening, find_steepening
+
+_KNOWN = Field(exclude=True)  # params.yaml has it, so details.json does not
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ class ModelSummary:
     for models without induction heads or without a control.
     """
 
-    name: str
-    entry: Model | ExternalModel
+    name: Annotated[str, _KNOWN]
+    entry: Annotated[Model | ExternalModel, _KNOWN]
     change: PhaseChange | None
     relative_change: PhaseChange | None
     icl_score: float
@@ -106,6 +112,19 @@ class ModelSummary:
 
 def _rounded(value: float | None, digits: int | None = 4) -> float | None:
     return None if value is None else round(value, digits)
+
+
+def read_summaries(path: Path, config: StudyConfig) -> dict[str, ModelSummary]:
+    """The models of details.json, in the order of params.yaml.
+
+    Raises StudyError naming what is missing.
+    """
+    rows = read_json(path)
+    values = {
+        name: {**rows.get(name, {}), "name": name, "entry": entry}
+        for name, entry in config.studied.items()
+    }
+    return as_record(path, dict[str, ModelSummary], values)
 
 
 def summarize(
