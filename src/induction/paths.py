@@ -85,6 +85,10 @@ class StudyPaths:
     def behaviours(self, model: str) -> Path:
         return self.root / "data" / "behaviours" / model
 
+    def ngrams(self, model: str) -> Path:
+        """How far a model is from n-gram predictors."""
+        return self.root / "data" / "ngrams" / model
+
     @property
     def explorer(self) -> Path:
         """What every model does on a few passages, for the report's attention explorer."""
@@ -112,6 +116,11 @@ class StudyPaths:
         """The verdicts and the bumps of the mean loss over seeds; both empty where no kind of
         model has seeds enough."""
         return self.results / "seeds.json"
+
+    @property
+    def beyond(self) -> Path:
+        """Questions asked since the paper, with what was found."""
+        return self.results / "beyond.json"
 
     @property
     def windows(self) -> Path:

@@ -12,6 +12,8 @@ from induction.external.reading import Reading
 from induction.files import read_json, read_record, verify_folder
 from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours, load_behaviours
+from induction.study.beyond import Beyond
+from induction.study.beyond.bigrams import Divergences, load_divergences
 from induction.study.curves import Curves, load_curves
 from induction.study.head_kinds import Head, head_names
 from induction.study.loss_map import LossMap, map_loss
@@ -70,7 +72,7 @@ class Results:
     """The study's outcome. What is by model stands in the order of params.yaml.
 
     environment: of the machine that measured, by what it says of itself. readings: how each model
-    of others was read.
+    of others was read. divergences: of our own models from n-gram predictors.
     """
 
     paths: StudyPaths
@@ -79,11 +81,13 @@ class Results:
     curves: dict[str, Curves]
     ablations: dict[str, Ablations]
     behaviours: dict[str, Behaviours]
+    divergences: dict[str, Divergences]
     loss_space: LossSpace
     windows: pl.DataFrame
     models: dict[str, ModelSummary]
     verdicts: list[Verdict]
     over_seeds: OverSeeds
+    beyond: Beyond
     timings: list[Timing]
     environment: dict[str, str]
     readings: dict[str, Reading] = field(default_factory=dict)
@@ -139,11 +143,13 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         curves={name: load_curves(paths, name) for name in config.studied},
         ablations={name: _load_ablations(paths, name) for name in config.studied},
         behaviours={name: load_behaviours(paths, name) for name in config.studied},
+        divergences={name: load_divergences(paths, name) for name in config.models},
         loss_space=_load_loss_space(paths),
         windows=pl.read_csv(paths.windows),
         models=read_summaries(paths.details, config),
         verdicts=read_record(paths.verdicts, list[Verdict]),
         over_seeds=read_record(paths.seeds, OverSeeds),
+        beyond=read_record(paths.beyond, Beyond),
         timings=[read_record(path, Timing) for path in sorted(paths.timings.glob("*.json"))],
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
         readings={name: read_record(paths.reading(name), Reading) for name in config.external},

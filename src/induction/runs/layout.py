@@ -42,6 +42,7 @@ def small_files(paths: StudyPaths, models: Iterable[str], stages: Iterable[str])
         paths.details,
         paths.verdicts,
         paths.seeds,
+        paths.beyond,
         paths.curves,
         paths.pca,
         paths.pca_scores,

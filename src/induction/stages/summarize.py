@@ -7,6 +7,9 @@ from induction.files import verify_folder, write_json, write_record, write_text
 from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
+from induction.study.beyond import Beyond
+from induction.study.beyond.bigrams import bigram_stage, load_divergences
+from induction.study.beyond.foresight import foresee
 from induction.study.curves import Curves, load_curves, read_table
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
 from induction.study.summary import ModelSummary, summarize
@@ -34,6 +37,12 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         mean_bumps(seeds, curves, config.phase_change, config.evaluation.seed),
     )
     write_record(paths.seeds, OverSeeds, over_seeds)
+    divergences = {name: load_divergences(paths, name) for name in config.models}
+    beyond = Beyond(
+        bigram_stage(summaries, divergences, config.evaluation.seed),
+        foresee(seeds, curves, pairs, divergences, config),
+    )
+    write_record(paths.beyond, Beyond, beyond)
     write_record(paths.details, dict[str, ModelSummary], {s.name: s for s in summaries})
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
 

@@ -1,7 +1,7 @@
 """What the figures share: axes in tokens trained, panels of models, bands, labels at line ends."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -107,13 +107,17 @@ def spread(
 
 
 def panels_of_models(
-    results: Results, draw: Callable[[Axes, Results, str], None], label: str
+    results: Results,
+    draw: Callable[[Axes, Results, str], None],
+    label: str,
+    models: Iterable[str] = (),
 ) -> Figure:
     """One panel a kind of model with a course, drawn by a cell, with shared axes in tokens trained.
 
     The cell draws the first seed of the kind; it may show the others behind it.
+    models: those that have what the cell draws, if not all.
     """
-    kinds = by_kind(results, courses(results))
+    kinds = by_kind(results, models or courses(results))
     names = list(kinds)
     columns = min(_COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)

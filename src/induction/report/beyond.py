@@ -1,0 +1,58 @@
+"""Questions asked since the paper: their verdicts and tables."""
+
+from collections.abc import Iterator
+
+from induction.report.results import Results
+from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.study.beyond.bigrams import Nearest
+from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
+
+
+def bigrams(results: Results) -> str:
+    """The verdict on the bigram stage, and where each model is nearest to which predictor."""
+    found = results.beyond.bigrams
+    rows = [*_nearest(found.asked, ""), *_nearest(found.beside, "shown alone")]
+    header = (
+        *("model", "unigrams", "bigrams", "onset", "least from bigrams", "at the end"),
+        *("unigrams first", "before the onset"),
+    )
+    verdict = f"**{found.outcome.capitalize()}** ({len(found.asked)} models asked)."
+    return f"{verdict}\n\n{markdown_table(header, 'lrrrrrrr', rows)}" if rows else verdict
+
+
+def _nearest(models: tuple[Nearest, ...], remark: str) -> Iterator[tuple[str, ...]]:
+    for n in models:
+        yield (
+            f"`{n.model}`",
+            short_tokens(n.nearest_tokens["unigram"]),
+            short_tokens(n.nearest_tokens["bigram"]),
+            "none" if n.onset_tokens is None else short_tokens(n.onset_tokens),
+            number(n.least["bigram"]),
+            number(n.final["bigram"]),
+            percent(n.unigrams_first),
+            remark if n.before_onset is None else percent(n.before_onset),
+        )
+
+
+def foresight(results: Results) -> str:
+    """The verdict on foreseeing the onset, with its errors, or why it was not asked."""
+    found = results.beyond.foresight
+    lead = f"**{found.outcome.capitalize()}** ({found.models} models of {found.kinds} kinds)."
+    if not (found.without_kind and found.without_model and found.moment_tokens):
+        return (
+            f"{lead} It takes {MIN_MODELS} models of {MIN_KINDS} kinds with seeds enough, as the "
+            "extended run has them."
+        )
+    rows = [
+        (left_out, *(number(e) for e in (errors.regression, errors.constant, errors.formula)))
+        for left_out, errors in (
+            ("each kind", found.without_kind),
+            ("each model", found.without_model),
+        )
+    ]
+    header = ("left out", "regression", "constant guess", "formula")
+    return (
+        f"{lead} From what is known at {short_tokens(found.moment_tokens)} tokens; errors in "
+        f"e-folds, root mean square. Of the shufflings, {percent(found.p_value or 0.0)} do as "
+        f"well.\n\n{markdown_table(header, 'lrrr', rows)}"
+    )

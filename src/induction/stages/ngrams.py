@@ -1,0 +1,44 @@
+"""Stage ngrams@MODEL: snapshots of one model → how far they are from n-gram predictors."""
+
+import numpy as np
+import polars as pl
+
+from induction.config import StudyConfig, model_config
+from induction.data.tokens import load_meta, load_tokens
+from induction.files import verify_folder
+from induction.measure.evaluation import load_evaluation
+from induction.model.compute import set_up_torch
+from induction.model.interface import Measurable
+from induction.model.weights import Snapshot, list_snapshots, load_snapshot
+from induction.ngrams.divergence import divergences, predictions
+from induction.over_snapshots import Tell, over_snapshots
+from induction.paths import StudyPaths
+from induction.stages import model_argument, run_stage
+
+
+def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
+    model_config(config, name)
+    device = set_up_torch(config.compute)
+    verify_folder(paths.snapshots(name))
+    settings = config.evaluation
+    evaluation = load_evaluation(paths.tokens, config.model.n_ctx, settings)
+    evaluation = evaluation.first(settings.pattern_examples)
+    train, d_vocab = load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab
+    predicted = predictions(evaluation, train, d_vocab)
+
+    def work(
+        snapshot: Snapshot, model: Measurable, tell: Tell
+    ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
+        moment = {"step": np.array(snapshot.step), "tokens": np.array(snapshot.tokens)}
+        return moment | divergences(model, evaluation, predicted), {}
+
+    over_snapshots(
+        *(paths, "ngrams", paths.ngrams(name), list_snapshots(paths.snapshots(name))),
+        lambda snapshot: load_snapshot(snapshot.path).to(device),
+        work,
+    )
+
+
+if __name__ == "__main__":
+    model = model_argument()
+    run_stage(f"ngrams@{model}", lambda paths, config: main(paths, config, model))

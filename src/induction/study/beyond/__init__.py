@@ -1,0 +1,14 @@
+"""Questions asked since the paper, by rules that reports/preregistration.md wrote down first."""
+
+from dataclasses import dataclass
+
+from induction.study.beyond.bigrams import BigramStage
+from induction.study.beyond.foresight import Foresight
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """All that was found, as beyond.json has it."""
+
+    bigrams: BigramStage
+    foresight: Foresight
