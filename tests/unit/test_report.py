@@ -1,20 +1,25 @@
 """The report's words, tables and looks."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import typst
+from made_summary import made_results, model
 
 from induction.config import load_config
 from induction.environment import package_changes, packages
 from induction.paths import find_study
+from induction.report import tables
 from induction.report.figures.axes import spread
 from induction.report.style import looks
 from induction.report.text import code, markdown_table, names, number, short_tokens
 from induction.study.kinds import find_kinds
+from induction.study.verdicts import Check, Verdict
 
 CONFIG = load_config(find_study().params)
 SOURCE = (Path(__file__).parents[2] / "reports" / "index.qmd").read_text()
@@ -37,6 +42,7 @@ def test_names_are_listed_as_in_prose():
     assert names(["a"]) == "`a`"
     assert names(["a", "b", "c"]) == "`a`, `b` and `c`"
     assert names([]) == ""
+    assert names(["a", "a-s10", "a-s11", "b-s1"]) == "`a`, `a` (s10, s11) and `b-s1`"
 
 
 def test_text_of_the_corpus_is_code_on_one_line():
@@ -116,3 +122,32 @@ def test_packages_are_read_with_all_their_pins():
 def test_package_changes_name_what_came_went_and_moved():
     before, after = {"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "4", "d": "5"}
     assert package_changes(before, after) == ["b 2 → 4", "− c 3", "+ d 5"]
+
+
+def test_a_zoo_with_many_seeds_lists_one_of_each_kind():
+    plain = CONFIG.models["attn-1l"]
+    many = {
+        f"attn-{layers}l-s{seed}": plain.model_copy(update={"n_layers": layers, "seed": seed})
+        for layers in (1, 2, 3, 4)
+        for seed in range(5)
+    }
+    few = dict(list(many.items())[:6])
+    for entries, listed in ((few, list(few)), (many, [f"attn-{n}l-s0" for n in (1, 2, 3, 4)])):
+        models = [
+            replace(model(name), entry=entry, intervals={"onset_tokens": None})
+            for name, entry in entries.items()
+        ]
+        checks = tuple(
+            Check("both onset rules agree", "The same?", (name,), {}, held=True) for name in entries
+        )
+        results = made_results(
+            *models,
+            config=CONFIG.model_copy(update={"models": entries, "external": {}}),
+            curves={name: SimpleNamespace(tokens=np.array([1e6])) for name in entries},
+            verdicts=[Verdict(1, "Co-occurrence", "correlational", {}, "supported", checks)],
+        )
+        assert results.listed == listed
+        for table in (tables.zoo(results), tables.onsets(results), tables.checks(results, 1)):
+            assert [name for name in entries if f"`{name}`" in table] == listed
+        told = [name for name in entries if f"`{name}`" in tables.all_seeds(results)]
+        assert told == (list(entries) if entries is many else [])

@@ -16,11 +16,14 @@ from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import Divergences, load_divergences
 from induction.study.curves import Curves, load_curves
 from induction.study.head_kinds import Head, head_names
+from induction.study.kinds import find_kinds
 from induction.study.loss_map import LossMap, map_loss
 from induction.study.over_seeds import OverSeeds
 from induction.study.pca import Explained
 from induction.study.summary import ModelSummary, read_summaries
 from induction.study.verdicts import Verdict
+
+_MOST_LISTED = 16
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,13 @@ class Results:
     def changed(self) -> list[str]:
         """The models with a phase change."""
         return [name for name, model in self.models.items() if model.change]
+
+    @property
+    def listed(self) -> list[str]:
+        """The models that tables list: all, or of a zoo with many seeds the first of each kind."""
+        if len(self.models) <= _MOST_LISTED:
+            return list(self.models)
+        return list(find_kinds(self.config.studied))
 
     @property
     def with_induction_heads(self) -> list[str]:

@@ -1,9 +1,12 @@
 """The tables of the report, as Markdown."""
 
+from collections.abc import Sequence
+
 from induction.config import ExternalModel, Model
 from induction.report.results import Results, Timing
 from induction.report.text import code, markdown_table, number, percent, short_digest, short_tokens
 from induction.study.intervals import Interval
+from induction.study.verdicts import Check
 
 _LABELS = {
     "onset_tokens": "onset",
@@ -34,8 +37,8 @@ _LABELS = {
 }
 
 
-def zoo(results: Results) -> str:
-    """What each model is and what it was trained on."""
+def zoo(results: Results, models: Sequence[str] = ()) -> str:
+    """What each model is and what it was trained on; of those listed, if not of others."""
     return markdown_table(
         ("model", "layers", "MLPs", "smeared", "optimiser", "tokens", "seed"),
         "lrllllr",
@@ -47,7 +50,8 @@ def zoo(results: Results) -> str:
                 _smeared(model),
                 *_recipe(model, float(results.curves[name].tokens[-1])),
             )
-            for name, model in results.config.studied.items()
+            for name in models or results.listed
+            for model in [results.config.studied[name]]
         ),
     )
 
@@ -72,8 +76,9 @@ def _recipe(model: Model | ExternalModel, tokens: float) -> tuple[str, str, str]
     return optimiser, short_tokens(tokens), str(model.seed)
 
 
-def onsets(results: Results) -> str:
-    """Onset with its interval, band, and the scores of the last snapshot."""
+def onsets(results: Results, models: Sequence[str] = ()) -> str:
+    """Onset with its interval, band, and the scores of the last snapshot; of the models listed, if
+    not of others."""
     return markdown_table(
         (
             "model",
@@ -100,13 +105,32 @@ def onsets(results: Results) -> str:
                 number(model.max_prefix_matching),
                 number(model.max_previous_token),
             )
-            for name, model in results.models.items()
+            for name in models or results.listed
+            for model in [results.models[name]]
         ),
     )
 
 
+def all_seeds(results: Results) -> str:
+    """Those two tables and every check, of all models; a sentence where all are listed before."""
+    if len(results.listed) == len(results.models):
+        return "The tables before this one list every model."
+    models = list(results.models)
+    parts = [zoo(results, models), onsets(results, models)]
+    for verdict in results.verdicts:
+        if verdict.checks:
+            parts += [f"Checks of argument {verdict.argument}:", _checks(verdict.checks)]
+    return "\n\n".join(parts)
+
+
 def checks(results: Results, argument: int) -> str:
-    """Every check of one verdict with its numbers."""
+    """The checks of one verdict with their numbers, as far as they are of models listed."""
+    listed = set(results.listed)
+    found = results.verdict(argument).checks
+    return _checks([check for check in found if listed.issuperset(check.models)])
+
+
+def _checks(checks: Sequence[Check]) -> str:
     return markdown_table(
         ("models", "check", "numbers", "held"),
         "llll",
@@ -120,7 +144,7 @@ def checks(results: Results, argument: int) -> str:
                 ),
                 {True: "yes", False: "no", None: "open"}[check.held],
             )
-            for check in results.verdict(argument).checks
+            for check in checks
         ),
     )
 

@@ -103,11 +103,22 @@ def circuits_sentence(results: Results) -> str:
 
 
 def names(models: Sequence[str]) -> str:
-    """`a`, `b` and `c`."""
-    quoted = [f"`{name}`" for name in models]
+    """`a`, `b` and `c`; several seeds of a kind together: `a` (s10, s11) and `b`."""
+    groups: dict[str, list[str]] = {}
+    for name in models:
+        groups.setdefault(re.sub(r"-s\d+$", "-s", name), []).append(name)
+    quoted = [
+        _seeds(group, found) if found[1:] else f"`{found[0]}`" for group, found in groups.items()
+    ]
     if len(quoted) < 2:
         return "".join(quoted)
     return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _seeds(stem: str, models: Sequence[str]) -> str:
+    """attn-2l-s and the models attn-2l-s10 and attn-2l-s11 → `attn-2l` (s10, s11)."""
+    numbers = (f"s{name.removeprefix(stem)}" for name in models)
+    return f"`{stem.removesuffix('-s')}` ({', '.join(numbers)})"
 
 
 def code(text: str) -> str:
