@@ -225,12 +225,12 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     whole = Beyond(stage, foresee(*made_zoo()))
     write_record(tmp_path / "beyond.json", Beyond, whole)
     assert read_record(tmp_path / "beyond.json", Beyond) == whole
-    shown = made_results(beyond=whole)
-    assert "**Supported** (1 models asked)" in beyond.bigrams(shown)
-    assert "`deep`" in beyond.bigrams(shown)
+    shown = made_results(model("deep", 2, 2e6), beyond=whole)
+    assert "**Supported**, asked of `deep`." in beyond.bigrams(shown)
+    assert "| `deep` |" in beyond.bigrams(shown)
     assert "**Supported** (12 models of 3 kinds)" in beyond.foresight(shown)
     nothing = made_results(
         beyond=Beyond(BigramStage("not tested", (), ()), Foresight("not tested", 2, 1))
     )
-    assert beyond.bigrams(nothing) == "**Not tested** (0 models asked)."
+    assert beyond.bigrams(nothing) == "**Not tested**."
     assert "It takes 10 models of 3 kinds" in beyond.foresight(nothing)

@@ -1,9 +1,7 @@
 """Questions asked since the paper: their verdicts and tables."""
 
-from collections.abc import Iterator
-
 from induction.report.results import Results
-from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.report.text import markdown_table, names, number, percent, short_tokens
 from induction.study.beyond.bigrams import Nearest
 from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
 
@@ -11,27 +9,29 @@ from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
 def bigrams(results: Results) -> str:
     """The verdict on the bigram stage, and where each model is nearest to which predictor."""
     found = results.beyond.bigrams
-    rows = [*_nearest(found.asked, ""), *_nearest(found.beside, "shown alone")]
+    listed = [n for n in (*found.asked, *found.beside) if n.model in results.listed]
+    rows = [_nearest(n) for n in listed]
     header = (
-        *("model", "unigrams", "bigrams", "onset", "least from bigrams", "at the end"),
-        *("unigrams first", "before the onset"),
+        *("model", "unigrams", "bigrams", "onset", "trigrams"),
+        *("unigrams first", "bigrams before the onset", "from bigrams: least", "at the end"),
     )
-    verdict = f"**{found.outcome.capitalize()}** ({len(found.asked)} models asked)."
-    return f"{verdict}\n\n{markdown_table(header, 'lrrrrrrr', rows)}" if rows else verdict
+    asked = names([n.model for n in found.asked])
+    verdict = f"**{found.outcome.capitalize()}**" + (f", asked of {asked}." if asked else ".")
+    return f"{verdict}\n\n{markdown_table(header, 'lrrrrrrrr', rows)}" if rows else verdict
 
 
-def _nearest(models: tuple[Nearest, ...], remark: str) -> Iterator[tuple[str, ...]]:
-    for n in models:
-        yield (
-            f"`{n.model}`",
-            short_tokens(n.nearest_tokens["unigram"]),
-            short_tokens(n.nearest_tokens["bigram"]),
-            "none" if n.onset_tokens is None else short_tokens(n.onset_tokens),
-            number(n.least["bigram"]),
-            number(n.final["bigram"]),
-            percent(n.unigrams_first),
-            remark if n.before_onset is None else percent(n.before_onset),
-        )
+def _nearest(n: Nearest) -> tuple[str, ...]:
+    return (
+        f"`{n.model}`",
+        short_tokens(n.nearest_tokens["unigram"]),
+        short_tokens(n.nearest_tokens["bigram"]),
+        "none" if n.onset_tokens is None else short_tokens(n.onset_tokens),
+        short_tokens(n.nearest_tokens["trigram"]),
+        percent(n.unigrams_first),
+        "shown alone" if n.before_onset is None else percent(n.before_onset),
+        number(n.least["bigram"]),
+        number(n.final["bigram"]),
+    )
 
 
 def foresight(results: Results) -> str:
