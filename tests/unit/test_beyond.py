@@ -84,7 +84,7 @@ def test_divergence_is_zero_from_the_predictor_that_the_model_is() -> None:
     tokens = torch.from_numpy(np.random.default_rng(0).integers(V, size=(3, 9)))
     evaluation: Any = SimpleNamespace(tokens=tokens)
     predicted = predictions(evaluation, TRAIN, V)
-    assert {name: each.shape for name, each in predicted.items()} == dict.fromkeys(
+    assert {name: each.probabilities.shape for name, each in predicted.items()} == dict.fromkeys(
         ("unigram", "bigram", "trigram"), (3, 7, V)
     )
     bigrams = predict(TRAIN, np.arange(V)[:, None], V)[1]
@@ -234,3 +234,15 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     )
     assert beyond.bigrams(nothing) == "**Not tested**."
     assert "It takes 10 models of 3 kinds" in beyond.foresight(nothing)
+
+
+def test_many_series_are_foreseen_apart() -> None:
+    random = np.random.default_rng(0)
+    known, groups = random.normal(size=(12, 3)), np.repeat(np.arange(3), 4)
+    series = np.stack([known[:, 0], random.normal(size=12)], axis=1)
+    for ours, theirs in zip(
+        leave_out(known, series, groups),
+        zip(*(leave_out(known, each, groups) for each in series.T), strict=True),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, np.stack(theirs, axis=1), rtol=1e-9)

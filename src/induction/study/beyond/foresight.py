@@ -137,15 +137,17 @@ def decide(ratio: float, p_value: float) -> Outcome:
 def leave_out(
     known: np.ndarray, wanted: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the regression and the mean say of each group when it is left out: [models] each.
+    """What the regression and the mean say of each group when it is left out: as `wanted` each.
 
-    known: [models, features]. wanted: [models]. groups: [models], a number for each group.
+    known: [models, features]. wanted: [models], or [models, series] of several to foresee apart.
+    groups: [models], a number for each group.
     """
+    regression = RidgeCV(_PENALTIES, alpha_per_target=wanted.ndim > 1)
     foreseen, constant = np.empty_like(wanted), np.empty_like(wanted)
     for group in np.unique(groups):
         out = groups == group
-        fitted = make_pipeline(StandardScaler(), RidgeCV(_PENALTIES)).fit(known[~out], wanted[~out])
-        foreseen[out], constant[out] = fitted.predict(known[out]), wanted[~out].mean()
+        fitted = make_pipeline(StandardScaler(), regression).fit(known[~out], wanted[~out])
+        foreseen[out], constant[out] = fitted.predict(known[out]), wanted[~out].mean(axis=0)
     return foreseen, constant
 
 
@@ -156,12 +158,11 @@ def rms(errors: np.ndarray) -> float:
 def _p_value(
     known: np.ndarray, wanted: np.ndarray, groups: np.ndarray, ratio: float, seed: int
 ) -> float:
-    random, as_small = np.random.default_rng(seed), 0
-    for _ in range(_SHUFFLINGS):
-        shuffled = random.permutation(wanted)
-        foreseen, constant = leave_out(known, shuffled, groups)
-        as_small += rms(foreseen - shuffled) <= ratio * rms(constant - shuffled)
-    return as_small / _SHUFFLINGS
+    random = np.random.default_rng(seed)
+    shuffled = np.stack([random.permutation(wanted) for _ in range(_SHUFFLINGS)], axis=1)
+    foreseen, constant = leave_out(known, shuffled, groups)
+    ratios = np.sqrt(((foreseen - shuffled) ** 2).mean(0) / ((constant - shuffled) ** 2).mean(0))
+    return float((ratios <= ratio).mean())
 
 
 def _seen(curves: Curves, moment: float, config: StudyConfig) -> np.ndarray:
