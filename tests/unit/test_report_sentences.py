@@ -9,7 +9,7 @@ import pytest
 from made_summary import CONFIG, REMOVED, made_results, model
 
 from induction.external.reading import LeftOut, Reading, Shared, StartToken
-from induction.report import ablations, behaviours, causes, findings, side_remarks, text
+from induction.report import ablations, behaviours, causes, side_remarks, text
 from induction.report.results import Ablations, LossSpace
 from induction.study.attribution import Removed
 from induction.study.bump import Bump
@@ -247,16 +247,6 @@ def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_oth
     said = text.circuits_sentence(made_results(config=beside))
     assert "; `gpt_neo` biases, learned positions and the limits of local windows; " in said
     assert said.endswith(" and the limits of local windows.")
-
-
-def test_one_model_without_a_history_is_said_to_tell_nothing_of_a_change():
-    alone = replace(FLAT, name="c", traced=False)
-    models = [replace(CHANGED, name="a"), replace(FLAT, name="b"), alone]
-    told = findings.outcome_sentences(made_results(*models, verdicts=[]))
-    assert told.startswith(
-        "In 1 of 2 models in-context learning changed abruptly, in `b` it did not. In `c` it "
-        "cannot be told: there are too few snapshots."
-    )
 
 
 def test_how_models_of_others_were_read_is_said():
