@@ -15,6 +15,7 @@ from induction.study.attribution import Removed
 from induction.study.bump import Bump
 from induction.study.lag import Lag
 from induction.study.pca import Explained
+from induction.study.steepening import Steepening
 from induction.study.turn import Turn
 
 CHANGED, FLAT = model("two", 2, 3e6), model("one")
@@ -76,7 +77,7 @@ def test_what_the_first_rule_leaves_out_is_counted_over_models_with_a_change():
     ]
     turns = {"a": Turn(9.0, 1.0, 0.3, 94.9), "b": Turn(9.0, 1.0, 0.3, 95.0)}
     found = made_results(*models, loss_space=space(1.0, **turns, c=None, d=None))
-    assert causes.co_occurring(found) == (1, 1, 3)
+    assert causes.co_occurring(found) == {"bumps": 1, "turns": 1, "changed": 3}
     told = causes.left_out_sentence(found)
     assert "1 of the 3 models" in told
     assert "in 1 of 3 it is sharper" in told
@@ -133,6 +134,19 @@ def test_lags_beyond_chance_are_named():
     ]
     told = causes.lag_sentence(made_results(*models, FLAT))
     assert told.endswith("this holds for `a`; `c` have all of theirs above zero.")
+    told = causes.lag_sentence(made_results(replace(CHANGED, lag=Lag(3e6, 3e6, 0.1, None, 32))))
+    assert told.endswith("intervals: `two` 0.10. Negative means that the heads came first.")
+    assert causes.lag_sentence(made_results(FLAT)) == "No model has both onsets."
+
+
+def test_bumps_and_steepenings_are_told_with_their_place_or_as_none():
+    bump, steepening = Bump(1.0, 2e6, 3.0, 0.1, True), Steepening(1.0, 3e6, 0.1)
+    models = [replace(CHANGED, name=name, bump=bump, steepening=steepening) for name in "ab"]
+    told = causes.bump_sentence(made_results(*models, FLAT))
+    assert "(a bump) in `a` at 2M, `b` at 2M. Over ln(tokens), its fall steepens again" in told
+    assert "slowing down in `a` at 3M, `b` at 3M. The second rule" in told
+    told = causes.bump_sentence(made_results(FLAT))
+    assert "bump: all are convex. Over ln(tokens), no fall steepens again. The second" in told
 
 
 def test_previous_token_heads_are_taken_out_both_ways():

@@ -53,16 +53,13 @@ def _co_occurrence(results: Results, verdict: Verdict) -> Values:
     together = [c for c in verdict.checks if c.numbers.get("lag") is not None]
     alone = verdict.checks_of("no change in one layer")
     rules = verdict.checks_of("both onset rules agree")
-    bumps, turns, changed = causes.co_occurring(results)
     return {
         "inside": _held(together),
         "together": len(together),
         "neither": _held(alone),
         "alone": len(alone),
         "apart": [name for check in rules if not check.held for name in check.models],
-        "bumps": bumps,
-        "turns": turns,
-        "changed": changed,
+        **causes.co_occurring(results),
     }
 
 

@@ -29,7 +29,7 @@ def sentence(part: str, name: str, /, **values: object) -> str:
         filled = getattr(_environment().get_template(f"{part}.md.j2").module, name)(**values)
     except (AttributeError, TemplateError, TypeError) as error:
         raise StudyError(f"reports/text/{part}.md.j2: {name}: {error}") from error
-    return re.sub(r" *\n[ \n]*", " ", re.sub(r" *\n[ \n]*(?=[,;.])", "", filled)).strip()
+    return re.sub(r" *\n[ \n]*([,;.]?)", lambda found: found[1] or " ", filled).strip()
 
 
 @cache
