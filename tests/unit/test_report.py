@@ -19,6 +19,8 @@ from induction.study.kinds import find_kinds
 CONFIG = load_config(find_study().params)
 SOURCE = find_study().report_source / "index.qmd"
 TEMPLATES = sorted(TEXT.glob("*.j2"))
+FORMULA, ARGUMENT = r"ln\(1 \+", r"[Aa]rgument \d"
+SCALE, PAPER = "95 %|Above 100 %|chance is 0", r"The paper reports .*?\."
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_the_prose_holds_no_typed_measurement(source):
     prose = re.sub(r"^```\{python\}\n.*?^```$", "", prose, flags=re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^\$\$.*?^\$\$.*?$", "", prose, flags=re.MULTILINE | re.DOTALL)
     prose = re.sub(r"`\{python\}[^`]*`|\$[^$]*\$|\[?-?@[\w-]+\]?|\{#[^}]*\}", "", prose)
-    prose = re.sub(r"ln\(1 \+|[Aa]rgument \d|95 %|Above 100 %|The paper reports .*?\.", "", prose)
+    prose = re.sub(f"{FORMULA}|{ARGUMENT}|{SCALE}|{PAPER}", "", prose)
     assert re.findall(r"\d[\d.,]*", prose) == []
 
 

@@ -11,11 +11,14 @@ from made_summary import CONFIG, REMOVED, made_results, model
 from induction.external.reading import LeftOut, Reading, Shared, StartToken
 from induction.report import ablations, behaviours, causes, side_remarks, text
 from induction.report.results import Ablations, LossSpace
+from induction.report.sentences import sentence
 from induction.study.attribution import Removed
 from induction.study.bump import Bump
+from induction.study.head_kinds import HeadKinds
 from induction.study.lag import Lag
 from induction.study.pca import Explained
 from induction.study.steepening import Steepening
+from induction.study.summary import ModelSummary
 from induction.study.turn import Turn
 
 CHANGED, FLAT = model("two", 2, 3e6), model("one")
@@ -213,22 +216,47 @@ def test_slopes_whose_order_turns_round_are_said_to_invert(monkeypatch):
         monkeypatch.setattr(
             side_remarks, "_slope", lambda _, name, tokens: (late if tokens > 1e6 else early)[name]
         )
-        return side_remarks._order_of_slopes(found)
+        return sentence("side_remarks", "order_of_slopes", **side_remarks.order_of_slopes(found))
 
-    assert told(-0.1, -0.5).endswith("The order inverts.")
+    told_early = (
+        "half-way to the first band −0.30 (1), −0.20 (2); inside the bands −0.10 (1), −0.50"
+    )
+    assert told(-0.1, -0.5).endswith(f"{told_early} (2). The order inverts.")
     assert told(-0.6, -0.5).endswith("The order does not invert.")
+    vars(found)["models"] = {name: model(name) for name in models}
+    assert told(-0.6, -0.5).endswith("The zoo lacks a series of depths with a change.")
 
 
 def test_the_same_score_is_judged_by_the_step_that_another_rule_allows():
     step = CONFIG.verdicts.max_icl_step
 
-    def told(worst: float) -> str:
-        scores = {"attn-2l": -0.5, "attn-3l": worst}
-        models = [replace(CHANGED, name=name, icl_score=score) for name, score in scores.items()]
-        return side_remarks._same_score(made_results(*models))
+    def told(**scores: float) -> str:
+        models = {name.replace("_", "-"): score for name, score in scores.items()}
+        found = [replace(CHANGED, name=name, icl_score=score) for name, score in models.items()]
+        values = side_remarks.same_score(made_results(*found))
+        return sentence("side_remarks", "same_score", **values)
 
-    assert "within the" in told(-0.5 + 0.9 * step)
-    assert "more than the" in told(-0.5 + 1.1 * step)
+    assert "nats (`attn-3l`): within the" in told(attn_3l=-0.5 + 0.9 * step, attn_2l=-0.5)
+    assert "nats (`attn-3l`): more than the" in told(attn_2l=-0.5, attn_3l=-0.5 + 1.1 * step)
+    assert told(attn_2l=-0.5, smear_2l=0.0).endswith("Fewer than two plain models change here.")
+
+
+def test_induction_heads_of_the_last_layer_are_counted_in_attention_only_models():
+    early = replace(CHANGED, name="early", kinds=HeadKinds(((0, 0), (1, 3)), ()))
+    mlp = replace(CHANGED, entry=CHANGED.entry.model_copy(update={"attn_only": False}))
+    assert side_remarks.last_layers(made_results(FLAT, early, mlp)) == {"last": 1, "total": 2}
+
+
+def test_heads_of_neither_kind_are_counted_in_models_with_induction_heads():
+    one_layer = {"layer": [0, 1, 1], "head": [0, 0, 1], "icl_attribution": [-0.1, -0.2, 0.3]}
+    own = {name: SimpleNamespace(last_heads=pl.DataFrame(one_layer)) for name in ("one", "two")}
+
+    def told(*models: ModelSummary) -> str:
+        found = made_results(*models, ablations={each.name: own[each.name] for each in models})
+        return sentence("side_remarks", "others_hinder", **side_remarks.others_hinder(found))
+
+    assert "induction heads, 1 of 2 (50\u00a0%) of the heads of neither kind" in told(FLAT, CHANGED)
+    assert "induction heads, none of the heads of neither kind" in told(FLAT)
 
 
 def test_variance_of_two_components_alone():
@@ -247,12 +275,16 @@ def test_negative_copying_counts_heads_that_match_prefixes():
         prefix_matching=[rule.prefix_matching, 1.0, 0.0],
         total_copying=[rule.total_copying - 0.1, 0.3, None],
     )
-    told = side_remarks._negative_copying(made_results(curves={"a": own}))
-    assert "Of 2 heads" in told
-    assert "1 fall short of the copying threshold (`a 1.0`)" in told
-    assert "between 0.15 and 0.30; chance is 0." in told
+
+    def told(own: SimpleNamespace) -> str:
+        values = side_remarks.negative_copying(made_results(curves={"a": own}))
+        return sentence("side_remarks", "negative_copying", **values)
+
+    assert "Of 2 heads" in told(own)
+    assert "1 fall short of the copying threshold (`a 1.0`)" in told(own)
+    assert "between 0.15 and 0.30; chance is 0." in told(own)
     none = heads(layer=[1], head=[0], prefix_matching=[0.0], total_copying=[None])
-    assert "No head matches" in side_remarks._negative_copying(made_results(curves={"a": none}))
+    assert "No head matches" in told(none)
 
 
 def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_others():
