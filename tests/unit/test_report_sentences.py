@@ -9,7 +9,7 @@ import pytest
 from made_summary import CONFIG, REMOVED, made_results, model
 
 from induction.external.reading import LeftOut, Reading, Shared, StartToken
-from induction.report import ablations, behaviours, causes, side_remarks, text
+from induction.report import ablations, causes, side_remarks, text
 from induction.report.results import Ablations, LossSpace
 from induction.report.sentences import sentence
 from induction.study.attribution import Removed
@@ -188,21 +188,6 @@ def test_random_sets_are_counted(shares, shown):
     attribution = replace(REMOVED, previous_token=None, random=random)
     table = ablations.ablated_sets(made_results(replace(CHANGED, attribution=attribution)))
     assert table.splitlines()[-1].endswith(f"| – | {shown} |")
-
-
-def test_text_that_is_continued_rightly_at_once_is_no_copying():
-    names = ("behaviour", "variant", "condition", "step", "accuracy", "chance")
-    rows = [
-        ("literal copying", "text, first copy", "intact", 1, 0.1, 0.1),
-        ("literal copying", "text, first copy", "intact", 2, 0.5, 0.1),
-        ("literal copying", "text, first copy", "ablated", 2, 0.2, 0.1),
-        ("literal copying", "text", "intact", 2, 0.9, 0.1),
-    ]
-    table = pl.DataFrame(rows, schema=names, orient="row")
-    other = table.with_columns(pl.col("accuracy") + 0.1)
-    own = {"a": SimpleNamespace(behaviours=table), "b": SimpleNamespace(behaviours=other)}
-    told = behaviours._first_copy_sentence(made_results(behaviours=own))
-    assert "50\u00a0% to 60\u00a0% of places (chance: 10\u00a0%)" in told
 
 
 def test_slopes_whose_order_turns_round_are_said_to_invert(monkeypatch):
