@@ -12,16 +12,25 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from induction.errors import StudyError
 from induction.paths import StudyPaths
-from induction.report.text import code, names, number, onset, percent, quantity, short_tokens
+from induction.report.text import (
+    code,
+    listed,
+    names,
+    number,
+    onset,
+    percent,
+    quantity,
+    short_tokens,
+)
 
 # Beside the code, not around the working directory: pages are rendered from other folders too.
 TEMPLATES = StudyPaths(Path(__file__).resolve().parents[3]).report_text
-FILTERS = (code, names, number, onset, percent, quantity, short_tokens)
+FILTERS = (code, listed, names, number, onset, percent, quantity, short_tokens)
 
 
 def sentence(part: str, name: str, /, **values: object) -> str:
     """A sentence of reports/text/PART.md.j2 with these values, as Markdown on one line. A line of
-    the template that begins with a comma, a semicolon or a full stop follows without a space.
+    the template that begins with a comma, semicolon, colon or full stop follows without a space.
 
     Raises StudyError where there is no such sentence, or where its values are not these.
     """
@@ -29,7 +38,7 @@ def sentence(part: str, name: str, /, **values: object) -> str:
         filled = getattr(_environment().get_template(f"{part}.md.j2").module, name)(**values)
     except (AttributeError, TemplateError, TypeError) as error:
         raise StudyError(f"reports/text/{part}.md.j2: {name}: {error}") from error
-    return re.sub(r" *\n[ \n]*([,;.]?)", lambda found: found[1] or " ", filled).strip()
+    return re.sub(r" *\n[ \n]*([,;:.]?)", lambda found: found[1] or " ", filled).strip()
 
 
 @cache

@@ -102,12 +102,16 @@ def circuits_sentence(results: Results) -> str:
     return f"Circuits of models of others leave out, by family: {families}."
 
 
-def names(models: Sequence[str]) -> str:
-    """`a`, `b` and `c`."""
-    quoted = [f"`{name}`" for name in models]
-    if len(quoted) < 2:
-        return "".join(quoted)
-    return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+def names(models: Sequence[str], most: int | None = None) -> str:
+    """`a`, `b` and `c`; of more than `most`, the others are counted."""
+    quoted = [f"`{name}`" for name in models[:most]]
+    more = len(models) - len(quoted)
+    return listed([*quoted, f"{more} more"] if more else quoted)
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """a, b and c."""
+    return f" {last} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def code(text: str) -> str:
