@@ -12,25 +12,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from induction.errors import StudyError
 from induction.paths import StudyPaths
-from induction.report.text import (
-    code,
-    listed,
-    names,
-    number,
-    onset,
-    percent,
-    quantity,
-    short_tokens,
-)
+from induction.report import text
 
 # Beside the code, not around the working directory: pages are rendered from other folders too.
 TEMPLATES = StudyPaths(Path(__file__).resolve().parents[3]).report_text
-FILTERS = (code, listed, names, number, onset, percent, quantity, short_tokens)
+FILTERS = (
+    *(text.code, text.listed, text.names, text.number),
+    *(text.onset, text.percent, text.quantity, text.short_tokens),
+)
 
 
 def sentence(part: str, name: str, /, **values: object) -> str:
     """A sentence of reports/text/PART.md.j2 with these values, as Markdown on one line. A line of
-    the template that begins with a comma, semicolon, colon or full stop follows without a space.
+    the template that begins with one of , ; : . ) follows without a space.
 
     Raises StudyError where there is no such sentence, or where its values are not these.
     """
@@ -38,7 +32,7 @@ def sentence(part: str, name: str, /, **values: object) -> str:
         filled = getattr(_environment().get_template(f"{part}.md.j2").module, name)(**values)
     except (AttributeError, TemplateError, TypeError) as error:
         raise StudyError(f"reports/text/{part}.md.j2: {name}: {error}") from error
-    return re.sub(r" *\n[ \n]*([,;:.]?)", lambda found: found[1] or " ", filled).strip()
+    return re.sub(r" *\n[ \n]*([,;:.)]?)", lambda found: found[1] or " ", filled).strip()
 
 
 @cache
