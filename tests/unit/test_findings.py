@@ -113,7 +113,7 @@ def test_depths_that_change_make_the_series():
             "without induction heads, 70\u00a0% to 90\u00a0% of what the plain models gained is "
             "gone; without as many others, at most 20\u00a0% on average",
         ),
-        (6, {"depths": 1, "steps": [], "needed": 3}, "1 depths change; 3 would make a series"),
+        (6, {"depths": 1, "steps": [], "needed": 3}, "1 depth changes; 3 would make a series"),
     ],
 )
 def test_cells_of_the_table_say_what_their_values_are(argument, values, told):

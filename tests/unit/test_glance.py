@@ -83,9 +83,9 @@ def test_metrics_are_listed_where_they_are_few_and_else_counted(rows, said):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ([0.5], " 1 of 1 changes are greater than the distance between seeds."),
+        ([0.5], " 1 of 1 changes is greater than the distance between seeds."),
         ([0.5, 0.6], " All 2 changes are greater than the distance between seeds."),
-        ([0.5, 0.1], " 1 of 2 changes are greater than the distance between seeds."),
+        ([0.5, 0.1], " 1 of 2 changes is greater than the distance between seeds."),
     ],
 )
 def test_changes_are_measured_against_seeds_where_there_are_any(changes, said):

@@ -136,7 +136,7 @@ def test_lags_beyond_chance_are_named():
         for name, (lag, ends) in rows.items()
     ]
     told = causes.lag_sentence(made_results(*models, FLAT))
-    assert told.endswith("this holds for `a`; `c` have all of theirs above zero.")
+    assert told.endswith("this holds for `a`; `c` has all of its above zero.")
     told = causes.lag_sentence(made_results(replace(CHANGED, lag=Lag(3e6, 3e6, 0.1, None, 32))))
     assert told.endswith("intervals: `two` 0.10. Negative means that the heads came first.")
     assert causes.lag_sentence(made_results(FLAT)) == "No model has both onsets."
@@ -266,7 +266,7 @@ def test_negative_copying_counts_heads_that_match_prefixes():
         return sentence("side_remarks", "negative_copying", **values)
 
     assert "Of 2 heads" in told(own)
-    assert "1 fall short of the copying threshold (`a 1.0`)" in told(own)
+    assert "1 falls short of the copying threshold (`a 1.0`)" in told(own)
     assert "between 0.15 and 0.30; chance is 0." in told(own)
     none = heads(layer=[1], head=[0], prefix_matching=[0.0], total_copying=[None])
     assert "No head matches" in told(none)
