@@ -1,14 +1,11 @@
 """What differs, at a glance: the top of the page and the terminal."""
 
-from collections.abc import Mapping
-
 from induction.compare.comparison import Comparison
-from induction.report.sentences import sentence
+from induction.report.sentences import Values, sentence
 from induction.report.text import notice
 from induction.runs.metrics import CLEAR, yardstick
 from induction.runs.parameters import ABSENT, value_text
 
-Values = Mapping[str, object]
 _FEW = 4  # of anything: more are counted, and stand in the tables
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from induction.report.figures.behaviours import judged
 from induction.report.results import Results
-from induction.report.sentences import sentence
+from induction.report.sentences import Values, sentence
 from induction.report.text import markdown_table, number, percent
 from induction.study.behaviours import TaskResult
 from induction.study.head_kinds import head_names
@@ -181,7 +181,7 @@ def first_copies(results: Results) -> list[tuple[float, float]]:
     ]
 
 
-def above_chance(results: Results, kind: str) -> dict[str, object]:
+def above_chance(results: Results, kind: str) -> Values:
     """How many models are above chance in tasks of a kind and in which, in how many cases in all,
     and in how many of these by their induction heads."""
     done = [

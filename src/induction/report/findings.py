@@ -1,15 +1,13 @@
 """What came out of each argument, in one line with its numbers: the report's first table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from induction.report import causes, over_seeds, seeds
 from induction.report.results import Results
-from induction.report.sentences import sentence
+from induction.report.sentences import Values, sentence
 from induction.report.text import markdown_table
 from induction.study.verdicts import Check, Verdict
 from induction.study.verdicts.verdict import Kind
-
-Values = Mapping[str, object]
 
 
 def outcome_sentences(results: Results) -> str:

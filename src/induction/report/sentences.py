@@ -5,6 +5,7 @@ What decides between two wordings is such a value too: Python computes, template
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from induction.errors import StudyError
 from induction.paths import StudyPaths
 from induction.report import text
 
+Values = Mapping[str, object]
 # Beside the code, not around the working directory: pages are rendered from other folders too.
 TEMPLATES = StudyPaths(Path(__file__).resolve().parents[3]).report_text
 FILTERS = (

@@ -1,14 +1,10 @@
 """The paper's side remarks, checked on this zoo: the values of a sentence each."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 
 from induction.report.results import Results, of_heads
-from induction.report.sentences import sentence
-
-Values = Mapping[str, object]
+from induction.report.sentences import Values, sentence
 
 
 def all_sentences(results: Results) -> str:
