@@ -178,6 +178,11 @@ class StudyPaths:
         return self.root / "reports"
 
     @property
+    def report_text(self) -> Path:
+        """The sentences of the report and of the page that compares, as templates."""
+        return self.report_source / "text"
+
+    @property
     def report_output(self) -> Path:
         return self.root / "reports" / "_output"
 

@@ -15,8 +15,9 @@ from pypdf import PdfReader
 from ruamel.yaml import YAML
 
 from induction.compare import __main__ as command
-from induction.compare import loss_space, page, tables, words
+from induction.compare import glance, loss_space, page, tables
 from induction.compare.comparison import Comparison
+from induction.compare.loss_space import CommonSpace
 from induction.compare.publish import publish
 from induction.compare.revisions import head, lay_out
 from induction.compare.stages import outdated
@@ -200,14 +201,14 @@ def test_results_that_are_not_those_of_the_parameters_are_found_out(two):
     assert found.parameters == ("models.deep.seed",)
     assert found.files == ("data/results/metrics.json",)
     assert found.models == ("new",)
-    warning = words.warnings(compare(*two))
+    warning = glance.warnings(compare(*two))
     assert "models.deep.seed" in warning
     assert "out of date" in warning
 
 
 def test_both_runs_are_fitted_together_where_both_have_losses(folders):
-    space, _ = loss_space.common_space(*(load_run(folder) for folder in folders))
-    assert space is not None
+    space = loss_space.common_space(*(load_run(folder) for folder in folders))
+    assert isinstance(space, CommonSpace)
     assert space.how == "joint"
     assert space.alike == {"shallow"}
     assert space.a["shallow"].equals(space.b["shallow"])
@@ -219,21 +220,18 @@ def test_both_runs_are_fitted_together_where_both_have_losses(folders):
 def test_a_run_without_losses_lends_its_components(two, gone, how):
     for losses in (two[gone] / "data" / "measurements").glob("*/losses.npz"):
         losses.unlink()
-    space, sentence = loss_space.common_space(*(load_run(folder) for folder in two))
-    assert space is not None
+    space = loss_space.common_space(*(load_run(folder) for folder in two))
+    assert isinstance(space, CommonSpace)
     assert space.how == how
     assert space.alike == {"shallow"}  # its losses, projected, are where its own scores are
-    assert f"The components are those of {'AB'[gone]}" in sentence
 
 
 def test_two_runs_without_losses_need_the_same_components(two):
     for folder in two:
         shutil.rmtree(folder / "data" / "measurements")
-    space, sentence = loss_space.common_space(*(load_run(folder) for folder in two))
-    assert space is None
-    assert "needed" in sentence
-    space, _ = loss_space.common_space(load_run(two[0]), load_run(two[0]))
-    assert space is not None
+    assert loss_space.common_space(*map(load_run, two)) == "no losses"
+    space = loss_space.common_space(load_run(two[0]), load_run(two[0]))
+    assert isinstance(space, CommonSpace)
     assert space.how == "the same basis"
     assert space.alike == set(ZOO)
 
@@ -243,9 +241,7 @@ def test_losses_on_other_tokens_share_no_space(two):
     files = read_json(manifest)
     files["files"] = [{**own, "sha256": "1" * 64} for own in files["files"]]
     write_json(manifest, files)
-    space, sentence = loss_space.common_space(*(load_run(folder) for folder in two))
-    assert space is None
-    assert "different tokens" in sentence
+    assert loss_space.common_space(*map(load_run, two)) == "other tokens"
 
 
 def test_text_environment_and_packages_that_changed(two):
@@ -281,8 +277,8 @@ def test_a_run_with_parameters_and_metrics_alone_still_compares(two):
             path.unlink()
     comparison = compare(*two)
     assert {row.mark for row in comparison.rows if row.model == "deep"} > {"no interval"}
-    assert words.at_a_glance(comparison)["Verdicts"].startswith("Not compared")
-    assert "has no intervals and heads, verdicts, curves" in words.omissions(comparison)
+    assert glance.at_a_glance(comparison)["Verdicts"].startswith("Not compared")
+    assert "has no intervals and heads, verdicts, curves" in glance.omissions(comparison)
     assert page.absent(comparison) >= {"fig-pca", "fig-curves", "fig-icl", "tbl-stages"}
     for table in (tables.metrics, tables.origins, tables.verdicts, tables.runs):
         assert table(comparison)
@@ -291,7 +287,7 @@ def test_a_run_with_parameters_and_metrics_alone_still_compares(two):
 def test_runs_without_a_difference_say_so(folders):
     comparison = compare(folders[0], folders[0])
     assert comparison.identical
-    assert list(words.at_a_glance(comparison)) == ["The same"]
+    assert list(glance.at_a_glance(comparison)) == ["The same"]
     assert not compare(*folders).identical
 
 
@@ -440,9 +436,8 @@ def test_a_tag_and_an_experiment_are_laid_out_with_all_their_files(repository):
     assert comparison.seed_alone == ["deep"]
     assert comparison.changed_models == ["deep"]
     assert [r.stage for r in comparison.reruns] == ["measure@deep", "summarize"]
-    space, _ = comparison.space
-    assert space is not None
-    assert space.how == "joint"
+    assert comparison.space is not None
+    assert comparison.space.how == "joint"
 
 
 def test_the_workspace_is_what_the_experiment_left(repository):
@@ -476,7 +471,7 @@ def test_a_remote_serves_what_the_cache_lost(repository, tmp_path, without_cache
     try:
         run = load_run(lay_out(repository.paths, "one"))
         assert (run.missing, run.left_out) == ((), ())
-        assert loss_space.common_space(run, run)[0] is not None
+        assert isinstance(loss_space.common_space(run, run), CommonSpace)
         shutil.rmtree(tmp_path / "files")
         with pytest.raises(StudyError, match="nor in a remote: `dvc pull` gets them"):
             lay_out(repository.paths, "one")
@@ -532,9 +527,8 @@ def test_publishing_keeps_a_run_that_can_be_compared(repository, monkeypatch):
     assert published.label == "published:made"
     comparison = Comparison(published, workspace)
     assert comparison.identical
-    space, _ = comparison.space
-    assert space is not None
-    assert space.how == "projected into A"
+    assert comparison.space is not None
+    assert comparison.space.how == "projected into A"
     with pytest.raises(StudyError, match=r"did you mean published:made"):
         lay_out(repository.paths, "published:mode")
     monkeypatch.chdir(root)

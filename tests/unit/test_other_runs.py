@@ -63,3 +63,7 @@ def test_prose_is_told_apart_by_intervals_and_by_seeds(tmp_path):
     assert cells["`deep`", "onset"] == "within seeds"
     assert cells["`deep`", "prefix matching"] == "no interval"
     assert "`alone`" not in told
+    write_json(prose.metrics, {"models": {"flat": metrics["flat"]}})
+    assert "On English prose, no model of the same zoo has a phase change." in other_runs(
+        made(paths)
+    )

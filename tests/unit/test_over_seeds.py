@@ -305,6 +305,24 @@ def test_the_report_says_that_no_test_was_run():
     assert "none of them was run here" in over_seeds.tests_if_any(written({}))
 
 
+@pytest.mark.parametrize(
+    ("commits", "told"),
+    [
+        ([], "before the models were trained; later changes are listed there."),
+        (["a1"], "before the models were trained (commit `a1`); later"),
+        (["a1", "b2", "c3"], "trained (commit `a1`, last changed in `c3`); later"),
+    ],
+)
+def test_the_report_says_when_the_tests_were_written_down(commits, told, monkeypatch):
+    monkeypatch.setattr(over_seeds.provenance, "written_in", lambda results, path: commits)
+    seeds = study()
+    assert told in (whole := over_seeds.tests_if_any(written(seeds)))
+    assert "Too few seeds" not in whole
+    del seeds[Kind(1, True, "values")]
+    left = "Too few seeds of a kind that is needed: 2. Co-perturbation.\n"
+    assert left in over_seeds.tests_if_any(written(seeds))
+
+
 def losses(bump: float, noise: float = 0.002) -> np.ndarray:
     """Five loss curves that fall ever more slowly, with a bump at three million tokens."""
     random = np.random.default_rng(3)
@@ -333,7 +351,8 @@ def test_the_report_tells_bumps_and_turns_by_kind():
         "two-s2": Turn(9.0, 1.0, 0.3, 97.0),
     }
     results = written(study())
-    results.over_seeds.bumps.append(MeanBump("two", 3, None, None, 0.12))
+    bumps = results.over_seeds.bumps
+    bumps.append(MeanBump("two", 3, None, None, 0.12))
     vars(results).update(
         config=SimpleNamespace(models=models),
         loss_space=SimpleNamespace(explained=SimpleNamespace(turns=turns)),
@@ -341,3 +360,7 @@ def test_the_report_tells_bumps_and_turns_by_kind():
     (row,) = [line for line in over_seeds.tests_if_any(results).splitlines() if "`two`" in line]
     assert "one of 0.120 would be seen" in row
     assert "91 to 97" in row
+    bumps[:] = [MeanBump("two", 3, 0.1, 3e6, None)]
+    assert "| 0.100 at 3M |" in over_seeds.tests_if_any(results)
+    bumps[:] = [MeanBump("two", 3, None, None, None)]
+    assert "| none; one of a nat would not be seen |" in over_seeds.tests_if_any(results)

@@ -128,3 +128,7 @@ def test_stages_without_a_model_do_not_depend_on_the_table_of_models():
     of_external = ("revisions", "measure-external", "ablate-external", "behave-external")
     for stage in (*of_models, *of_external):
         assert not {"models", "external"} & set(PIPELINE["stages"][stage]["do"]["params"])
+
+
+def test_the_report_depends_on_its_sentences():
+    assert {"reports/index.qmd", "reports/text"} <= set(declared("report"))

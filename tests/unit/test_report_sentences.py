@@ -9,12 +9,16 @@ import pytest
 from made_summary import CONFIG, REMOVED, made_results, model
 
 from induction.external.reading import LeftOut, Reading, Shared, StartToken
-from induction.report import ablations, behaviours, causes, findings, side_remarks, text
+from induction.report import ablations, causes, side_remarks, text
 from induction.report.results import Ablations, LossSpace
+from induction.report.sentences import sentence
 from induction.study.attribution import Removed
 from induction.study.bump import Bump
+from induction.study.head_kinds import HeadKinds
 from induction.study.lag import Lag
 from induction.study.pca import Explained
+from induction.study.steepening import Steepening
+from induction.study.summary import ModelSummary
 from induction.study.turn import Turn
 
 CHANGED, FLAT = model("two", 2, 3e6), model("one")
@@ -76,7 +80,7 @@ def test_what_the_first_rule_leaves_out_is_counted_over_models_with_a_change():
     ]
     turns = {"a": Turn(9.0, 1.0, 0.3, 94.9), "b": Turn(9.0, 1.0, 0.3, 95.0)}
     found = made_results(*models, loss_space=space(1.0, **turns, c=None, d=None))
-    assert causes.co_occurring(found) == (1, 1, 3)
+    assert causes.co_occurring(found) == {"bumps": 1, "turns": 1, "changed": 3}
     told = causes.left_out_sentence(found)
     assert "1 of the 3 models" in told
     assert "in 1 of 3 it is sharper" in told
@@ -132,7 +136,20 @@ def test_lags_beyond_chance_are_named():
         for name, (lag, ends) in rows.items()
     ]
     told = causes.lag_sentence(made_results(*models, FLAT))
-    assert told.endswith("this holds for `a`; `c` have all of theirs above zero.")
+    assert told.endswith("this holds for `a`; `c` has all of its above zero.")
+    told = causes.lag_sentence(made_results(replace(CHANGED, lag=Lag(3e6, 3e6, 0.1, None, 32))))
+    assert told.endswith("intervals: `two` 0.10. Negative means that the heads came first.")
+    assert causes.lag_sentence(made_results(FLAT)) == "No model has both onsets."
+
+
+def test_bumps_and_steepenings_are_told_with_their_place_or_as_none():
+    bump, steepening = Bump(1.0, 2e6, 3.0, 0.1, True), Steepening(1.0, 3e6, 0.1)
+    models = [replace(CHANGED, name=name, bump=bump, steepening=steepening) for name in "ab"]
+    told = causes.bump_sentence(made_results(*models, FLAT))
+    assert "(a bump) in `a` at 2M, `b` at 2M. Over ln(tokens), its fall steepens again" in told
+    assert "slowing down in `a` at 3M, `b` at 3M. The second rule" in told
+    told = causes.bump_sentence(made_results(FLAT))
+    assert "bump: all are convex. Over ln(tokens), no fall steepens again. The second" in told
 
 
 def test_previous_token_heads_are_taken_out_both_ways():
@@ -173,21 +190,6 @@ def test_random_sets_are_counted(shares, shown):
     assert table.splitlines()[-1].endswith(f"| – | {shown} |")
 
 
-def test_text_that_is_continued_rightly_at_once_is_no_copying():
-    names = ("behaviour", "variant", "condition", "step", "accuracy", "chance")
-    rows = [
-        ("literal copying", "text, first copy", "intact", 1, 0.1, 0.1),
-        ("literal copying", "text, first copy", "intact", 2, 0.5, 0.1),
-        ("literal copying", "text, first copy", "ablated", 2, 0.2, 0.1),
-        ("literal copying", "text", "intact", 2, 0.9, 0.1),
-    ]
-    table = pl.DataFrame(rows, schema=names, orient="row")
-    other = table.with_columns(pl.col("accuracy") + 0.1)
-    own = {"a": SimpleNamespace(behaviours=table), "b": SimpleNamespace(behaviours=other)}
-    told = behaviours._first_copy_sentence(made_results(behaviours=own))
-    assert "50\u00a0% to 60\u00a0% of places (chance: 10\u00a0%)" in told
-
-
 def test_slopes_whose_order_turns_round_are_said_to_invert(monkeypatch):
     models = {name: CONFIG.models[name] for name in ("attn-1l", "attn-2l")}
     config = CONFIG.model_copy(update={"models": models})
@@ -199,22 +201,47 @@ def test_slopes_whose_order_turns_round_are_said_to_invert(monkeypatch):
         monkeypatch.setattr(
             side_remarks, "_slope", lambda _, name, tokens: (late if tokens > 1e6 else early)[name]
         )
-        return side_remarks._order_of_slopes(found)
+        return sentence("side_remarks", "order_of_slopes", **side_remarks.order_of_slopes(found))
 
-    assert told(-0.1, -0.5).endswith("The order inverts.")
+    told_early = (
+        "half-way to the first band −0.30 (1), −0.20 (2); inside the bands −0.10 (1), −0.50"
+    )
+    assert told(-0.1, -0.5).endswith(f"{told_early} (2). The order inverts.")
     assert told(-0.6, -0.5).endswith("The order does not invert.")
+    vars(found)["models"] = {name: model(name) for name in models}
+    assert told(-0.6, -0.5).endswith("The zoo lacks a series of depths with a change.")
 
 
 def test_the_same_score_is_judged_by_the_step_that_another_rule_allows():
     step = CONFIG.verdicts.max_icl_step
 
-    def told(worst: float) -> str:
-        scores = {"attn-2l": -0.5, "attn-3l": worst}
-        models = [replace(CHANGED, name=name, icl_score=score) for name, score in scores.items()]
-        return side_remarks._same_score(made_results(*models))
+    def told(**scores: float) -> str:
+        models = {name.replace("_", "-"): score for name, score in scores.items()}
+        found = [replace(CHANGED, name=name, icl_score=score) for name, score in models.items()]
+        values = side_remarks.same_score(made_results(*found))
+        return sentence("side_remarks", "same_score", **values)
 
-    assert "within the" in told(-0.5 + 0.9 * step)
-    assert "more than the" in told(-0.5 + 1.1 * step)
+    assert "nats (`attn-3l`): within the" in told(attn_3l=-0.5 + 0.9 * step, attn_2l=-0.5)
+    assert "nats (`attn-3l`): more than the" in told(attn_2l=-0.5, attn_3l=-0.5 + 1.1 * step)
+    assert told(attn_2l=-0.5, smear_2l=0.0).endswith("Fewer than two plain models change here.")
+
+
+def test_induction_heads_of_the_last_layer_are_counted_in_attention_only_models():
+    early = replace(CHANGED, name="early", kinds=HeadKinds(((0, 0), (1, 3)), ()))
+    mlp = replace(CHANGED, entry=CHANGED.entry.model_copy(update={"attn_only": False}))
+    assert side_remarks.last_layers(made_results(FLAT, early, mlp)) == {"last": 1, "total": 2}
+
+
+def test_heads_of_neither_kind_are_counted_in_models_with_induction_heads():
+    one_layer = {"layer": [0, 1, 1], "head": [0, 0, 1], "icl_attribution": [-0.1, -0.2, 0.3]}
+    own = {name: SimpleNamespace(last_heads=pl.DataFrame(one_layer)) for name in ("one", "two")}
+
+    def told(*models: ModelSummary) -> str:
+        found = made_results(*models, ablations={each.name: own[each.name] for each in models})
+        return sentence("side_remarks", "others_hinder", **side_remarks.others_hinder(found))
+
+    assert "induction heads, 1 of 2 (50\u00a0%) of the heads of neither kind" in told(FLAT, CHANGED)
+    assert "induction heads, none of the heads of neither kind" in told(FLAT)
 
 
 def test_variance_of_two_components_alone():
@@ -233,12 +260,16 @@ def test_negative_copying_counts_heads_that_match_prefixes():
         prefix_matching=[rule.prefix_matching, 1.0, 0.0],
         total_copying=[rule.total_copying - 0.1, 0.3, None],
     )
-    told = side_remarks._negative_copying(made_results(curves={"a": own}))
-    assert "Of 2 heads" in told
-    assert "1 fall short of the copying threshold (`a 1.0`)" in told
-    assert "between 0.15 and 0.30; chance is 0." in told
+
+    def told(own: SimpleNamespace) -> str:
+        values = side_remarks.negative_copying(made_results(curves={"a": own}))
+        return sentence("side_remarks", "negative_copying", **values)
+
+    assert "Of 2 heads" in told(own)
+    assert "1 falls short of the copying threshold (`a 1.0`)" in told(own)
+    assert "between 0.15 and 0.30; chance is 0." in told(own)
     none = heads(layer=[1], head=[0], prefix_matching=[0.0], total_copying=[None])
-    assert "No head matches" in side_remarks._negative_copying(made_results(curves={"a": none}))
+    assert "No head matches" in told(none)
 
 
 def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_others():
@@ -247,16 +278,6 @@ def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_oth
     said = text.circuits_sentence(made_results(config=beside))
     assert "; `gpt_neo` biases, learned positions and the limits of local windows; " in said
     assert said.endswith(" and the limits of local windows.")
-
-
-def test_one_model_without_a_history_is_said_to_tell_nothing_of_a_change():
-    alone = replace(FLAT, name="c", traced=False)
-    models = [replace(CHANGED, name="a"), replace(FLAT, name="b"), alone]
-    told = findings.outcome_sentences(made_results(*models, verdicts=[]))
-    assert told.startswith(
-        "In 1 of 2 models in-context learning changed abruptly, in `b` it did not. In `c` it "
-        "cannot be told: there are too few snapshots."
-    )
 
 
 def test_how_models_of_others_were_read_is_said():

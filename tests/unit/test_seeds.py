@@ -71,7 +71,14 @@ def test_the_table_has_a_row_for_each_kind_with_several_seeds():
 def test_without_a_second_seed_it_is_said_that_nothing_is_known():
     alone = {name: ZOO[name] for name in ("one", "longer")}
     assert seeds.spread_if_any(results(alone)).startswith("Every kind of model has one seed here")
-    assert "Of 3 kinds of model, 1 has several seeds" in seeds.spread_if_any(results(ZOO))
+    some = seeds.spread_if_any(results(ZOO))
+    assert "Of 3 kinds of model, 1 has several seeds" in some
+    assert "in their initial weights alone; the others have one. Below" in some
+    repeated = {name: ZOO[name] for name in ("two", "two-b")}
+    repeated |= {f"one-{seed}": ZOO["one"].model_copy(update={"seed": seed}) for seed in (1, 2)}
+    every = seeds.spread_if_any(results(repeated))
+    assert "Of 2 kinds of model, 2 have several seeds" in every
+    assert "in their initial weights alone. Below" in every
 
 
 def test_a_verdict_tells_on_how_many_seeds_it_rests():

@@ -5,9 +5,9 @@ import re
 import sys
 
 from induction.compare.comparison import Comparison
+from induction.compare.glance import at_a_glance
 from induction.compare.page import PAGE, PDF, render_page
 from induction.compare.revisions import WORKSPACE, lay_out
-from induction.compare.words import at_a_glance
 from induction.errors import StudyError
 from induction.paths import find_study
 from induction.runs.run import load_run

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from induction.compare import loss_space, origins, stages
-from induction.compare.loss_space import CommonSpace
+from induction.compare.loss_space import CommonSpace, WhyNot
 from induction.compare.origins import Fact, PackageChange
 from induction.compare.stages import Outdated, Rerun
 from induction.errors import StudyError
@@ -22,9 +22,7 @@ from induction.runs.run import Run, load_run
 VARIABLES = ("INDUCTION_COMPARE_A", "INDUCTION_COMPARE_B")
 """Name the folders of the two runs to the cells of the page."""
 
-
-FEW = 3
-"""Curves of so many models make one figure, a row each; more get a figure for each quantity."""
+_FEW = 3  # models whose curves make one figure; more get a figure for each quantity
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,12 @@ class Comparison:
     def reruns(self) -> list[Rerun]:
         return stages.reruns(self.a.stages, self.b.stages)
 
+    @property
+    def kept_stages(self) -> list[str]:
+        """Those that are the same in both runs."""
+        changed = {rerun.stage for rerun in self.reruns}
+        return [stage for stage in self.b.stages if stage not in changed]
+
     @cached_property
     def rows(self) -> list[Row]:
         return metrics.rows(self.a, self.b)
@@ -101,6 +105,10 @@ class Comparison:
         changed |= {name for name in self.models if not self._same_entry(name)}
         changed |= {name for name in self.models if not self._same_curves(name)}
         return [name for name in self.models if name in changed]
+
+    @property
+    def same_models(self) -> list[str]:
+        return [name for name in self.models if name not in self.changed_models]
 
     def _same_entry(self, name: str) -> bool:
         return self.a.entries.get(name) == self.b.entries.get(name)
@@ -125,6 +133,11 @@ class Comparison:
             and max(run.trained(name).height for run in (self.a, self.b)) > 1
         ]
 
+    @property
+    def in_one_figure(self) -> bool:
+        """The curves make one figure, a row for each model."""
+        return 0 < len(self.drawn_models) <= _FEW
+
     @cached_property
     def verdicts(self) -> list[VerdictChange]:
         in_a = {verdict["argument"]: verdict for verdict in self.a.verdicts}
@@ -133,6 +146,15 @@ class Comparison:
             _verdict_change(in_a.get(argument), in_b.get(argument))
             for argument in sorted(in_a.keys() | in_b.keys())
         ]
+
+    @property
+    def changed_verdicts(self) -> list[VerdictChange]:
+        return [verdict for verdict in self.verdicts if verdict.differs]
+
+    @property
+    def other_thresholds(self) -> list[str]:
+        """The arguments whose rule had other thresholds."""
+        return [str(verdict.argument) for verdict in self.verdicts if verdict.thresholds_differ]
 
     @property
     def judged(self) -> bool:
@@ -152,20 +174,27 @@ class Comparison:
         return origins.package_changes(self.a, self.b)
 
     @cached_property
-    def space(self) -> tuple[CommonSpace | None, str]:
+    def _space(self) -> CommonSpace | WhyNot:
         return loss_space.common_space(self.a, self.b)
+
+    @property
+    def space(self) -> CommonSpace | None:
+        return self._space if isinstance(self._space, CommonSpace) else None
+
+    @property
+    def why_no_space(self) -> WhyNot | None:
+        return None if isinstance(self._space, CommonSpace) else self._space
 
     @property
     def paths_differ(self) -> bool:
         """There is a common space, and not all models take the same path through it."""
-        space, _ = self.space
-        return space is not None and not space.alike >= {*self.models}
+        return self.space is not None and not self.space.alike >= {*self.models}
 
     @property
     def identical(self) -> bool:
         """No parameter, metric, verdict, curve or stage differs."""
         changed = self.parameters or self.changed_models or self.reruns or self.only_a
-        return not (changed or self.only_b or any(verdict.differs for verdict in self.verdicts))
+        return not (changed or self.only_b or self.changed_verdicts)
 
     @cached_property
     def seed_alone(self) -> list[str]:

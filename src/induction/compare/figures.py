@@ -133,7 +133,7 @@ def _band(run: Run, name: str) -> tuple[float, float] | None:
 
 def trajectories(comparison: Comparison) -> Figure:
     """Both runs in one space: models that differ in full, those that are alike faint behind."""
-    space, _ = comparison.space
+    space = comparison.space
     assert space is not None
     figure, axes = plt.subplots(figsize=(7.4, 5))
     ends = {}

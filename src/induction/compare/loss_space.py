@@ -14,6 +14,7 @@ from induction.study.curves import Curves, load_curves
 from induction.study.pca import fit_loss_space
 
 How = Literal["joint", "projected into A", "projected into B", "the same basis"]
+WhyNot = Literal["unknown tokens of A", "unknown tokens of B", "other tokens", "no losses"]
 PathThrough = pl.DataFrame
 """A row for each snapshot: tokens, pc1, pc2; in order of training."""
 Basis = dict[str, np.ndarray]
@@ -37,46 +38,31 @@ class CommonSpace:
     alike: frozenset[str]
 
 
-def common_space(a: Run, b: Run) -> tuple[CommonSpace | None, str]:
-    """The space and how it came about, or None and why there is none, as a sentence."""
-    if a.evaluation_tokens is None or b.evaluation_tokens is None:
-        run = "A" if a.evaluation_tokens is None else "B"
-        return None, f"What the per-token losses of {run} were measured on is not known."
+def common_space(a: Run, b: Run) -> CommonSpace | WhyNot:
+    """The space, or why there is none."""
+    if a.evaluation_tokens is None:
+        return "unknown tokens of A"
+    if b.evaluation_tokens is None:
+        return "unknown tokens of B"
     if a.evaluation_tokens != b.evaluation_tokens:
-        return None, (
-            "The per-token losses of the two runs were measured on different tokens, so that there "
-            "is no space that both lie in."
-        )
+        return "other tokens"
     losses_a, losses_b = _losses(a), _losses(b)
     if losses_a and losses_b:
-        return _joint(losses_a, losses_b, max(a.min_tokens, b.min_tokens)), (
-            "The components were fitted on the per-token losses of both runs together."
-        )
+        return _joint(losses_a, losses_b, max(a.min_tokens, b.min_tokens))
     basis_a, basis_b = _basis(a), _basis(b)
     if losses_b and basis_a:
         paths_a, paths_b = _stored(a), _projected(losses_b, basis_a, b.min_tokens)
-        how, sentence = "projected into A", _projection_sentence("A", "B")
+        how = "projected into A"
     elif losses_a and basis_b:
         paths_a, paths_b = _projected(losses_a, basis_b, a.min_tokens), _stored(b)
-        how, sentence = "projected into B", _projection_sentence("B", "A")
+        how = "projected into B"
     elif basis_a and basis_b and _same_basis(basis_a, basis_b):
         paths_a, paths_b = _stored(a), _stored(b)
-        how, sentence = "the same basis", "Both runs have the same components."
+        how = "the same basis"
     else:
-        return None, (
-            "The per-token losses of both runs would be needed, or those of one and the components "
-            "of the other."
-        )
+        return "no losses"
     shares = _shares(b if how == "projected into B" else a)
-    return CommonSpace(how, shares, paths_a, paths_b, _alike(paths_a, paths_b)), sentence
-
-
-def _projection_sentence(basis: str, projected: str) -> str:
-    return (
-        f"The components are those of {basis}; the per-token losses of {projected} were projected "
-        f"onto them, since those of {basis} are not at hand. What moves only in {projected} does "
-        "not show."
-    )
+    return CommonSpace(how, shares, paths_a, paths_b, _alike(paths_a, paths_b))
 
 
 def _losses(run: Run) -> dict[str, Curves]:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from induction.compare.comparison import FEW, VARIABLES, Comparison
+from induction.compare.comparison import VARIABLES, Comparison
 from induction.compare.figures import shown_metrics
 from induction.paths import StudyPaths
 from induction.report.render import render
@@ -42,7 +42,8 @@ def render_page(paths: StudyPaths, comparison: Comparison) -> str:
 
 def absent(comparison: Comparison) -> set[str]:
     """Labels of the figures and tables that would be empty."""
-    drawn, changed = len(comparison.drawn_models), comparison.changed_models
+    changed = comparison.changed_models
+    in_many = bool(comparison.drawn_models) and not comparison.in_one_figure
     has_parameters = comparison.parameters or comparison.only_a or comparison.only_b
     there = {
         "tbl-parameters": has_parameters,
@@ -51,10 +52,10 @@ def absent(comparison: Comparison) -> set[str]:
         "tbl-checks": any(verdict.checks for verdict in comparison.verdicts),
         "fig-metrics": shown_metrics(comparison),
         "tbl-metrics": any(row.model in changed for row in comparison.rows),
-        "fig-curves": 0 < drawn <= FEW,
-        "fig-icl": drawn > FEW,
-        "fig-prefix": drawn > FEW,
-        "fig-loss": drawn > FEW,
+        "fig-curves": comparison.in_one_figure,
+        "fig-icl": in_many,
+        "fig-prefix": in_many,
+        "fig-loss": in_many,
         "fig-pca": comparison.paths_differ,
         "tbl-sources": comparison.sources,
         "tbl-packages": comparison.packages,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from induction.compare.comparison import Comparison
 from induction.compare.origins import PackageChange
 from induction.compare.stages import Rerun
-from induction.compare.words import origin
+from induction.report.sentences import sentence
 from induction.report.text import markdown_table, names, quantity, short_digest
 from induction.runs.metrics import Interval, Mark, Row, yardstick
 from induction.runs.parameters import value_text
@@ -29,7 +29,7 @@ def runs(comparison: Comparison) -> str:
         ("", "run", "made from"),
         "lll",
         (
-            (f"**{name}**", f"`{run.label}`", origin(run))
+            (f"**{name}**", f"`{run.label}`", sentence("compare", "origin", run=run))
             for name, run in (("A", comparison.a), ("B", comparison.b))
         ),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from induction.report.results import Results
+from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent
 from induction.study.attribution import Removed
 from induction.study.head_kinds import head_names
@@ -65,16 +66,7 @@ def loss_sentence(results: Results) -> str:
                 changes = own.last_sets.filter(pl.col("set") == kind)["loss_change"]
                 if len(changes):
                     found.append(float(changes.mean()))  # pyright: ignore[reportArgumentType]
-    if not all(without.values()):
-        return ""
-    induction, others = (
-        f"{number(min(found))} to {number(max(found))}" for found in without.values()
-    )
-    return (
-        f"The loss on all tokens rises by {induction} nats without the induction heads and by "
-        f"{others} without random others (mean over their sets): other heads matter as well, but "
-        "for other things."
-    )
+    return sentence("ablations", "loss", **without) if all(without.values()) else ""
 
 
 def ablation_kinds(results: Results) -> str:

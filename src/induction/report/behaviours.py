@@ -6,7 +6,8 @@ import polars as pl
 
 from induction.report.figures.behaviours import judged
 from induction.report.results import Results
-from induction.report.text import markdown_table, names, number, percent
+from induction.report.sentences import Values, sentence
+from induction.report.text import markdown_table, number, percent
 from induction.study.behaviours import TaskResult
 from induction.study.head_kinds import head_names
 from induction.study.intervals import Interval
@@ -19,7 +20,7 @@ def table(results: Results) -> str:
     induction heads for it."""
     rows = []
     for behaviour, variant, _ in judged(results):
-        asked = list(_of(results, behaviour, variant))
+        asked = _of(results, behaviour, variant)
         best_name, best = max(asked, key=lambda one: one[1].accuracy)
         able = [(name, d) for name, d in asked if d.does(results.config.verdicts)]
         needing = [name for name, d in able if d.needs_induction]
@@ -105,19 +106,9 @@ def _ends(interval: Interval | None) -> str:
 
 def prior_sentence(results: Results) -> str:
     """Where a model answers by what the words mean, against the labels of the prompt."""
-    found = [
-        f"`{name}` in {d.behaviour}: {d.variant} ({percent(d.accuracy)} right, chance "
-        f"{percent(d.chance)})"
-        for name, model in results.models.items()
-        for d in model.tasks
-        if d.prior_wins(results.config.verdicts)
-    ]
-    if not found:
-        return ""
-    return (
-        "A prior wins over the context where answers are right less often than by chance, and yet "
-        f"become likelier by the labels of the prompt: {'; '.join(found)}."
-    )
+    thresholds = results.config.verdicts
+    cases = [(name, task) for name, task in _tasks(results) if task.prior_wins(thresholds)]
+    return sentence("behaviours", "prior", cases=cases) if cases else ""
 
 
 def _attention(right: float, share: float | None) -> str:
@@ -126,55 +117,46 @@ def _attention(right: float, share: float | None) -> str:
 
 def can_and_cannot(results: Results) -> str:
     """A plain paragraph on what the models of this study do beyond copying."""
-    total = len(results.behaviours)
-    with_heads = results.with_induction_heads
-    sentences = [
-        f"{len(with_heads)} of {total} models have induction heads.",
-        _first_copy_sentence(results),
-        _kind_sentence(
-            results, "loose", "tasks in which the prefix is only like the earlier one, or longer"
-        ),
-        _kind_sentence(results, "abstract", "tasks for which no repeated prefix is enough"),
-    ]
     at_chance = [
-        d
-        for name in with_heads
-        for d in results.models[name].tasks
-        if d.kind == "abstract" and not d.does(results.config.verdicts)
+        task
+        for name, task in _tasks(results)
+        if name in results.with_induction_heads
+        and task.kind == "abstract"
+        and not task.does(results.config.verdicts)
     ]
-    if at_chance:
-        dearer = [d for d in at_chance if d.needs_induction]
-        sentences.append(
-            "Where models with induction heads are not above chance in abstract tasks, the loss of "
-            "the answers still rises more without these heads than without others in "
-            f"{len(dearer)} of {len(at_chance)} cases; @tbl-looking tells how well the heads tell "
-            "right places from wrong ones there."
-        )
-    return " ".join(sentences)
+    return sentence(
+        *("behaviours", "can_and_cannot"),
+        with_heads=len(results.with_induction_heads),
+        models=len(results.behaviours),
+        first_copies=first_copies(results),
+        loose=above_chance(results, "loose"),
+        abstract=above_chance(results, "abstract"),
+        at_chance=len(at_chance),
+        dearer=sum(task.needs_induction for task in at_chance),
+    )
 
 
 def not_asked(results: Results) -> str:
-    """What could not be asked, and why, in one sentence; nothing where all could."""
+    """What could not be asked, and why."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for name, own in results.behaviours.items():
         rows = own.tasks.filter(pl.col("why_not").is_not_null())
         for behaviour, variant, why in rows.select("behaviour", "variant", "why_not").iter_rows():
             reasons.setdefault((f"{behaviour}: {variant}", why), []).append(name)
-    if not reasons:
-        return "Every task fits the vocabulary and the context of every model."
-    total = len(results.behaviours)
-    told = (
-        f"{task} ({why}; {'all models' if len(models) == total else names(models)})"
-        for (task, why), models in reasons.items()
-    )
-    return f"Not asked: {'; '.join(told)}."
+    return sentence("behaviours", "not_asked", reasons=reasons, models=len(results.behaviours))
 
 
-def _of(results: Results, behaviour: str, variant: str) -> Iterator[tuple[str, TaskResult]]:
-    for name, model in results.models.items():
-        for result in model.tasks:
-            if (result.behaviour, result.variant) == (behaviour, variant):
-                yield name, result
+def _of(results: Results, behaviour: str, variant: str) -> list[tuple[str, TaskResult]]:
+    return [
+        (name, task)
+        for name, task in _tasks(results)
+        if (task.behaviour, task.variant) == (behaviour, variant)
+    ]
+
+
+def _tasks(results: Results) -> Iterator[tuple[str, TaskResult]]:
+    """What every model does in every task, with its name."""
+    return ((name, task) for name, model in results.models.items() for task in model.tasks)
 
 
 def _cost_range(asked: list[tuple[str, TaskResult]]) -> str:
@@ -185,9 +167,9 @@ def _cost_range(asked: list[tuple[str, TaskResult]]) -> str:
     return number(low) if len(costs) == 1 else f"{number(low)} to {number(high)}"
 
 
-def _first_copy_sentence(results: Results) -> str:
-    """How often a passage of text is continued rightly before it was seen."""
-    firsts = [
+def first_copies(results: Results) -> list[tuple[float, float]]:
+    """How often each model continues a passage rightly that it never saw before, and by chance."""
+    return [
         (float(row["accuracy"]), float(row["chance"]))
         for own in results.behaviours.values()
         for row in own.behaviours.filter(
@@ -197,32 +179,19 @@ def _first_copy_sentence(results: Results) -> str:
             & (pl.col("step") == pl.col("step").max())
         ).iter_rows(named=True)
     ]
-    if not firsts:
-        return ""
-    return (
-        "In natural text that is read for the first time, models pick the right token among the "
-        f"candidates in {percent(min(firsts)[0])} to {percent(max(firsts)[0])} of places (chance: "
-        f"{percent(firsts[0][1])}): what a second reading adds to that is copying."
-    )
 
 
-def _kind_sentence(results: Results, kind: str, what: str) -> str:
-    """How many models are above chance in tasks of a kind, and by their induction heads."""
-    done: dict[str, list[TaskResult]] = {}
-    for name, model in results.models.items():
-        for result in model.tasks:
-            if result.kind == kind and result.does(results.config.verdicts):
-                done.setdefault(name, []).append(result)
-    if not done:
-        return f"None is detectably above chance in {what}."
-    variants = dict.fromkeys(f"{d.behaviour}: {d.variant}" for own in done.values() for d in own)
-    needed = sum(d.needs_induction for own in done.values() for d in own)
-    total = sum(len(own) for own in done.values())
-    one = len(done) == 1
-    cases = f"In {needed} of these {total} cases" if total > 1 else "There"
-    rises = "rises" if total > 1 or needed else "does not rise"
-    return (
-        f"{len(done)} of {len(results.behaviours)} models {'is' if one else 'are'} above chance in "
-        f"{what} ({'; '.join(variants)}). {cases} the loss of the answers {rises} more without the "
-        "induction heads, and without their pattern alone, than without others."
-    )
+def above_chance(results: Results, kind: str) -> Values:
+    """How many models are above chance in tasks of a kind and in which, in how many cases in all,
+    and in how many of these by their induction heads."""
+    done = [
+        (name, task)
+        for name, task in _tasks(results)
+        if task.kind == kind and task.does(results.config.verdicts)
+    ]
+    return {
+        "models": len({name for name, _ in done}),
+        "tasks": list(dict.fromkeys(f"{task.behaviour}: {task.variant}" for _, task in done)),
+        "cases": len(done),
+        "by_heads": sum(task.needs_induction for _, task in done),
+    }

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from induction.report.results import Results, of_heads
-from induction.report.text import code, markdown_table, names, number, percent, short_tokens
+from induction.report.sentences import sentence
+from induction.report.text import code, markdown_table, number, short_tokens
 from induction.study.head_kinds import head_names
 
 
@@ -28,11 +29,7 @@ def smear_shares(results: Results) -> str:
     if not rows:
         return ""
     header = ("model", "head", "share of the own key", "prefix matching", "")
-    return (
-        "What the keys have become at the end of training: a share of one is a plain key, a share "
-        "of zero the key of the token before, which does for a head what a previous-token head "
-        f"would.\n\n{markdown_table(header, 'llrrl', rows)}"
-    )
+    return f"{sentence('causes', 'smear_shares')}\n\n{markdown_table(header, 'llrrl', rows)}"
 
 
 def matching_heads(results: Results) -> str:
@@ -74,48 +71,33 @@ def other_heads_sentence(results: Results) -> str:
             passing += others.filter(
                 (pl.col("ov_eigenvalue") >= least) & (pl.col("qk_eigenvalue") >= least)
             ).height
-    return (
-        f"Both eigenvalue scores reach {number(least)} in {passing} of the {total} other heads in "
-        "the same models that have an earlier layer to read: they alone do not tell an induction "
-        "head from others."
-    )
+    return sentence("causes", "other_heads", least=least, passing=passing, total=total)
 
 
 def left_out_sentence(results: Results) -> str:
     """What of the paper's evidence for co-occurrence the rule leaves out, and what came of it."""
-    bumps, turns, changed = co_occurring(results)
-    return (
-        "The rule asks for the score and the heads alone. The paper shows two more things at the "
-        f"change. One is a bump in the loss curve: {bumps} of the {changed} models with a change "
-        f"have one here (@sec-bump). The other is a turn of the path through per-token losses: in "
-        f"{turns} of {changed} it is sharper than in 95 % of shuffled paths (@tbl-turns)."
-    )
+    return sentence("causes", "left_out", **co_occurring(results))
 
 
-def co_occurring(results: Results) -> tuple[int, int, int]:
-    """How many models with a change have a bump in their loss, a turn beyond 95 % of the null, and
-    how many there are."""
-    bumps = sum(results.models[name].bump is not None for name in results.changed)
+def co_occurring(results: Results) -> dict[str, int]:
+    """How many models with a change there are, and how many of them have a bump in their loss, and
+    a turn beyond 95 % of the null."""
     turns = [results.loss_space.explained.turns.get(name) for name in results.changed]
-    sharp = sum(turn is not None and turn.null_percentile >= 95 for turn in turns)
-    return bumps, sharp, len(results.changed)
+    return {
+        "bumps": sum(results.models[name].bump is not None for name in results.changed),
+        "turns": sum(turn is not None and turn.null_percentile >= 95 for turn in turns),
+        "changed": len(results.changed),
+    }
 
 
 def band_sentence(results: Results) -> str:
-    """How much of the whole fall of the ICL score lies inside each band."""
+    """How much of the whole fall of the ICL score lies inside each band; nothing without bands."""
     shares = {
         name: model.change.share
         for name, model in results.models.items()
         if model.change and model.change.share is not None
     }
-    if not shares:
-        return ""
-    listed = ", ".join(f"`{name}` {percent(share)}" for name, share in shares.items())
-    return (
-        "Of the fall of the smoothed ICL score from the first snapshot that the rule looks at to "
-        f"the last, the band holds: {listed}. Above 100 %, the score rises outside. The paper "
-        "reports more than 75 %."
-    )
+    return sentence("causes", "band", shares=shares) if shares else ""
 
 
 def circuits(results: Results) -> str:
@@ -141,17 +123,9 @@ def circuits(results: Results) -> str:
 
 def variance_sentence(results: Results) -> str:
     """How much of the variance two components hold, and why not more."""
-    space = results.loss_space.explained
-    two, smooth = sum(space.explained_variance[:2]), sum(space.explained_variance_smooth[:2])
-    first, second, *rest = (percent(share) for share in space.explained_variance)
-    following = f" The next ones hold {', '.join(rest)}." if rest else ""
-    return (
-        f"The first two components hold {first} and {second} of the variance, together "
-        f"{percent(two)}.{following} With a constant learning rate, losses jitter from snapshot to "
-        f"snapshot: smoothing every loss over ln(tokens) takes {percent(space.noise)} of the "
-        f"variance away, and of what the smooth paths hold, the same two components explain "
-        f"{percent(smooth)}."
-    )
+    found = results.loss_space.explained
+    shares, smooth = found.explained_variance, found.explained_variance_smooth
+    return sentence("causes", "variance", shares=shares, smooth=smooth, noise=found.noise)
 
 
 def turns(results: Results) -> str:
@@ -219,22 +193,21 @@ def _onsets(column: pl.Series) -> tuple[str, str]:
 
 
 def windows_sentence(results: Results) -> str:
-    """In how many pairs of windows the models with a change are those of the study's own pair, by
-    either rule."""
+    """In how many pairs of windows the models with a change are those of the study's own pair."""
+    return sentence("causes", "windows", **windows_that_agree(results))
+
+
+def windows_that_agree(results: Results) -> dict[str, int]:
+    """The same as numbers, by either rule."""
     own = set(results.changed)
-    in_nats, total = _pairs_as(results.windows, "onset_tokens", own)
+    in_nats, pairs = _pairs_as(results.windows, "onset_tokens", own)
     relative, _ = _pairs_as(results.windows, "relative_onset_tokens", own)
-    rests = (
-        "In the others some change is too small or too slow for the rule while the heads are "
-        "there: by this rule Argument 1 rests on the choice of windows. "
-        if in_nats < total
-        else ""
-    )
-    return (
-        f"In {in_nats} of {total} pairs the same models have a phase change as with the pair that "
-        f"the study uses. {rests}By the other rule of @sec-rule, which asks for no number of nats, "
-        f"it is {relative} of {total}."
-    )
+    return {
+        "in_nats": in_nats,
+        "relative": relative,
+        "pairs": pairs,
+        "rests_on_windows": in_nats < pairs,
+    }
 
 
 def _pairs_as(table: pl.DataFrame, onset: str, own: set[str]) -> tuple[int, int]:
@@ -248,29 +221,16 @@ def _pairs_as(table: pl.DataFrame, onset: str, own: set[str]) -> tuple[int, int]
 
 
 def lag_sentence(results: Results) -> str:
-    """Whether prefix matching or in-context learning changed first."""
-    parts = []
-    for name, model in results.models.items():
-        if found := model.lag:
-            ends = found.interval
-            interval = f" ({number(ends[0])} to {number(ends[1])})" if ends else ""
-            parts.append(f"`{name}` {number(found.lag)}{interval}")
-    if not parts:
-        return "No model has both onsets."
-    return (
-        "From the onset of the ICL score to that of the best prefix-matching score, in e-folds of "
-        f"tokens with 95 % intervals: {'; '.join(parts)}. Negative means that the heads came first"
-        f"{_sure_of(results)}."
+    """Whether prefix matching or in-context learning changed first, and in which models the whole
+    interval of the lag lies on one side of 0."""
+    lags = {name: model.lag for name, model in results.models.items() if model.lag}
+    ends = {name: lag.interval for name, lag in lags.items() if lag.interval}
+    return sentence(
+        *("causes", "lag"),
+        lags=lags,
+        heads_first=[name for name, found in ends.items() if max(found) < 0],
+        heads_later=[name for name, found in ends.items() if min(found) > 0],
     )
-
-
-def _sure_of(results: Results) -> str:
-    """In which models the whole interval of the lag lies on one side of 0."""
-    ends = {name: model.lag and model.lag.interval for name, model in results.models.items()}
-    first = [name for name, found in ends.items() if found and max(found) < 0]
-    later = [name for name, found in ends.items() if found and min(found) > 0]
-    told = f"; with its whole interval, this holds for {names(first)}" if first else ""
-    return told + (f"; {names(later)} have all of theirs above zero" if later else "")
 
 
 def bump_sentence(results: Results) -> str:
@@ -278,15 +238,4 @@ def bump_sentence(results: Results) -> str:
     models = results.models.items()
     bumps = {name: model.bump.peak_tokens for name, model in models if model.bump}
     steeper = {name: m.steepening.end_tokens for name, m in models if m.steepening}
-    bumped = _where(bumps, "Over tokens, the loss curve stands above its convex hull (a bump) in")
-    steepened = _where(steeper, "Over ln(tokens), its fall steepens again after slowing down in")
-    return (
-        f"{bumped or 'Over tokens, no loss curve has a bump: all are convex.'} "
-        f"{steepened or 'Over ln(tokens), no fall steepens again.'} The second rule is weaker, and "
-        "its threshold was chosen after the curves had been seen."
-    )
-
-
-def _where(places: dict[str, float], lead: str) -> str:
-    listed = ", ".join(f"`{name}` at {short_tokens(tokens)}" for name, tokens in places.items())
-    return f"{lead} {listed}." if listed else ""
+    return sentence("causes", "bump", bumps=bumps, steepenings=steeper)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from induction.report.results import Results
-from induction.report.text import markdown_table, names, quantity
+from induction.report.sentences import sentence
+from induction.report.text import markdown_table, quantity
 from induction.runs.layout import ABOUT, published_runs
 from induction.runs.metrics import Row, metric, rows, seed_spreads, yardstick
 from induction.runs.run import Run, load_run
@@ -20,14 +21,10 @@ def other_runs(results: Results) -> str:
     no other run."""
     others = [run for name, run in _published(results).items() if name != results.config.name]
     if not others:
-        return "No other run of this study is published."
-    parts = [
-        "The same rules, applied to the runs that are kept in `data/published`. Each is of the "
-        "version of the study that made it; `make compare` tells two of them apart in full.",
-        _verdicts(results, others),
-    ]
+        return sentence("other_runs", "no_other")
     prose = [run for run in others if run.params.get("name") == _PROSE]
-    return "\n\n".join([*parts, *(_on_other_text(results, run) for run in prose)])
+    told = [_on_other_text(results, run) for run in prose]
+    return "\n\n".join([sentence("other_runs", "verdicts"), _verdicts(results, others), *told])
 
 
 def _published(results: Results) -> dict[str, Run]:
@@ -66,12 +63,7 @@ def _on_other_text(results: Results, prose: Run) -> str:
                 )
             )
     changed = [row.model for row in shared if row.metric == "onset_tokens" and row.b is not None]
-    lead = (
-        f"On English prose, {names(changed) or 'no model'} of the same zoo have a phase change. "
-        "Tokens of prose are not those of code, so onsets and losses need not agree. Two values "
-        "differ where their 95 % intervals have no point in common and the change is greater than "
-        "what seeds alone make."
-    )
+    lead = sentence("other_runs", "on_prose", changed=changed)
     header = ("model", "measure", "here", "on prose", "differ")
     return f"{lead}\n\n{markdown_table(header, 'llrrl', table)}"
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from induction.report import provenance
 from induction.report.results import Results
-from induction.report.text import markdown_table, number, short_tokens
+from induction.report.sentences import sentence
+from induction.report.text import markdown_table, number
 from induction.study.kinds import find_kinds, kind_label
 from induction.study.over_seeds import SeedVerdict
 
@@ -15,21 +16,11 @@ def tests_if_any(results: Results) -> str:
     """The lead and the table of the tests, or a sentence that there are too few seeds."""
     tested = [verdict for verdict in results.over_seeds.verdicts if verdict.outcome != "not tested"]
     if not tested:
-        return (
-            f"The tests over seeds that `{_WRITTEN}` wrote down ask for three seeds of a kind at "
-            "least: none of them was run here."
-        )
-    left = [verdict for verdict in results.over_seeds.verdicts if verdict not in tested]
-    remark = (
-        f" Too few seeds of a kind that is needed: {', '.join(map(_title, left))}." if left else ""
-    )
-    return (
-        f"These tests, their rules and their numbers of seeds were written down in `{_WRITTEN}` "
-        f"before the models were trained{_commits(results)}; later changes are listed there. "
-        "p-values are one-sided, and corrected by Holm over the arguments tested. Not tested over "
-        f"seeds: argument 4, which is about what language models do.{remark}\n\n{tests(results)}"
-        f"\n\n{_beside(results)}"
-    )
+        return sentence("over_seeds", "not_tested", written=_WRITTEN)
+    commits = provenance.written_in(results, _WRITTEN)
+    left = [_title(verdict) for verdict in results.over_seeds.verdicts if verdict not in tested]
+    lead = sentence("over_seeds", "tested", written=_WRITTEN, commits=commits, left=left)
+    return f"{lead}\n\n{tests(results)}\n\n{_beside(results)}"
 
 
 def _beside(results: Results) -> str:
@@ -41,13 +32,11 @@ def _beside(results: Results) -> str:
     for bump in results.over_seeds.bumps:
         turns = [results.loss_space.explained.turns[name] for name in kinds[bump.kind]]
         percentiles = sorted(turn.null_percentile for turn in turns if turn)
-        smallest = bump.smallest and f"none; one of {number(bump.smallest, 3)} would be seen"
-        height = bump.height and (f"{number(bump.height, 3)} at {short_tokens(bump.peak_tokens)}")
         rows.append(
             (
                 f"`{bump.kind}`",
                 str(bump.seeds),
-                height or smallest or "none; one of a nat would not be seen",
+                sentence("over_seeds", "bump", found=bump),
                 f"{percentiles[0]:.0f} to {percentiles[-1]:.0f}" if percentiles else "–",
             )
         )
@@ -57,15 +46,7 @@ def _beside(results: Results) -> str:
         "bump of the mean loss (nats)",
         "turn: percentile among shuffled steps",
     )
-    return f"Looked at without a test:\n\n{markdown_table(header, 'lrlr', rows)}"
-
-
-def _commits(results: Results) -> str:
-    found = provenance.written_in(results, _WRITTEN)
-    if not found:
-        return ""
-    later = f", last changed in `{found[-1]}`" if found[1:] else ""
-    return f" (commit `{found[0]}`{later})"
+    return f"{sentence('over_seeds', 'beside')}\n\n{markdown_table(header, 'lrlr', rows)}"
 
 
 def tests(results: Results) -> str:
@@ -79,7 +60,8 @@ def beside_verdict(results: Results, argument: int) -> str:
     the study's rule; nothing where it was not tested."""
     for verdict in results.over_seeds.verdicts:
         if verdict.argument == argument and verdict.outcome != "not tested":
-            return f"; over seeds **{verdict.outcome}** (p {_p(verdict.corrected)})"
+            values = {"outcome": verdict.outcome, "p": _p(verdict.corrected)}
+            return sentence("over_seeds", "beside_verdict", **values)
     return ""
 
 

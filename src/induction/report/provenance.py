@@ -10,7 +10,8 @@ from induction.environment import environment, package_changes, packages
 from induction.files import read_json
 from induction.git import git, git_bytes
 from induction.report.results import Results
-from induction.report.text import markdown_table, notice, number
+from induction.report.sentences import sentence
+from induction.report.text import markdown_table, notice
 
 # What a run writes is no change to what it was made from.
 _INPUTS = (
@@ -64,29 +65,16 @@ def stale_stages(results: Results) -> list[str]:
 
 def banner(results: Results) -> str:
     """A warning for the top of the report when it is not what a reader would cite, else nothing."""
-    reasons = []
     head, changed = commit(results)
-    if changed:
-        reasons.append(f"made from a state that is not committed (on top of `{head}`)")
-    if results.config.name != "laptop":
-        reasons.append(f"made with the parameters `{results.config.name}`, not the default study")
-    if stale := stale_stages(results):
-        listed = ", ".join(f"`{stage}`" for stage in stale[:6]) + (" …" if stale[6:] else "")
-        reasons.append(
-            f"made from results that are behind the code or the parameters, as after an "
-            f"interrupted study ({len(stale)} stages, of them {listed}): `make study` finishes it"
-        )
-    if not reasons:
+    named = results.config.name
+    values = {
+        "changed": changed,
+        "other_parameters": "" if named == "laptop" else named,
+        "stale": stale_stages(results),
+    }
+    if not any(values.values()):
         return ""
-    return notice("Preliminary", [f"This report was {', and '.join(reasons)}."])
-
-
-def _device(results: Results) -> str:
-    compute = results.config.compute
-    text = f"{compute.device}, {compute.threads} thread(s)"
-    if compute.processes > 1:
-        text += f", {compute.processes} processes to train a model"
-    return text if compute.dtype == "float32" else f"{text}, {compute.dtype} products in training"
+    return notice("Preliminary", [sentence("provenance", "banner", head=head, **values)])
 
 
 def table(results: Results) -> str:
@@ -99,8 +87,8 @@ def table(results: Results) -> str:
         ("parameters", f"`params.yaml`, named `{results.config.name}`: @sec-parameters"),
         ("text", f"{len(results.corpus.sources)} sources, SHA-256 each in `data/tokens/meta.json`"),
         *_token_digests(results),
-        ("device", _device(results)),
-        ("measured with", _describe(made)),
+        ("device", sentence("provenance", "device", compute=results.config.compute)),
+        ("measured with", sentence("provenance", "environment", made=made)),
         ("rendered with", os.environ.get("INDUCTION_RENDERER", "Quarto")),
     ]
     if made != now:
@@ -110,35 +98,12 @@ def table(results: Results) -> str:
 
 def reproducibility(results: Results) -> str:
     """What a reader who runs the study again can expect, with the measured tolerance."""
-    same = (
-        "The same code, parameters and data give the same bits of every snapshot and result, "
-        "however often the study is interrupted, on CPUs where the lock file, the kind of "
-        "processor and the number of threads are the same."
-    )
     if not results.paths.portability.is_file():
-        return f"{same} How far the numbers move elsewhere was not measured."
+        return sentence("provenance", "reproducibility", found=None, moved={})
     found = read_json(results.paths.portability)
-    here, there, onset = found["study"], found["again"], found["onset_difference"]
-    moved = [
-        f"{label} by {number(abs(there[key] - here[key]), 3)}{unit}"
-        for key, label, unit in (
-            ("icl_score", "the ICL score", " nats"),
-            ("loss", "the loss", " nats"),
-            ("max_prefix_matching", "the best prefix-matching score", ""),
-            ("max_previous_token", "the best previous-token score", ""),
-        )
-    ]
-    first = (
-        "whether there is a phase change at all"
-        if onset is None
-        else f"the onset by {number(abs(onset), 3)} e-folds of tokens"
-    )
-    return (
-        f"{same} Other instructions of a processor round differently, and training can amplify "
-        f"that: `{found['model']}`, trained again with {found['there']} instead of {found['here']} "
-        f"instructions on one machine, moved {first}, {', '.join(moved[:-1])} and {moved[-1]}. "
-        "Take differences of that size between machines as none."
-    )
+    again = found["again"]  # the onset is told by its distance, as one of the two may lack it
+    moved = {k: abs(again[k] - v) for k, v in found["study"].items() if k != "onset_tokens"}
+    return sentence("provenance", "reproducibility", found=found, moved=moved)
 
 
 def _token_digests(results: Results) -> list[tuple[str, str]]:
@@ -154,12 +119,11 @@ def _token_digests(results: Results) -> list[tuple[str, str]]:
 def _drift(results: Results, made: dict[str, str], now: dict[str, str]) -> str:
     """How the environment differs from the one of the measurements, package by package where the
     lock of that time is in the history."""
-    lines = [f"the environment has changed since: now {_describe(now)}"]
-    before = _lock_of_that_time(results, made["requirements_lock_sha256"])
+    before, changes = _lock_of_that_time(results, made["requirements_lock_sha256"]), None
     if before is not None:
         after = results.paths.lock.read_text(encoding="utf-8")
-        lines.append("packages: " + "; ".join(package_changes(packages(before), packages(after))))
-    return ". ".join(lines)
+        changes = package_changes(packages(before), packages(after))
+    return sentence("provenance", "drift", now=now, packages=changes)
 
 
 def _lock_of_that_time(results: Results, digest: str) -> str | None:
@@ -171,12 +135,3 @@ def _lock_of_that_time(results: Results, digest: str) -> str | None:
         if text is not None and hashlib.sha256(text).hexdigest() == digest:
             return text.decode()
     return None
-
-
-def _describe(made: dict[str, str]) -> str:
-    processor = f"{made.get('processor', 'a processor')} ({made['cpu_capability']})"
-    gpu = f", {made['gpu']}" if "gpu" in made else ""
-    return (
-        f"Python {made['python']}, torch {made['torch']}, {made['system']} {made['machine']}, "
-        f"{processor}{gpu}, lock `{made['requirements_lock_sha256'][:12]}`"
-    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from induction.report.results import Results
+from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent, short_tokens
 from induction.study.kinds import find_kinds, kind_label, seeds_asked
 from induction.study.summary import ModelSummary
@@ -39,18 +40,11 @@ def spread(results: Results) -> str:
 
 def spread_if_any(results: Results) -> str:
     """The same with its lead, or a sentence that no kind has a second seed."""
-    kinds = find_kinds(results.config.models)
-    repeated = _repeated(results)
+    kinds, repeated = len(find_kinds(results.config.models)), len(_repeated(results))
     if not repeated:
-        return "Every kind of model has one seed here: how much another would change is not known."
-    have = "has" if len(repeated) == 1 else "have"
-    others = "; the others have one" if len(repeated) < len(kinds) else ""
-    return (
-        f"Of {len(kinds)} kinds of model, {len(repeated)} {have} several seeds, which differ in "
-        f"their initial weights alone{others}. Below: the median over seeds, and from "
-        "the least to the greatest. Intervals elsewhere in this report are over windows of text "
-        f"or over probes and say nothing of another seed.\n\n{spread(results)}"
-    )
+        return sentence("seeds", "one_each")
+    lead = sentence("seeds", "spread", kinds=kinds, repeated=repeated)
+    return f"{lead}\n\n{spread(results)}"
 
 
 def of_verdict(results: Results, verdict: Verdict) -> str:

@@ -1,53 +1,52 @@
-"""The paper's side remarks, checked on this zoo: sentences with the study's numbers."""
+"""The paper's side remarks, checked on this zoo: the values of a sentence each."""
 
 import numpy as np
 import polars as pl
 
 from induction.report.results import Results, of_heads
-from induction.report.text import names, number, percent
+from induction.report.sentences import Values, sentence
 
 
 def all_sentences(results: Results) -> str:
     """A bullet list, one remark of the paper each, with what is found here."""
-    remarks = (_same_score, _last_layers, _others_hinder, _negative_copying, _order_of_slopes)
-    return "\n".join(f"- {remark(results)}" for remark in remarks)
+    remarks = {
+        "same_score": same_score,
+        "last_layers": last_layers,
+        "others_hinder": others_hinder,
+        "negative_copying": negative_copying,
+        "order_of_slopes": order_of_slopes,
+    }
+    told = (sentence("side_remarks", name, **values(results)) for name, values in remarks.items())
+    return "\n".join(f"- {each}" for each in told)
 
 
-def _plain_changed(results: Results) -> list[str]:
-    models = results.config.studied
-    return [name for name in results.changed if models[name].plain]
+def same_score(results: Results) -> Values:
+    """The final scores of the plain models that change, the best first, and whether they are as
+    close as the rule of argument 6 asks of neighbouring depths."""
+    scores = {
+        name: results.models[name].icl_score
+        for name in results.changed
+        if results.config.studied[name].plain
+    }
+    step, ranked = results.config.verdicts.max_icl_step, sorted(scores.items(), key=lambda s: s[1])
+    alike = bool(ranked) and ranked[-1][1] - ranked[0][1] <= step
+    return {"scores": ranked, "step": step, "alike": alike}
 
 
-def _same_score(results: Results) -> str:
-    lead = "*The score is about the same for all sizes after the change.*"
-    changed = _plain_changed(results)
-    if len(changed) < 2:
-        return f"{lead} Fewer than two plain models change here."
-    scores = {name: results.models[name].icl_score for name in changed}
-    step = results.config.verdicts.max_icl_step
-    best, worst = min(scores, key=scores.__getitem__), max(scores, key=scores.__getitem__)
-    return (
-        f"{lead} Among the plain models that change, it ends between {number(scores[best])} "
-        f"({names([best])}) and {number(scores[worst])} nats ({names([worst])}): "
-        f"{'within' if scores[worst] - scores[best] <= step else 'more than'} the {number(step)} "
-        "nats that Argument 6 allows from one depth to the next."
-    )
+def last_layers(results: Results) -> Values:
+    """How many induction heads of attention-only models there are, and in their last layer."""
+    layers = [
+        layer == model.entry.n_layers - 1
+        for model in results.models.values()
+        if model.entry.attn_only
+        for layer, _ in model.kinds.induction
+    ]
+    return {"last": sum(layers), "total": len(layers)}
 
 
-def _last_layers(results: Results) -> str:
-    lead = "*In attention-only models, induction heads sit in the last layer.*"
-    models = results.config.studied
-    last = total = 0
-    for name, model in results.models.items():
-        if models[name].attn_only:
-            layers = [layer for layer, _ in model.kinds.induction]
-            total += len(layers)
-            last += sum(layer == models[name].n_layers - 1 for layer in layers)
-    return f"{lead} Of {total} found in such models, {last} do."
-
-
-def _others_hinder(results: Results) -> str:
-    lead = "*Taking out most other heads makes in-context learning better.*"
+def others_hinder(results: Results) -> Values:
+    """How many heads are neither induction nor previous-token heads, in models with induction
+    heads, and without how many of them the score is better."""
     better = total = 0
     for name, own in results.ablations.items():
         kinds = results.models[name].kinds
@@ -56,15 +55,11 @@ def _others_hinder(results: Results) -> str:
         if kinds.induction:
             total += len(others)
             better += int((others["icl_attribution"] < 0).sum())
-    share = f"{better} of {total} ({percent(better / total)})" if total else "none"
-    return (
-        f"{lead} In models with induction heads, {share} of the heads of neither kind do so here; "
-        "chance alone would give half."
-    )
+    return {"better": better, "total": total}
 
 
-def _negative_copying(results: Results) -> str:
-    lead = "*Some heads match prefixes but copy negatively (in large models).*"
+def negative_copying(results: Results) -> Values:
+    """Total copying of every head that matches prefixes, and which heads fall short of the rule."""
     rule = results.config.head_kinds
     matching = {
         f"{name} {row['layer']}.{row['head']}": row["total_copying"]
@@ -73,20 +68,13 @@ def _negative_copying(results: Results) -> str:
             pl.col("prefix_matching") >= rule.prefix_matching
         ).iter_rows(named=True)
     }
-    if not matching:
-        return f"{lead} No head matches prefixes here."
-    found = [head for head, copying in matching.items() if copying < rule.total_copying]
-    return (
-        f"{lead} Of {len(matching)} heads that match prefixes here, {len(found)} fall short of the "
-        f"copying threshold{f' ({names(found)})' if found else ''}. Their scores of total copying "
-        f"lie between {number(min(matching.values()))} and {number(max(matching.values()))}; "
-        "chance is 0."
-    )
+    short = [head for head, copying in matching.items() if copying < rule.total_copying]
+    return {"copying": matching, "short": short}
 
 
-def _order_of_slopes(results: Results) -> str:
-    """Over the plain attention-only series, before the first band and within the last one."""
-    lead = "*The order in which sizes profit from training inverts at the change.*"
+def order_of_slopes(results: Results) -> Values:
+    """Slopes of the loss over the plain attention-only series by depth, half-way to the first band
+    and within the bands; none without a series of depths with a change."""
     models, maps = results.config.studied, results.loss_maps
     series = {
         model.n_layers: name
@@ -96,20 +84,15 @@ def _order_of_slopes(results: Results) -> str:
     bands = [results.models[name].band_tokens for name in series.values()]
     bands = [band for band in bands if band]
     if len(series) < 2 or not bands:
-        return f"{lead} The zoo lacks a series of depths with a change."
-    before = np.sqrt(results.config.phase_change.min_tokens * min(band[0] for band in bands))
-    within = float(np.median([np.sqrt(band[0] * band[1]) for band in bands]))
-    parts, orders = [], []
-    for when, tokens in (("half-way to the first band", before), ("inside the bands", within)):
-        slopes = {depth: _slope(results, series[depth], tokens) for depth in sorted(series)}
-        orders.append(sorted(slopes, key=slopes.__getitem__))
-        told = (f"{number(slope)} ({depth})" for depth, slope in slopes.items())
-        parts.append(f"{when} {', '.join(told)}")
-    inverted = orders[0] == orders[1][::-1]
-    return (
-        f"{lead} Slope of the loss in nats per e-fold of tokens, by number of layers: "
-        f"{'; '.join(parts)}. The order {'inverts' if inverted else 'does not invert'}."
+        return {"before": {}, "within": {}, "inverts": False}
+    half_way = np.sqrt(results.config.phase_change.min_tokens * min(band[0] for band in bands))
+    inside = float(np.median([np.sqrt(band[0] * band[1]) for band in bands]))
+    before, within = (
+        {depth: _slope(results, series[depth], tokens) for depth in sorted(series)}
+        for tokens in (half_way, inside)
     )
+    inverts = sorted(before, key=before.__getitem__) == sorted(within, key=within.__getitem__)[::-1]
+    return {"before": before, "within": within, "inverts": inverts}
 
 
 def _slope(results: Results, name: str, tokens: float) -> float:

@@ -102,17 +102,22 @@ def circuits_sentence(results: Results) -> str:
     return f"Circuits of models of others leave out, by family: {families}."
 
 
-def names(models: Sequence[str]) -> str:
-    """`a`, `b` and `c`; several seeds of a kind together: `a` (s10, s11) and `b`."""
+def names(models: Sequence[str], most: int | None = None) -> str:
+    """`a`, `b` and `c`; several seeds of a kind together: `a` (s10, s11) and `b`. Of more than
+    `most`, the others are counted."""
     groups: dict[str, list[str]] = {}
-    for name in models:
+    for name in models[:most]:
         groups.setdefault(re.sub(r"-s\d+$", "-s", name), []).append(name)
     quoted = [
         _seeds(group, found) if found[1:] else f"`{found[0]}`" for group, found in groups.items()
     ]
-    if len(quoted) < 2:
-        return "".join(quoted)
-    return f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    more = 0 if most is None else max(0, len(models) - most)
+    return listed([*quoted, f"{more} more"] if more else quoted)
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """a, b and c."""
+    return f" {last} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def _seeds(stem: str, models: Sequence[str]) -> str:

@@ -1,0 +1,120 @@
+"""What the report says first: the sentences under its title, and one for each argument."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from made_summary import CONFIG, made_results, model
+
+from induction.report import findings
+from induction.study.verdicts import Check, Verdict
+from induction.study.verdicts.verdict import Kind, Outcome
+
+CHANGED, FLAT = model("two", 2, 3e6), model("one", 1)
+
+
+def judged(argument: int, *checks: Check, outcome: Outcome = "supported") -> Verdict:
+    return Verdict(argument, "", "causal", {}, outcome, checks)
+
+
+def check(kind: Kind, *models: str, held: bool | None = True, **numbers: float | None) -> Check:
+    return Check(kind, "", models, numbers, held)
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ([FLAT], "In none of 1 models did in-context learning change abruptly. Of"),
+        ([CHANGED], "In all 1 models in-context learning changed abruptly. Of"),
+        ([CHANGED, FLAT], "In 1 of 2 models in-context learning changed abruptly, in `one` it"),
+    ],
+)
+def test_it_is_told_in_which_models_learning_changed(models, told):
+    found = made_results(*models, verdicts=[judged(1)])
+    assert findings.outcome_sentences(found).startswith(told)
+
+
+def test_one_model_without_a_history_is_said_to_tell_nothing_of_a_change():
+    alone = replace(FLAT, name="c", traced=False)
+    told = findings.outcome_sentences(made_results(CHANGED, FLAT, alone, verdicts=[judged(1)]))
+    assert told.startswith(
+        "In 1 of 2 models in-context learning changed abruptly, in `one` it did not. In `c` it "
+        "cannot be told: there are too few snapshots."
+    )
+
+
+def test_arguments_are_counted_by_their_outcome():
+    verdicts = [judged(1), judged(3), judged(2, outcome="not tested")]
+    told = findings.outcome_sentences(made_results(FLAT, verdicts=verdicts))
+    assert told.endswith("3 arguments, 2 are **supported** (1, 3); 1 is **not tested** (2).")
+
+
+def values(verdict: Verdict, **parts: Any) -> dict[str, object]:
+    turns = SimpleNamespace(explained=SimpleNamespace(turns={}))
+    found = made_results(FLAT, CHANGED, **{"loss_space": turns, **parts})
+    return dict(findings._VALUES[verdict.argument](found, verdict))
+
+
+def test_co_occurrence_counts_what_came_together_and_names_where_the_rules_part():
+    found = values(
+        judged(
+            1,
+            check("change and heads together", "two", lag=0.1),
+            check("change and heads together", "deep", held=False, lag=0.9),
+            check("no change in one layer", "one"),
+            check("both onset rules agree", "one", held=None),
+            check("both onset rules agree", "two"),
+        )
+    )
+    assert (found["inside"], found["together"]) == (1, 2)
+    assert (found["neither"], found["alone"]) == (1, 1)
+    assert found["apart"] == ["one"]
+
+
+def test_onsets_are_grouped_by_the_model_with_smeared_keys():
+    kind: Kind = "change earlier with smeared keys"
+    checks = [
+        check(kind, "smear", plain, onset_tokens=1e6, plain_onset_tokens=2e6) for plain in "ab"
+    ]
+    assert values(judged(2, *checks)) == {"onsets": {"smear": (1e6, {"a": 2e6, "b": 2e6})}}
+
+
+def test_what_is_removed_is_told_apart_by_the_heads_that_are_taken_out():
+    taken = [check("induction heads carry the gain", "two", removed_share=0.9)]
+    assert values(judged(3, *taken)) == {"removed": [0.9], "by_others": []}
+    taken.append(check("other heads do not", "two", removed_share=0.1))
+    assert values(judged(3, *taken)) == {"removed": [0.9], "by_others": [0.1]}
+
+
+def test_depths_that_change_make_the_series():
+    zoo = SimpleNamespace(
+        studied={"one": CONFIG.models["attn-1l"], "two": CONFIG.models["attn-2l"]},
+        verdicts=CONFIG.verdicts,
+    )
+    steps = [check("neighbouring depths are close", "two", "deep", icl_step=-0.02)]
+    found = values(judged(6, *steps), config=zoo)
+    assert found == {"depths": 1, "steps": [0.02], "needed": CONFIG.verdicts.min_depths}
+
+
+@pytest.mark.parametrize(
+    ("argument", "values", "told"),
+    [
+        (2, {"onsets": {}}, "no smeared models to compare"),
+        (
+            2,
+            {"onsets": {"s": (1e6, {"a": None, "b": 2e6}), "t": (None, {"a": None})}},
+            "onsets: `s` 1M against `a` none, `b` 2M; `t` none against `a` none",
+        ),
+        (3, {"removed": [], "by_others": []}, "no plain model has induction heads and a control"),
+        (
+            3,
+            {"removed": [0.9, 0.7], "by_others": [0.1, 0.2]},
+            "without induction heads, 70\u00a0% to 90\u00a0% of what the plain models gained is "
+            "gone; without as many others, at most 20\u00a0% on average",
+        ),
+        (6, {"depths": 1, "steps": [], "needed": 3}, "1 depth changes; 3 would make a series"),
+    ],
+)
+def test_cells_of_the_table_say_what_their_values_are(argument, values, told):
+    assert findings.sentence("findings", f"argument_{argument}", **values) == told
