@@ -85,6 +85,10 @@ class StudyPaths:
     def behaviours(self, model: str) -> Path:
         return self.root / "data" / "behaviours" / model
 
+    def steering(self, model: str) -> Path:
+        """What the model does while its induction heads are turned down and up."""
+        return self.root / "data" / "steering" / model
+
     @property
     def explorer(self) -> Path:
         """What every model does on a few passages, for the report's attention explorer."""
@@ -112,6 +116,16 @@ class StudyPaths:
         """The verdicts and the bumps of the mean loss over seeds; both empty where no kind of
         model has seeds enough."""
         return self.results / "seeds.json"
+
+    @property
+    def steered(self) -> Path:
+        """Whether induction heads are a handle, by the rule of reports/beyond.md."""
+        return self.results / "steering.json"
+
+    @property
+    def steering_curves(self) -> Path:
+        """What scaling the induction heads, or as many others, does to each measure."""
+        return self.results / "steering.csv"
 
     @property
     def windows(self) -> Path:

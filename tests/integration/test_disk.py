@@ -24,7 +24,7 @@ from induction.paths import StudyPaths
 from induction.runner.__main__ import main
 
 Usage = namedtuple("Usage", "total used free")
-PER_MODEL = ("train", "measure", "ablate", "behave")
+PER_MODEL = ("train", "measure", "ablate", "behave", "steer")
 
 
 def bytes_below(folder: Path) -> int:
