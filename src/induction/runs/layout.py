@@ -42,6 +42,8 @@ def small_files(paths: StudyPaths, models: Iterable[str], stages: Iterable[str])
         paths.details,
         paths.verdicts,
         paths.seeds,
+        paths.steered,
+        paths.steering_curves,
         paths.curves,
         paths.pca,
         paths.pca_scores,

@@ -8,7 +8,9 @@ from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.curves import Curves, load_curves, read_table
+from induction.study.handle import Control, judge_control
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
+from induction.study.steering import Steered, load_steered
 from induction.study.summary import ModelSummary, summarize
 from induction.study.verdicts import Verdict, judge
 from induction.study.windows import icl_windows
@@ -34,6 +36,11 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         mean_bumps(seeds, curves, config.phase_change, config.evaluation.seed),
     )
     write_record(paths.seeds, OverSeeds, over_seeds)
+    steered = {name: load_steered(paths, name) for name in config.studied}
+    plain = [name for name, entry in config.studied.items() if entry.plain]
+    control = judge_control(steered, plain, config.verdicts)
+    write_record(paths.steered, Control, control)
+    write_text(paths.steering_curves, _steering(steered).write_csv(float_precision=5))
     write_record(paths.details, dict[str, ModelSummary], {s.name: s for s in summaries})
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
 
@@ -46,6 +53,13 @@ def _windows(curves: dict[str, Curves], config: StudyConfig) -> pl.DataFrame:
             pl.lit(name).alias("model"), pl.all()
         )
         for name, own in curves.items()
+    )
+
+
+def _steering(steered: dict[str, Steered]) -> pl.DataFrame:
+    """The measures of every model with induction heads over the scale of these."""
+    return pl.concat(
+        own.curves().select(pl.lit(name).alias("model"), pl.all()) for name, own in steered.items()
     )
 
 
