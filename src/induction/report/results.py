@@ -13,6 +13,7 @@ from induction.files import read_json, read_record, verify_folder
 from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.curves import Curves, load_curves
+from induction.study.handle import Control
 from induction.study.head_kinds import Head, head_names
 from induction.study.loss_map import LossMap, map_loss
 from induction.study.over_seeds import OverSeeds
@@ -84,6 +85,8 @@ class Results:
     models: dict[str, ModelSummary]
     verdicts: list[Verdict]
     over_seeds: OverSeeds
+    control: Control
+    steering: pl.DataFrame
     timings: list[Timing]
     environment: dict[str, str]
     readings: dict[str, Reading] = field(default_factory=dict)
@@ -144,6 +147,8 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         models=read_summaries(paths.details, config),
         verdicts=read_record(paths.verdicts, list[Verdict]),
         over_seeds=read_record(paths.seeds, OverSeeds),
+        control=read_record(paths.steered, Control),
+        steering=pl.read_csv(paths.steering_curves, infer_schema_length=None),
         timings=[read_record(path, Timing) for path in sorted(paths.timings.glob("*.json"))],
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
         readings={name: read_record(paths.reading(name), Reading) for name in config.external},

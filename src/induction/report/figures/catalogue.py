@@ -15,6 +15,7 @@ from induction.report.figures import (
     ablations,
     behaviours,
     circuits,
+    control,
     data,
     head_map,
     maps,
@@ -83,6 +84,7 @@ FIGURES = {
     "fig-prompt": Entry(prompt.attention_on_prompt, prompt.on_prompt),
     "fig-head-map": Entry(head_map.head_maps, head_map.heads_of_map),
     "fig-circuits": Entry(circuits.weights_against_probes, data.last_heads),
+    "fig-control": Entry(control.by_scale, control.scaled),
     "fig-analysis": Entry(
         maps.model_analysis_table,
         data.heads("prefix_matching", "qk_trace"),
