@@ -29,7 +29,7 @@ _TOKEN_BYTES = 2
 _HEAD_ROW_BYTES, _PAIR_ROW_BYTES = 60, 30
 _CURVE_ROW_BYTES = 35
 _MEAN_ROW_BYTES, _ANSWER_ROW_BYTES = 8, 4  # of behaviours
-_SAMPLE_ROW_BYTES = 3  # of steering
+_SAMPLE_ROW_BYTES = 2  # of steering
 _HEADS_OF_OTHERS = 16  # in a layer; known only once a model is there
 _FOLDER_BYTES = 20_000  # manifests, headers of small tables
 _REPORT_BYTES = 6_000_000  # with the scripts of its charts
@@ -141,8 +141,8 @@ def _steering(config: StudyConfig) -> int:
     """As if it had induction heads: some five measures of every sample under every scaling."""
     settings = config.steering
     conditions = (1 + settings.random_draws) * len(settings.scales)
-    samples = 5 * config.behaviours.examples + 2 * settings.prompts + settings.windows
-    return conditions * samples * _SAMPLE_ROW_BYTES + _FOLDER_BYTES // 4
+    samples = 5 * config.behaviours.examples + settings.prompts + settings.windows
+    return conditions * samples * _SAMPLE_ROW_BYTES + _FOLDER_BYTES // 20
 
 
 def _explored(config: StudyConfig, model: str) -> int:
