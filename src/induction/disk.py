@@ -29,6 +29,7 @@ _TOKEN_BYTES = 2
 _HEAD_ROW_BYTES, _PAIR_ROW_BYTES = 60, 30
 _CURVE_ROW_BYTES = 35
 _MEAN_ROW_BYTES, _ANSWER_ROW_BYTES = 8, 4  # of behaviours
+_SAMPLE_ROW_BYTES = 2  # of steering
 _HEADS_OF_OTHERS = 16  # in a layer; known only once a model is there
 _FOLDER_BYTES = 20_000  # manifests, headers of small tables
 _REPORT_BYTES = 6_000_000  # with the scripts of its charts
@@ -81,6 +82,8 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
         return rows * _HEAD_ROW_BYTES + _FOLDER_BYTES // 4
     if kind in ("behave", "behave-external"):
         return _behaviours(config, model)
+    if kind in ("steer", "steer-external"):
+        return _steering(config)
     if kind == "explore":
         return sum(_explored(config, name) for name in config.models)
     return _REPORT_BYTES if kind == "report" else _SMALL_STAGE_BYTES
@@ -132,6 +135,14 @@ def _behaviours(config: StudyConfig, model: str) -> int:
     of_prompts = variants * conditions * settings.examples
     rows = settings.snapshots * of_snapshot * _MEAN_ROW_BYTES + of_prompts * _ANSWER_ROW_BYTES
     return rows + _FOLDER_BYTES // 2
+
+
+def _steering(config: StudyConfig) -> int:
+    """As if it had induction heads: some five measures of every sample under every scaling."""
+    settings = config.steering
+    conditions = (1 + settings.random_draws) * len(settings.scales)
+    samples = 5 * config.behaviours.examples + settings.prompts + settings.windows
+    return conditions * samples * _SAMPLE_ROW_BYTES + _FOLDER_BYTES // 20
 
 
 def _explored(config: StudyConfig, model: str) -> int:

@@ -89,6 +89,10 @@ class StudyPaths:
         """How far a model is from n-gram predictors."""
         return self.root / "data" / "ngrams" / model
 
+    def steering(self, model: str) -> Path:
+        """What the model does while its induction heads are turned down and up."""
+        return self.root / "data" / "steering" / model
+
     @property
     def explorer(self) -> Path:
         """What every model does on a few passages, for the report's attention explorer."""
@@ -121,6 +125,11 @@ class StudyPaths:
     def beyond(self) -> Path:
         """Questions asked since the paper, with what was found."""
         return self.results / "beyond.json"
+
+    @property
+    def steering_curves(self) -> Path:
+        """What scaling the induction heads, or as many others, does to each measure."""
+        return self.results / "steering.csv"
 
     @property
     def windows(self) -> Path:

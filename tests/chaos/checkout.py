@@ -130,6 +130,7 @@ class Checkout:
             "measure": self.paths.measurements(model),
             "ablate": self.paths.ablations(model),
             "behave": self.paths.behaviours(model),
+            "steer": self.paths.steering(model),
         }.get(name, self.paths.results)
 
     def forget_results(self) -> None:

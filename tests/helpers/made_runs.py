@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from ruamel.yaml import YAML
 
-from induction.files import published_folder, write_json
+from induction.files import published_folder, write_json, write_text
 from induction.paths import StudyPaths
 from induction.study.curves import Curves, load_curves
 
@@ -138,6 +138,18 @@ def write_results(paths: StudyPaths, values: dict) -> None:
     deep = any(model["n_layers"] > 1 for model in values["models"].values())
     write_json(paths.verdicts, [verdict(1, "supported" if deep else "not supported", deep)])
     write_json(paths.seeds, {"verdicts": [], "bumps": []})
+    nothing = {"outcome": "not tested"}
+    bigrams, control = {"asked": [], "beside": []}, {"tested": [], "models": {}}
+    foresight = {"models": 0, "kinds": 0}
+    write_json(
+        paths.beyond,
+        {
+            "bigrams": nothing | bigrams,
+            "foresight": nothing | foresight,
+            "control": nothing | control,
+        },
+    )
+    write_text(paths.steering_curves, "model,measure,heads,scale,value\n")
     space = fit_loss_space(curves, 3, values["phase_change"]["min_tokens"])
     write_json(paths.pca, {"explained_variance": space.explained_variance.tolist()})
     space.scores.write_parquet(paths.pca_scores)

@@ -1,4 +1,4 @@
-"""Behaviours of a model of others, through the stages, with weights of a folder."""
+"""Behaviours and control of a model of others, through the stages, with weights of a folder."""
 
 import shutil
 from pathlib import Path
@@ -20,8 +20,16 @@ from induction.external.adapter import AdaptedModel
 from induction.files import MANIFEST
 from induction.model.hooks import Intervention
 from induction.paths import StudyPaths
-from induction.stages import behave, behave_external, measure_external, revisions
+from induction.stages import (
+    behave,
+    behave_external,
+    measure_external,
+    revisions,
+    steer,
+    steer_external,
+)
 from induction.study.behaviours import describe_behaviours, load_behaviours
+from induction.study.beyond.steering import COPYING, INDUCTION, RANDOM, load_steered
 from induction.study.head_kinds import HeadKinds
 
 NAME = "theirs"
@@ -83,6 +91,27 @@ def test_a_model_of_others_is_put_to_the_tasks(paths, monkeypatch):
         behave_external.main(paths, config, NAME)
         assert (paths.behaviours(NAME) / MANIFEST).read_bytes() == before
     assert loaded == ["r1", "r0", "r1"]  # for the embedding, then in order; the second time none
+
+
+def test_heads_of_a_model_of_others_are_turned_down_and_up(paths, monkeypatch):
+    config = load_config(paths.params)
+    steer_external.main(paths, config, NAME)
+    assert load_steered(paths, NAME).scales == []  # no random head is an induction head
+    kinds = HeadKinds(induction=((1, 0),), previous_token=())
+    monkeypatch.setattr(steer, "find_head_kinds", lambda *_: kinds)
+    steer_external.main(paths, config, NAME)
+    found = load_steered(paths, NAME)
+    assert tuple(found.scales) == config.steering.scales
+    assert len(found.samples("loss", 2.0)) == config.steering.windows
+    assert not np.array_equal(found.samples("loss", 0.0), found.samples("loss", 0.0, RANDOM))
+    monkeypatch.setattr(behave, "find_head_kinds", lambda *_: kinds)
+    behave_external.main(paths, config, NAME)
+    asked = pl.col("behaviour") == COPYING, pl.col("variant") == "random"
+    done = load_behaviours(paths, NAME).examples.filter(*asked).sort("example")
+    for condition, scale in (("intact", 1.0), ("ablated", 0.0)):
+        heads = INDUCTION if scale == 0 else "none"
+        own = done.filter(condition=condition, heads=heads)["accuracy"].to_numpy()
+        np.testing.assert_allclose(found.samples(COPYING, scale), own)
 
 
 @pytest.mark.parametrize("family", sorted(CONFIGS))

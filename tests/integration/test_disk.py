@@ -24,7 +24,7 @@ from induction.paths import StudyPaths
 from induction.runner.__main__ import main
 
 Usage = namedtuple("Usage", "total used free")
-PER_MODEL = ("train", "measure", "ablate", "behave")
+PER_MODEL = ("train", "measure", "ablate", "behave", "steer")
 
 
 def bytes_below(folder: Path) -> int:
@@ -46,7 +46,7 @@ def test_the_estimate_of_every_kind_of_output_is_near_the_truth(study: Study):
     config = load_config(paths.params)
     folders = {
         **{"fetch": "raw", "prepare": "tokens", "train": "snapshots", "measure": "measurements"},
-        **{"ablate": "ablations", "behave": "behaviours"},
+        **{"ablate": "ablations", "behave": "behaviours", "steer": "steering"},
     }
     for kind, folder in folders.items():
         names = [f"{kind}@{model}" for model in config.models] if kind in PER_MODEL else [kind]

@@ -69,7 +69,8 @@ def read_page(study: Study) -> str:
 
 
 def test_only_what_takes_it_in_runs(extended):
-    for stage in ("revisions", "measure-external", "ablate-external", "behave-external"):
+    kinds = ("measure", "ablate", "behave", "steer")
+    for stage in ("revisions", *(f"{kind}-external" for kind in kinds)):
         assert f"{stage}@{NAME}" in extended.first_output
     assert "train@" not in extended.first_output
     assert "all done" in extended.first_output

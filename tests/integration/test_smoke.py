@@ -27,6 +27,7 @@ def test_every_output_is_there(study):
         "pca.parquet",
         "pca_basis.npz",
         "pca_tokens.parquet",
+        "beyond.json",
         "windows.csv",
     ):
         assert (study.root / "data" / "results" / name).is_file()
@@ -36,6 +37,7 @@ def test_every_output_is_there(study):
         assert (study.root / f"data/measurements/{model}/circuits.parquet").is_file()
         assert (study.root / f"data/ablations/{model}/sets.parquet").is_file()
         assert (study.root / f"data/behaviours/{model}/behaviours.parquet").is_file()
+        assert (study.root / f"data/steering/{model}/scaled.parquet").is_file()
         assert len(study.manifest(model)["files"]) == config.snapshots.count + 1
     verdicts = json.loads((study.root / "data/results/verdicts.json").read_text())
     assert [verdict["argument"] for verdict in verdicts] == [1, 2, 3, 4, 5, 6]
@@ -154,6 +156,7 @@ def test_a_changed_model_retrains_alone(study):
     assert "Running stage 'measure@attn-2l-s1'" in output
     assert "Running stage 'ablate@attn-2l-s1'" in output
     assert "Running stage 'behave@attn-2l-s1'" in output
+    assert "Running stage 'steer@attn-2l-s1'" in output
     for stage in joining:
         assert f"Running stage '{stage}'" in output
     for model in others:
@@ -161,6 +164,7 @@ def test_a_changed_model_retrains_alone(study):
         assert f"Running stage 'measure@{model}'" not in output
         assert f"Running stage 'ablate@{model}'" not in output
         assert f"Running stage 'behave@{model}'" not in output
+        assert f"Running stage 'steer@{model}'" not in output
     assert {model: study.manifest(model) for model in others} == before
     assert study.manifest("attn-2l-s1") != old
     assert "Running stage" not in study.run("dvc", "repro", *joining)

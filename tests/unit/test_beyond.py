@@ -27,10 +27,12 @@ from induction.study.beyond.bigrams import (
     decide,
     load_divergences,
 )
+from induction.study.beyond.control import Control
 from induction.study.beyond.foresight import Foresight, foresee, leave_out
 from induction.study.beyond.foresight import decide as decide_foresight
 from induction.study.over_seeds.facts import Kind, SeedFacts
 
+NO_CONTROL = Control("not tested", (), {})
 V = 5
 TRAIN = np.random.default_rng(3).choice(V, 400, p=[0.4, 0.3, 0.15, 0.1, 0.05]).astype(np.uint16)
 
@@ -222,7 +224,7 @@ def test_foresight_needs_models_of_several_kinds() -> None:
 
 def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     stage = bigram_stage([model("deep", 2, 2e6)], {"deep": CASES[0][0]}, seed=0)
-    whole = Beyond(stage, foresee(*made_zoo()))
+    whole = Beyond(stage, foresee(*made_zoo()), NO_CONTROL)
     write_record(tmp_path / "beyond.json", Beyond, whole)
     assert read_record(tmp_path / "beyond.json", Beyond) == whole
     shown = made_results(model("deep", 2, 2e6), beyond=whole)
@@ -230,7 +232,7 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     assert "| `deep` |" in beyond.bigrams(shown)
     assert "**Supported** (12 models of 3 kinds)" in beyond.foresight(shown)
     nothing = made_results(
-        beyond=Beyond(BigramStage("not tested", (), ()), Foresight("not tested", 2, 1))
+        beyond=Beyond(BigramStage("not tested", (), ()), Foresight("not tested", 2, 1), NO_CONTROL)
     )
     assert beyond.bigrams(nothing) == "**Not tested**."
     assert "It takes 10 models of 3 kinds" in beyond.foresight(nothing)

@@ -124,9 +124,9 @@ def test_stages_without_a_model_do_not_depend_on_the_table_of_models():
     """Else a change to one model's entry would run them again, and all training after them."""
     for stage in ("fetch", "prepare"):
         assert not any(str(p).startswith("models") for p in PIPELINE["stages"][stage]["params"])
-    of_models = ("train", "measure", "ablate", "behave")
-    of_external = ("revisions", "measure-external", "ablate-external", "behave-external")
-    for stage in (*of_models, *of_external):
+    of_models = ("train", "measure", "ablate", "behave", "steer")
+    of_external = ("measure-external", "ablate-external", "behave-external", "steer-external")
+    for stage in (*of_models, "revisions", *of_external):
         assert not {"models", "external"} & set(PIPELINE["stages"][stage]["do"]["params"])
 
 

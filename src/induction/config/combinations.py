@@ -68,6 +68,20 @@ def impossible(config: StudyConfig) -> Iterator[tuple[str, str]]:
         yield "behaviours.shots", "must be ascending, none twice"
     if ".." in behaviours.translation_file.split("/"):
         yield "behaviours.translation_file", "must stay below data/own/"
+    steering = config.steering
+    if list(steering.scales) != sorted(set(steering.scales)):
+        yield "steering.scales", "must be ascending, none twice"
+    elif steering.scales[0] > 0 or 1 not in steering.scales or steering.scales[-1] <= 1:
+        yield "steering.scales", "must hold 0, 1 and a number above 1"
+    if steering.prompt_tokens + steering.new_tokens > shape.n_ctx:
+        yield (
+            "steering.new_tokens",
+            f"{steering.new_tokens} behind {steering.prompt_tokens} of the prompt are longer than "
+            f"model.n_ctx: {shape.n_ctx}",
+        )
+    for name in ("windows", "prompts"):
+        if getattr(steering, name) > ev.examples:
+            yield f"steering.{name}", f"at most evaluation.examples: {ev.examples}"
     for side in ("early", "late"):
         for low, high in getattr(config.icl_windows, side):
             if not low <= high < shape.n_ctx:

@@ -26,6 +26,7 @@ HubText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")
 RESOURCE_GROUPS = (
     *("default", "fetch", "prepare", "train", "measure", "ablate", "pca", "summarize", "explore"),
     *("report", "measure-external", "ablate-external", "revisions", "behave", "behave-external"),
+    *("steer", "steer-external"),
 )
 
 
@@ -192,6 +193,20 @@ class Behaviours(Section):
     seed: Seed
 
 
+class Steering(Section):
+    """Scales of head outputs, 0 to take heads out and 1 to leave them, and what is measured."""
+
+    scales: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=100)], ...], Field(min_length=3, max_length=100)
+    ]
+    random_draws: Many
+    windows: Annotated[int, Field(ge=2, le=10**6)]
+    prompts: Annotated[int, Field(ge=2, le=1000)]
+    prompt_tokens: Annotated[int, Field(ge=1, le=2**16)]
+    new_tokens: Annotated[int, Field(ge=4, le=2**16)]  # a 4-gram is the least that can repeat
+    seed: Seed
+
+
 class PhaseChange(Section):
     bandwidth: Positive
     min_slope: Positive
@@ -216,6 +231,8 @@ class Verdicts(Section):
     min_behaviours: Many
     min_depths: Annotated[int, Field(ge=2)]
     max_icl_step: Positive
+    steered_removed: Share
+    steered_rise: Share
 
 
 class Model(Section):
@@ -311,6 +328,7 @@ class StudyConfig(Section):
     loss_maps: LossMaps
     explorer: Explorer
     behaviours: Behaviours
+    steering: Steering
     phase_change: PhaseChange
     verdicts: Verdicts
     models: Annotated[dict[ModelName, Model], Field(min_length=1, max_length=1000)]

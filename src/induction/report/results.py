@@ -91,6 +91,7 @@ class Results:
     verdicts: list[Verdict]
     over_seeds: OverSeeds
     beyond: Beyond
+    steering: pl.DataFrame
     timings: list[Timing]
     environment: dict[str, str]
     readings: dict[str, Reading] = field(default_factory=dict)
@@ -160,6 +161,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         verdicts=read_record(paths.verdicts, list[Verdict]),
         over_seeds=read_record(paths.seeds, OverSeeds),
         beyond=read_record(paths.beyond, Beyond),
+        steering=pl.read_csv(paths.steering_curves, infer_schema_length=None),
         timings=[read_record(path, Timing) for path in sorted(paths.timings.glob("*.json"))],
         environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
         readings={name: read_record(paths.reading(name), Reading) for name in config.external},

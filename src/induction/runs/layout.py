@@ -43,6 +43,7 @@ def small_files(paths: StudyPaths, models: Iterable[str], stages: Iterable[str])
         paths.verdicts,
         paths.seeds,
         paths.beyond,
+        paths.steering_curves,
         paths.curves,
         paths.pca,
         paths.pca_scores,

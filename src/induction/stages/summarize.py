@@ -9,7 +9,9 @@ from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import bigram_stage, load_divergences
+from induction.study.beyond.control import judge_control
 from induction.study.beyond.foresight import foresee
+from induction.study.beyond.steering import Steered, load_steered
 from induction.study.curves import Curves, load_curves, read_table
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
 from induction.study.summary import ModelSummary, summarize
@@ -38,11 +40,15 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     )
     write_record(paths.seeds, OverSeeds, over_seeds)
     divergences = {name: load_divergences(paths, name) for name in config.models}
+    steered = {name: load_steered(paths, name) for name in config.studied}
+    plain = [name for name, entry in config.studied.items() if entry.plain]
     beyond = Beyond(
         bigram_stage(summaries, divergences, config.evaluation.seed),
         foresee(seeds, curves, pairs, divergences, config),
+        judge_control(steered, plain, config.verdicts),
     )
     write_record(paths.beyond, Beyond, beyond)
+    write_text(paths.steering_curves, _steering(steered).write_csv(float_precision=5))
     write_record(paths.details, dict[str, ModelSummary], {s.name: s for s in summaries})
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
 
@@ -55,6 +61,13 @@ def _windows(curves: dict[str, Curves], config: StudyConfig) -> pl.DataFrame:
             pl.lit(name).alias("model"), pl.all()
         )
         for name, own in curves.items()
+    )
+
+
+def _steering(steered: dict[str, Steered]) -> pl.DataFrame:
+    """The measures of every model with induction heads over the scale of these."""
+    return pl.concat(
+        own.curves().select(pl.lit(name).alias("model"), pl.all()) for name, own in steered.items()
     )
 
 

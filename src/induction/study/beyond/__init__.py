@@ -1,8 +1,9 @@
-"""Questions asked since the paper, by rules that reports/preregistration.md wrote down first."""
+"""Questions asked since the paper, by rules that reports/beyond.md wrote down first."""
 
 from dataclasses import dataclass
 
 from induction.study.beyond.bigrams import BigramStage
+from induction.study.beyond.control import Control
 from induction.study.beyond.foresight import Foresight
 
 
@@ -12,3 +13,4 @@ class Beyond:
 
     bigrams: BigramStage
     foresight: Foresight
+    control: Control

@@ -1,7 +1,7 @@
 """Whether models predict like bigrams before their phase change.
 
 Hoogland et al. 2024 (arXiv 2402.02364) and Edelman et al. 2024 (arXiv 2402.11004) find that
-training passes through predictors of growing order. The rule is that of reports/preregistration.md.
+training passes through predictors of growing order. The rule is that of reports/beyond.md.
 """
 
 from collections.abc import Mapping, Sequence

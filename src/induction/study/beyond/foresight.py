@@ -1,6 +1,6 @@
 """Whether the onset of a model can be foreseen from what it does before any model changes.
 
-The rule is that of reports/preregistration.md; the formula is that of Aoyama et al. 2025 (arXiv
+The rule is that of reports/beyond.md; the formula is that of Aoyama et al. 2025 (arXiv
 2511.16893), who find that heads emerge after a number of tokens that grows with the batch and the
 context alone: 10^5.7 times the root of their product.
 """

@@ -1,0 +1,101 @@
+"""Stage steer@MODEL: the last snapshot and measurements of one model → what it does while its
+induction heads are turned down and up."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from induction.behave.material import Material, drawable_tokens
+from induction.config import StudyConfig, model_config
+from induction.data.tokenizer import load_tokenizer
+from induction.data.tokens import START_TOKEN, load_meta, load_tokens, token_counts
+from induction.files import verify_folder
+from induction.measure.evaluation import Evaluation, load_evaluation
+from induction.model.compute import set_up_torch
+from induction.model.interface import Measurable
+from induction.model.weights import Snapshot, list_snapshots, load_snapshot
+from induction.over_snapshots import Load, Tell, over_snapshots
+from induction.paths import StudyPaths
+from induction.stages import model_argument, run_stage
+from induction.steer.measures import asked_tasks, scalings, steer
+from induction.study.curves import load_curves
+from induction.study.head_kinds import find_head_kinds
+
+
+def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
+    model_config(config, name)
+    device = set_up_torch(config.compute)
+    verify_folder(paths.snapshots(name))
+    last = list_snapshots(paths.snapshots(name))[-1]
+    evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
+    tokenizer = load_tokenizer(paths.tokens)
+
+    def material() -> Material:
+        counts = token_counts(load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab)
+        ranked = np.argsort(counts, kind="stable")
+        return task_material(
+            config,
+            lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+            START_TOKEN,
+            ranked[ranked != START_TOKEN],
+            evaluation.tokens.numpy(),
+            config.model.n_ctx,
+        )
+
+    steer_last(
+        *(paths, config, "steer", name, last),
+        lambda snapshot: load_snapshot(snapshot.path).to(device),
+        *(evaluation, material),
+    )
+
+
+def task_material(
+    config: StudyConfig,
+    encode: Callable[[str], list[int]],
+    start: int | None,
+    ranked: np.ndarray,
+    windows: np.ndarray,
+    n_ctx: int,
+) -> Material:
+    """What literal copying and few-shot are made from, as the stage behave has it; of the rest of a
+    material they read nothing. ranked: the tokens to draw from, the rarest first."""
+    drawable = drawable_tokens(ranked, config.evaluation.probe_vocab_quantiles)
+    return Material(
+        **{"encode": encode, "start": start, "drawable": drawable},
+        **{"windows": windows, "n_ctx": n_ctx},
+        **{"texts": [], "embedding": np.zeros((0, 0)), "pairs": (), "why_no_pairs": ""},
+    )
+
+
+def steer_last(
+    paths: StudyPaths,
+    config: StudyConfig,
+    stage: str,
+    name: str,
+    last: Snapshot,
+    load: Load,
+    evaluation: Evaluation,
+    material: Callable[[], Material],
+) -> None:
+    """Scale the heads of a model, ours or not, and publish what is found.
+
+    material: called only if the model has induction heads.
+    """
+    settings = config.steering
+    kinds = find_head_kinds(load_curves(paths, name).last_heads, config.head_kinds)
+
+    def work(
+        snapshot: Snapshot, model: Measurable, tell: Tell
+    ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
+        wanted = scalings(model.spec, kinds.induction, settings)
+        tasks = asked_tasks(material(), config.behaviours) if wanted else []
+        found = steer(model, wanted, tasks, evaluation, settings, tell)
+        return {}, {"scaled": found.select(pl.lit(snapshot.step, pl.Int64).alias("step"), pl.all())}
+
+    over_snapshots(paths, stage, paths.steering(name), [last], load, work)
+
+
+if __name__ == "__main__":
+    model = model_argument()
+    run_stage(f"steer@{model}", lambda paths, config: main(paths, config, model))

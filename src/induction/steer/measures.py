@@ -1,0 +1,135 @@
+"""What a model does while some of its heads are turned down or up, as rows of one table."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from induction.ablate.sets import matched_sets
+from induction.behave import BEHAVIOURS, few_shot, literal_copying
+from induction.behave.conditions import INTACT
+from induction.behave.evaluator import put_to
+from induction.behave.material import Material
+from induction.behave.task import Task
+from induction.config import Behaviours, Steering
+from induction.measure.evaluation import Evaluation
+from induction.measure.losses import token_losses
+from induction.model.interface import Measurable, Shape
+from induction.steer.generation import continuations, repeated_share
+from induction.steer.scaled import ScaledHeads
+from induction.study.head_kinds import Head
+
+SCHEMA = {
+    **{"measure": pl.String, "variant": pl.String},
+    **{"heads": pl.String, "draw": pl.Int64, "scale": pl.Float64},
+    **{"example": pl.Int64, "value": pl.Float64, "chance": pl.Float64},
+}
+"""A row for each measure, variant of a task, scaling and sample. heads: none at scale 1; induction;
+random, where draw counts the sets; text, for the repetition of the real continuations. chance: of
+the tasks alone. value: accuracy, share of repeated 4-grams, or loss in nats per token of the
+study."""
+
+Heads = Literal["none", "induction", "random"]
+
+_TASKS = (literal_copying.NAME, few_shot.NAME)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Heads that are scaled together, and by what; draw counts the random sets."""
+
+    heads: Heads
+    draw: int
+    scale: float
+    chosen: frozenset[Head]
+
+
+def scalings(spec: Shape, induction: Collection[Head], settings: Steering) -> list[Scaling]:
+    """The model as it is; then its induction heads, and as many others, at every scale but 1.
+
+    The random sets are `matched_sets` of the induction heads. None without induction heads.
+    """
+    if not induction:
+        return []
+    others = matched_sets(spec, induction, settings.random_draws, settings.seed)
+    sets: list[tuple[Heads, int, frozenset[Head]]] = [
+        ("induction", 0, frozenset(induction)),
+        *(("random", draw, chosen) for draw, chosen in enumerate(others)),
+    ]
+    return [
+        Scaling("none", 0, 1.0, frozenset()),
+        *(
+            Scaling(heads, draw, scale, chosen)
+            for heads, draw, chosen in sets
+            for scale in settings.scales
+            if scale != 1
+        ),
+    ]
+
+
+def asked_tasks(material: Material, settings: Behaviours) -> list[Task]:
+    """Literal copying and few-shot with the prompts that `make_tasks` gives them; without controls,
+    and without what these models' vocabulary or context cannot carry."""
+    made = [
+        task
+        for number, (name, make) in enumerate(BEHAVIOURS.items())
+        if name in _TASKS
+        for task in make(material, settings, np.random.default_rng([settings.seed, number]))
+    ]
+    tasks = [task for task in made if isinstance(task, Task)]
+    return [task for task in tasks if set(task.variants.values()) != {"control"}]
+
+
+def steer(
+    model: Measurable,
+    wanted: Sequence[Scaling],
+    tasks: Iterable[Task],
+    evaluation: Evaluation,
+    settings: Steering,
+    tell: Callable[[float], None] = lambda share: None,
+) -> pl.DataFrame:
+    """Every measure under every scaling: columns of SCHEMA. tell: gets the share that is done."""
+    asked, rows = list(tasks), []
+    prompts = evaluation.tokens[: settings.prompts, : settings.prompt_tokens]
+    for done, each in enumerate(wanted, start=1):
+        scaled = ScaledHeads(model, each.chosen, each.scale)
+        about = {"heads": each.heads, "draw": each.draw, "scale": each.scale}
+        written = continuations(scaled, prompts, settings.new_tokens, settings.seed)
+        losses = token_losses(scaled, evaluation.first(settings.windows))
+        for task in asked:
+            rows += [{**about, **row} for row in _answers(scaled, task)]
+        rows += [{**about, **row} for row in _repetition(prompts.numpy(), written.numpy())]
+        rows += [{**about, **row} for row in _samples("loss", losses.mean(axis=1))]
+        tell(done / len(wanted))
+    if wanted:
+        first = prompts.shape[1]
+        real = evaluation.tokens[: settings.prompts, first : first + settings.new_tokens]
+        about = {"heads": "text", "draw": 0, "scale": 1.0}
+        rows += [{**about, **row} for row in _repetition(prompts.numpy(), real.numpy())]
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _answers(model: Measurable, task: Task) -> Iterator[dict]:
+    """Accuracy of every prompt in the variants that are no controls."""
+    correct = put_to(model, task, [INTACT]).answers[INTACT].correct
+    for index, (variant, kind) in enumerate(task.variants.items()):
+        if kind == "control":
+            continue
+        for number in np.unique(task.example[task.variant == index]):
+            own = (task.variant == index) & (task.example == number)
+            yield {
+                **{"measure": task.behaviour, "variant": variant, "example": int(number)},
+                **{"value": float(correct[own].mean()), "chance": task.chance},
+            }
+
+
+def _repetition(prompts: np.ndarray, written: np.ndarray) -> Iterator[dict]:
+    shares = [repeated_share(*pair) for pair in zip(prompts, written, strict=True)]
+    return _samples("repetition", np.array(shares))
+
+
+def _samples(measure: str, values: np.ndarray) -> Iterator[dict]:
+    for number, value in enumerate(values.tolist()):
+        yield {"measure": measure, "variant": "", "example": number, "value": value, "chance": None}
