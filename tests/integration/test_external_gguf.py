@@ -27,7 +27,7 @@ from induction.external.opened import open_external
 from induction.external.reading import Reading
 from induction.files import MANIFEST, read_json, read_record
 from induction.paths import StudyPaths
-from induction.report.text import _reading
+from induction.report.sentences import sentence
 from induction.stages import measure_external, revisions
 from induction.study.curves import load_curves
 
@@ -101,7 +101,9 @@ def test_a_gguf_file_is_measured_as_the_model_that_it_was(paths, made):
     reading = read_record(paths.reading(NAME), Reading)
     assert reading.weights.startswith("GGUF file model.gguf (SHA-256 ")
     assert reading.weights.endswith("tensors by type: 30 F32; read as float32")
-    assert "Its weights come from a GGUF file" in _reading(NAME, reading)
+    assert "Its weights come from a GGUF file" in sentence(
+        "zoo", "reading", model=NAME, reading=reading
+    )
 
 
 def test_quantised_weights_are_what_they_are_worth_and_are_said(paths, made):

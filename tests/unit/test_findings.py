@@ -50,6 +50,29 @@ def test_arguments_are_counted_by_their_outcome():
     assert told.endswith("3 arguments, 2 are **supported** (1, 3); 1 is **not tested** (2).")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "held", "grounds"),
+    [
+        ("not tested", [], "The zoo lacks the models that this rule needs."),
+        ("supported", [True, True], "All 2 checks held."),
+        ("not supported", [True, False], "1 of 2 checks held. Failed: asked of 1 (`m`)."),
+        (
+            "inconclusive",
+            [None, None],
+            "0 of 2 checks held. Cannot be told: asked of 0 (`m`); asked of 1 (`m`). What would "
+            "settle it: more tokens.",
+        ),
+    ],
+)
+def test_a_verdict_is_told_with_its_grounds(outcome, held, grounds):
+    checks = [
+        Check("other heads do not", f"asked of {number}", ("m",), {}, each, "more tokens")
+        for number, each in enumerate(held)
+    ]
+    found = made_results(verdicts=[judged(1, *checks, outcome=outcome)])
+    assert findings.verdict(found, 1) == f"**Verdict: {outcome}.** {grounds}"
+
+
 def values(verdict: Verdict, **parts: Any) -> dict[str, object]:
     turns = SimpleNamespace(explained=SimpleNamespace(turns={}))
     found = made_results(FLAT, CHANGED, **{"loss_space": turns, **parts})

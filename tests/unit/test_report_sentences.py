@@ -9,7 +9,7 @@ import pytest
 from made_summary import CONFIG, REMOVED, made_results, model
 
 from induction.external.reading import LeftOut, Reading, Shared, StartToken
-from induction.report import ablations, causes, side_remarks, text
+from induction.report import ablations, causes, side_remarks, text, zoo
 from induction.report.results import Ablations, LossSpace
 from induction.report.sentences import sentence
 from induction.study.attribution import Removed
@@ -274,8 +274,8 @@ def test_negative_copying_counts_heads_that_match_prefixes():
 
 def test_what_circuits_leave_out_is_said_by_family_where_there_are_models_of_others():
     alone, beside = (SimpleNamespace(external=others) for others in ({}, {"theirs": None}))
-    assert text.circuits_sentence(made_results(config=alone)) == ""
-    said = text.circuits_sentence(made_results(config=beside))
+    assert zoo.circuits_sentence(made_results(config=alone)) == ""
+    said = zoo.circuits_sentence(made_results(config=beside))
     assert "; `gpt_neo` biases, learned positions and the limits of local windows; " in said
     assert said.endswith(" and the limits of local windows.")
 
@@ -289,8 +289,8 @@ def test_how_models_of_others_were_read_is_said():
         left_out=[LeftOut("step2", 2, "has no weights")],
         shared=[Shared(["step1", "step3"], ["embed", "q"], 9)],
     )
-    assert text.readings_text(made_results(readings={})) == ""
-    said = text.readings_text(made_results(readings={"theirs": reading}))
+    assert zoo.readings_text(made_results(readings={})) == ""
+    said = zoo.readings_text(made_results(readings={"theirs": reading}))
     assert said.startswith("`theirs` is `a/b`, read with `tokenizer.json of a/b`; in front of")
     assert "stands `<s>` (set by the key start_token). Revisions left out: `step2` (`has" in said
     assert "`step1` and `step3` hold 2 of 9 matrices that are equal to the last bit" in said

@@ -28,6 +28,20 @@ def outcome_sentences(results: Results) -> str:
     )
 
 
+def verdict(results: Results, argument: int) -> str:
+    """The outcome of an argument's rule with its grounds, as Markdown."""
+    found = results.verdict(argument)
+    unsettled = [check for check in found.checks if check.held is None]
+    return sentence(
+        *("findings", "verdict"),
+        outcome=found.outcome,
+        checks=len(found.checks),
+        failed=[check for check in found.checks if check.held is False],
+        unsettled=unsettled,
+        settle=list(dict.fromkeys(check.settle for check in unsettled)),
+    )
+
+
 def verdicts(results: Results) -> str:
     """Every argument with its verdict, that over seeds where there are any, what was found, and
     what kind of evidence that is."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from induction.report.results import Results
+from induction.report.sentences import sentence
 from induction.study.behaviours import TaskResult
 from induction.study.looks import Looks
 
@@ -71,15 +72,7 @@ def prompt_sentence(results: Results) -> str:
     """What the figure of the chosen prompt shows, in numbers."""
     prompt = chosen_prompt(results)
     if prompt is None:
-        return "No model has induction heads to look with."
-    right, wrong = (prompt.tokens["place"].to_list().count(place) for place in ("right", "wrong"))
-    return (
-        f"The prompt is the first of {prompt.task} for `{prompt.model}`, the head {prompt.head}: "
-        f"from the last token {100 * prompt.to('right'):.1f} % of its attention goes to "
-        f"{_places(right, 'right')}, {100 * prompt.to('wrong'):.1f} % to "
-        f"{_places(wrong, 'wrong')}, and {100 * prompt.to_first:.1f} % to the first token."
-    )
-
-
-def _places(count: int, kind: str) -> str:
-    return f"the one {kind} place" if count == 1 else f"the {count} {kind} places"
+        return sentence("prompts", "none_chosen")
+    places = prompt.tokens["place"].to_list()
+    right, wrong = places.count("right"), places.count("wrong")
+    return sentence("prompts", "chosen", prompt=prompt, right=right, wrong=wrong)

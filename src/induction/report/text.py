@@ -6,11 +6,7 @@ from functools import cache
 
 from matplotlib.font_manager import findfont, get_font
 
-from induction.external.left_out import LEFT_OUT
-from induction.external.reading import Reading
-from induction.report.results import Results
 from induction.runs.metrics import metric
-from induction.study.verdicts import Check, Verdict
 
 
 def short_tokens(tokens: float | None) -> str:
@@ -53,53 +49,6 @@ def _whole(value: float) -> str:
 
 def _precise(value: float) -> str:
     return number(value, 3)
-
-
-def models_sentence(results: Results) -> str:
-    """Where the table of models is; and, where there are any, what sets models of others apart."""
-    listed = "@tbl-zoo lists the models."
-    others = list(results.config.external)
-    if not others:
-        return listed
-    return (
-        f"{listed} {names(others)}, trained by others on other text, "
-        f"{'read' if others[1:] else 'reads'} the same windows in tokens of their own; losses are "
-        "given back on the study's tokens."
-    )
-
-
-def readings_text(results: Results) -> str:
-    """How each model of others was read, a paragraph each; nothing where there are none."""
-    return "\n\n".join(_reading(name, each) for name, each in results.readings.items())
-
-
-def _reading(model: str, reading: Reading) -> str:
-    start = reading.start_token
-    sentences = [
-        f"`{model}` is {code(reading.source)}, read with {code(reading.tokenizer)}; in "
-        f"front of every text stands {code(start.text)} ({start.why})."
-    ]
-    if reading.weights:
-        sentences.append(f"Its weights come from a {reading.weights}.")
-    if reading.left_out:
-        listed = "; ".join(f"{code(each.name)} ({code(each.reason)})" for each in reading.left_out)
-        sentences.append(f"Revisions left out: {listed}.")
-    for shared in reading.shared:
-        tensors = shared.tensors
-        few = ", ".join(map(code, tensors[:3])) + (" …" if tensors[3:] else "")
-        sentences.append(
-            f"{names(shared.revisions)} hold {len(tensors)} of {shared.of} matrices that are "
-            f"equal to the last bit ({few}): they were frozen, or a revision is mislabelled."
-        )
-    return " ".join(sentences)
-
-
-def circuits_sentence(results: Results) -> str:
-    """What circuits leave out, by family of models of others; nothing where there are none."""
-    if not results.config.external:
-        return ""
-    families = "; ".join(f"`{family}` {left_out}" for family, left_out in LEFT_OUT.items())
-    return f"Circuits of models of others leave out, by family: {families}."
 
 
 def names(models: Sequence[str], most: int | None = None) -> str:
@@ -161,48 +110,3 @@ def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[st
 
 def _escape(cell: str) -> str:
     return cell.replace("|", "\\|").replace("\n", " ")
-
-
-def corpus_sentence(results: Results) -> str:
-    corpus = results.corpus
-    return (
-        f"The text is {short_tokens(corpus.train_characters + corpus.valid_characters)} characters "
-        f"from {len(corpus.sources)} sources: {corpus.train_documents:,} documents for training "
-        f"({short_tokens(corpus.train_tokens)} tokens) and {corpus.valid_documents:,} for "
-        f"validation ({short_tokens(corpus.valid_tokens)} tokens), split by document. The "
-        f"byte-level BPE vocabulary of {corpus.d_vocab:,} entries, trained on the training "
-        f"documents alone, packs {corpus.characters_per_token:.2f} characters into a token."
-    )
-
-
-def verdict(results: Results, argument: int) -> str:
-    """The outcome of an argument's rule with its grounds, as Markdown."""
-    found = results.verdict(argument)
-    return f"**Verdict: {found.outcome}.** {_grounds(found)}"
-
-
-def evidence(results: Results, argument: int) -> str:
-    """What kind of evidence an argument's rule can give here."""
-    return f"Evidence here: {results.verdict(argument).evidence}."
-
-
-def _grounds(verdict: Verdict) -> str:
-    checks = verdict.checks
-    failed = [check for check in checks if check.held is False]
-    unsettled = [check for check in checks if check.held is None]
-    if verdict.outcome == "not tested":
-        return "The zoo lacks the models that this rule needs."
-    if not failed and not unsettled:
-        return f"All {len(checks)} checks held."
-    held = len(checks) - len(failed) - len(unsettled)
-    sentences = [f"{held} of {len(checks)} checks held."]
-    if failed:
-        sentences.append(f"Failed: {_asked(failed)}.")
-    if unsettled:
-        needed = "; ".join(dict.fromkeys(check.settle for check in unsettled))
-        sentences.append(f"Cannot be told: {_asked(unsettled)}. What would settle it: {needed}.")
-    return " ".join(sentences)
-
-
-def _asked(checks: Sequence[Check]) -> str:
-    return "; ".join(f"{check.question} ({names(check.models)})" for check in checks)
