@@ -8,6 +8,8 @@ import pytest
 from made_summary import CONFIG, made_results, model
 
 from induction.report import findings
+from induction.study.over_seeds import OverSeeds, SeedVerdict
+from induction.study.over_seeds.verdict import Condition, Measure
 from induction.study.verdicts import Check, Verdict
 from induction.study.verdicts.verdict import Kind, Outcome
 
@@ -141,3 +143,30 @@ def test_depths_that_change_make_the_series():
 )
 def test_cells_of_the_table_say_what_their_values_are(argument, values, told):
     assert findings.sentence("findings", f"argument_{argument}", **values) == told
+
+
+def over_seeds(*verdicts: SeedVerdict) -> str:
+    return findings.over_seeds_sentence(made_results(over_seeds=OverSeeds(list(verdicts), [])))
+
+
+def test_without_a_test_over_seeds_nothing_is_told_of_one():
+    assert over_seeds(SeedVerdict(1, "", None)) == ""
+
+
+def test_what_the_tests_over_seeds_found_is_told_with_its_grounds():
+    good = [SeedVerdict(n, "", (5, 5), corrected=0.01, outcome="supported") for n in (2, 6)]
+    lead = "Tested over seeds, by rules written down before these models were trained:"
+    assert over_seeds(*good) == f"{lead} arguments 2 and 6 are **supported**."
+    bad = SeedVerdict(
+        *(3, "", (5, 5)),
+        measures=(Measure("share", 0.2, 0.1, 0.3, "seeds", beyond=True),),
+        conditions=(Condition("all above?", "2 of 4", None), Condition("other?", "yes", True)),
+        corrected=0.2,
+        outcome="not supported",
+    )
+    remark = "By the rule in nats it would be supported."
+    unsure = SeedVerdict(1, "", (5, 5), corrected=0.01, outcome="inconclusive", shown=(remark,))
+    assert over_seeds(unsure, good[0], bad) == (
+        f"{lead} argument 2 is **supported**; argument 1 is **inconclusive** ({remark}); argument "
+        "3 is **not supported** (all above?: 2 of 4; share: 0.20, 0.10 to 0.30; corrected p 0.20)."
+    )

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 from made_runs import entry, params, write_run
 from made_summary import made_results, model
 
-from induction.files import write_json
+from induction.files import write_json, write_record
 from induction.paths import StudyPaths
 from induction.report.other_runs import other_runs
 from induction.report.results import Results
+from induction.study.over_seeds import OverSeeds, SeedVerdict
 from induction.study.verdicts import Verdict
 
 ZOO = {"flat": entry(1), "deep": entry(2), "deep-b": entry(2, seed=1), "alone": entry(2, seed=5)}
@@ -37,6 +38,16 @@ def test_every_run_has_its_verdicts_in_a_row(tmp_path):
     assert "| `laptop`, this one | 1 | **inconclusive** |" in told
     assert "| `shallow` | 1 | not supported |" in told
     assert "prose" not in " ".join(told)
+
+
+def test_a_run_that_was_tested_over_seeds_has_a_second_row(tmp_path):
+    paths = write_run(tmp_path, params(ZOO, name="laptop"))
+    seeds = publish(paths, "extended", flat=entry(1))
+    tested = SeedVerdict(1, "", (5, 5), corrected=0.01, outcome="supported")
+    write_record(seeds.seeds, OverSeeds, OverSeeds([tested], []))
+    told = other_runs(made(paths)).splitlines()
+    assert "| `extended` | 1 | not supported |" in told
+    assert "| `extended`, tested over seeds | 1 | supported |" in told
 
 
 def test_prose_is_told_apart_by_intervals_and_by_seeds(tmp_path):

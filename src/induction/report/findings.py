@@ -6,6 +6,7 @@ from induction.report import causes, over_seeds, seeds
 from induction.report.results import Results
 from induction.report.sentences import Values, sentence
 from induction.report.text import markdown_table
+from induction.study.over_seeds.verdict import LEVEL, SeedVerdict
 from induction.study.verdicts import Check, Verdict
 from induction.study.verdicts.verdict import Kind
 
@@ -26,6 +27,30 @@ def outcome_sentences(results: Results) -> str:
         arguments=len(results.verdicts),
         by_outcome={outcome: found for outcome, found in by_outcome.items() if found},
     )
+
+
+def over_seeds_sentence(results: Results) -> str:
+    """What the tests over seeds found, and on what grounds one does not speak for its argument;
+    nothing where none was run."""
+    tested = [v for v in results.over_seeds.verdicts if v.outcome != "not tested"]
+    apart = [
+        {"argument": v.argument, "outcome": v.outcome, "grounds": _grounds(v)}
+        for v in tested
+        if v.outcome != "supported"
+    ]
+    supported = [str(v.argument) for v in tested if v.outcome == "supported"]
+    return sentence("findings", "over_seeds", supported=supported, apart=apart) if tested else ""
+
+
+def _grounds(found: SeedVerdict) -> Values:
+    """Conditions that do not hold, measures whose interval speaks against the argument, the p-value
+    where it is not small, and what was shown beside an inconclusive one."""
+    return {
+        "conditions": [each for each in found.conditions if not each.held],
+        "measures": [each for each in found.measures if each.beyond],
+        "p": found.corrected if (found.corrected or 0.0) >= LEVEL else None,
+        "shown": list(found.shown) if found.outcome == "inconclusive" else [],
+    }
 
 
 def verdict(results: Results, argument: int) -> str:

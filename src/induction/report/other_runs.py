@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from induction.files import read_record
 from induction.report.results import Results
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table, quantity
 from induction.runs.layout import ABOUT, published_runs
 from induction.runs.metrics import Row, metric, rows, seed_spreads, yardstick
 from induction.runs.run import Run, load_run
+from induction.study.over_seeds import OverSeeds
 
 _PROSE = "prose"
 _COMPARED = (
@@ -38,11 +40,24 @@ def _verdicts(results: Results, others: Sequence[Run]) -> str:
         (f"`{run.params.get('name')}`", len(run.metrics), [v["outcome"] for v in run.verdicts])
         for run in others
     ]
+    for run in others:
+        if tested := _over_seeds(run):
+            outcomes = [tested.get(verdict.argument, "–") for verdict in results.verdicts]
+            name = f"`{run.params.get('name')}`, tested over seeds"
+            listed.append((name, len(run.metrics), outcomes))
     return markdown_table(
         ("run", "models", *(str(verdict.argument) for verdict in results.verdicts)),
         "lr" + "l" * len(results.verdicts),
         ((name, str(models), *outcomes) for name, models, outcomes in listed),
     )
+
+
+def _over_seeds(run: Run) -> dict[int, str]:
+    """The outcome of every argument that a run tested over seeds; none of a run without seeds."""
+    if not run.paths.seeds.is_file():
+        return {}
+    found = read_record(run.paths.seeds, OverSeeds).verdicts
+    return {v.argument: v.outcome for v in found if v.outcome != "not tested"}
 
 
 def _on_other_text(results: Results, prose: Run) -> str:
