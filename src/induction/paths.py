@@ -89,6 +89,10 @@ class StudyPaths:
         """How far a model is from n-gram predictors."""
         return self.root / "data" / "ngrams" / model
 
+    def llc(self, model: str) -> Path:
+        """The local learning coefficient of a model over training, where it is asked for."""
+        return self.root / "data" / "llc" / model
+
     @property
     def explorer(self) -> Path:
         """What every model does on a few passages, for the report's attention explorer."""
