@@ -29,6 +29,7 @@ from induction.study.beyond.bigrams import (
 )
 from induction.study.beyond.foresight import Foresight, foresee, leave_out
 from induction.study.beyond.foresight import decide as decide_foresight
+from induction.study.beyond.llc import Geometry
 from induction.study.over_seeds.facts import Kind, SeedFacts
 
 V = 5
@@ -222,7 +223,7 @@ def test_foresight_needs_models_of_several_kinds() -> None:
 
 def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     stage = bigram_stage([model("deep", 2, 2e6)], {"deep": CASES[0][0]}, seed=0)
-    whole = Beyond(stage, foresee(*made_zoo()))
+    whole = Beyond(stage, foresee(*made_zoo()), Geometry("not tested"))
     write_record(tmp_path / "beyond.json", Beyond, whole)
     assert read_record(tmp_path / "beyond.json", Beyond) == whole
     shown = made_results(beyond=whole)
@@ -230,7 +231,11 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     assert "`deep`" in beyond.bigrams(shown)
     assert "**Supported** (12 models of 3 kinds)" in beyond.foresight(shown)
     nothing = made_results(
-        beyond=Beyond(BigramStage("not tested", (), ()), Foresight("not tested", 2, 1))
+        beyond=Beyond(
+            BigramStage("not tested", (), ()),
+            Foresight("not tested", 2, 1),
+            Geometry("not tested"),
+        )
     )
     assert beyond.bigrams(nothing) == "**Not tested** (0 models asked)."
     assert "It takes 10 models of 3 kinds" in beyond.foresight(nothing)

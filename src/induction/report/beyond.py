@@ -6,6 +6,7 @@ from induction.report.results import Results
 from induction.report.text import markdown_table, number, percent, short_tokens
 from induction.study.beyond.bigrams import Nearest
 from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
+from induction.study.beyond.llc import Turns
 
 
 def bigrams(results: Results) -> str:
@@ -31,6 +32,36 @@ def _nearest(models: tuple[Nearest, ...], remark: str) -> Iterator[tuple[str, ..
             number(n.final["bigram"]),
             percent(n.unigrams_first),
             remark if n.before_onset is None else percent(n.before_onset),
+        )
+
+
+def geometry(results: Results) -> str:
+    """The verdict on the learning coefficient, and where it turns in each model."""
+    found = results.beyond.geometry
+    lead = f"**{found.outcome.capitalize()}** ({len(found.asked)} models asked)."
+    if not results.coefficients:
+        return f"{lead} This run samples no model: `make preset NAME=beyond` does."
+    rows = [*_turns(found.asked, ""), *_turns(found.beside, "shown alone")]
+    header = (
+        *("model", "boundaries", "onset", "nearest", "spread", "range", "at the end"),
+        *("chains agree", ""),
+    )
+    return f"{lead}\n\n{markdown_table(header, 'lrrrrrrll', rows)}" if rows else lead
+
+
+def _turns(models: tuple[Turns, ...], remark: str) -> Iterator[tuple[str, ...]]:
+    for turns in models:
+        nearest = turns.nearest(turns.onset_tokens) if turns.onset_tokens else None
+        yield (
+            f"`{turns.model}`",
+            ", ".join(map(short_tokens, turns.boundaries)) or "none",
+            "none" if turns.onset_tokens is None else short_tokens(turns.onset_tokens),
+            "" if nearest is None else number(nearest),
+            number(turns.spread, 0),
+            number(turns.range, 0),
+            number(turns.last, 0),
+            "yes" if turns.chains_agree else "no",
+            remark,
         )
 
 

@@ -10,6 +10,7 @@ from induction.study.behaviours import load_behaviours
 from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import bigram_stage, load_divergences
 from induction.study.beyond.foresight import foresee
+from induction.study.beyond.llc import geometry, load_all_coefficients
 from induction.study.curves import Curves, load_curves, read_table
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
 from induction.study.summary import ModelSummary, summarize
@@ -41,6 +42,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     beyond = Beyond(
         bigram_stage(summaries, divergences, config.evaluation.seed),
         foresee(seeds, curves, pairs, divergences, config),
+        geometry(summaries, load_all_coefficients(paths, config), config),
     )
     write_record(paths.beyond, Beyond, beyond)
     write_record(paths.details, dict[str, ModelSummary], {s.name: s for s in summaries})

@@ -17,6 +17,7 @@ from induction.report.figures import (
     circuits,
     data,
     head_map,
+    llc,
     maps,
     ngrams,
     passage,
@@ -85,6 +86,7 @@ FIGURES = {
     "fig-head-map": Entry(head_map.head_maps, head_map.heads_of_map),
     "fig-circuits": Entry(circuits.weights_against_probes, data.last_heads),
     "fig-ngrams": Entry(ngrams.divergences, ngrams.divergence_table),
+    "fig-llc": Entry(llc.coefficients, llc.coefficient_table),
     "fig-analysis": Entry(
         maps.model_analysis_table,
         data.heads("prefix_matching", "qk_trace"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from induction.study.beyond.bigrams import BigramStage
 from induction.study.beyond.foresight import Foresight
+from induction.study.beyond.llc import Geometry
 
 
 @dataclass(frozen=True)
@@ -12,3 +13,4 @@ class Beyond:
 
     bigrams: BigramStage
     foresight: Foresight
+    geometry: Geometry
