@@ -67,7 +67,10 @@ def made_results(root: Path) -> Results:
     )
 
 
-_UNUSED = ("corpus", "ablations", "windows", "verdicts", "over_seeds", "timings", "environment")
+_UNUSED = (
+    *("corpus", "ablations", "divergences", "coefficients", "windows", "verdicts", "over_seeds"),
+    *("beyond", "timings", "environment"),
+)
 
 
 def _on_passages(name: str) -> OnPassages:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from made_summary import CONFIG, made_results, model
@@ -122,3 +123,16 @@ def test_the_report_has_a_row_for_each_model_or_says_that_none_was_sampled() -> 
     assert figures.coefficients(nothing).axes
     table = figures.coefficient_table(made_results(*models, beyond=found, coefficients=given))
     assert table.shape == (2 * 25 * 4, 6)
+
+
+def test_the_figure_has_a_panel_for_each_kind() -> None:
+    models = [model("attn-1l", 1), model("attn-2l", 2, ONSET), model("attn-2l-s1", 2, ONSET)]
+    given = {"attn-1l": made(None), "attn-2l": made(2.2e6), "attn-2l-s1": made(2.3e6)}
+    found: Any = type("Found", (), {"geometry": geometry(models, given, CONFIG)})
+    figure = figures.coefficients(made_results(*models, beyond=found, coefficients=given))
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    # Four chains, their mean, the boundaries (none, and one), and another seed.
+    assert [len(axes.lines) for axes in panels] == [6, 7]
+    (place,) = panels[1].lines[-1].get_xdata()
+    assert place == pytest.approx(2.2e6, rel=0.1)
+    plt.close(figure)

@@ -11,8 +11,6 @@ from induction.report.figures.seeds import twins
 from induction.report.results import Results
 from induction.report.style import looks
 
-_CHAIN = {"color": "#555555", "linewidth": 0.5, "alpha": 0.6}
-
 
 def coefficients(results: Results) -> Figure:
     """One panel a kind of model: chains of the first seed as thin lines, their mean as a thick one
@@ -27,7 +25,7 @@ def _draw(axes: Axes, results: Results, name: str) -> None:
     own = results.coefficients[name]
     shown = own.tokens > 0
     tokens, mean = own.tokens[shown], own.llc[shown].mean(axis=1)
-    axes.plot(tokens, own.llc[shown], **_CHAIN)
+    axes.plot(tokens, own.llc[shown], color="#555555", linewidth=0.5, alpha=0.6)
     axes.plot(tokens, mean, color=color)
     for other in twins(results, name):
         if found := results.coefficients.get(other):
