@@ -93,6 +93,10 @@ class StudyPaths:
         """What the model does while its induction heads are turned down and up."""
         return self.root / "data" / "steering" / model
 
+    def llc(self, model: str) -> Path:
+        """The local learning coefficient of a model over training, where it is asked for."""
+        return self.root / "data" / "llc" / model
+
     @property
     def explorer(self) -> Path:
         """What every model does on a few passages, for the report's attention explorer."""

@@ -68,8 +68,8 @@ def made_results(root: Path) -> Results:
 
 
 _UNUSED = (
-    *("corpus", "ablations", "windows", "verdicts", "over_seeds", "control", "timings"),
-    *("environment", "steering"),
+    *("corpus", "ablations", "divergences", "coefficients", "windows", "verdicts", "over_seeds"),
+    *("beyond", "timings", "environment", "steering"),
 )
 
 

@@ -30,6 +30,7 @@ from induction.study.beyond.bigrams import (
 from induction.study.beyond.control import Control
 from induction.study.beyond.foresight import Foresight, foresee, leave_out
 from induction.study.beyond.foresight import decide as decide_foresight
+from induction.study.beyond.llc import Geometry
 from induction.study.over_seeds.facts import Kind, SeedFacts
 
 NO_CONTROL = Control("not tested", (), {})
@@ -224,7 +225,7 @@ def test_foresight_needs_models_of_several_kinds() -> None:
 
 def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     stage = bigram_stage([model("deep", 2, 2e6)], {"deep": CASES[0][0]}, seed=0)
-    whole = Beyond(stage, foresee(*made_zoo()), NO_CONTROL)
+    whole = Beyond(stage, foresee(*made_zoo()), NO_CONTROL, Geometry("not tested"))
     write_record(tmp_path / "beyond.json", Beyond, whole)
     assert read_record(tmp_path / "beyond.json", Beyond) == whole
     shown = made_results(model("deep", 2, 2e6), beyond=whole)
@@ -232,7 +233,12 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     assert "| `deep` |" in beyond.bigrams(shown)
     assert "**Supported** (12 models of 3 kinds)" in beyond.foresight(shown)
     nothing = made_results(
-        beyond=Beyond(BigramStage("not tested", (), ()), Foresight("not tested", 2, 1), NO_CONTROL)
+        beyond=Beyond(
+            BigramStage("not tested", (), ()),
+            Foresight("not tested", 2, 1),
+            NO_CONTROL,
+            Geometry("not tested"),
+        )
     )
     assert beyond.bigrams(nothing) == "**Not tested**."
     assert "It takes 10 models of 3 kinds" in beyond.foresight(nothing)

@@ -24,7 +24,8 @@ HubText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")
 
 # Names of stages in dvc.yaml without the model, and what stands for all that have no entry.
 RESOURCE_GROUPS = (
-    *("default", "fetch", "prepare", "train", "measure", "ablate", "pca", "summarize", "explore"),
+    *("default", "fetch", "prepare", "train", "measure", "ablate", "ngrams", "llc", "pca"),
+    *("summarize", "explore"),
     *("report", "measure-external", "ablate-external", "revisions", "behave", "behave-external"),
     *("steer", "steer-external"),
 )
@@ -207,6 +208,23 @@ class Steering(Section):
     seed: Seed
 
 
+class Llc(Section):
+    """The local learning coefficient, by sampling around snapshots.
+
+    n_beta, gamma, epsilon: nβ, γ and ε of induction.llc.sgld. batch: windows a step.
+    """
+
+    snapshots: Natural
+    chains: Annotated[int, Field(ge=2, le=1000)]
+    burn_in: Annotated[int, Field(ge=0, le=10**6)]
+    draws: Many
+    batch: Many
+    n_beta: Positive
+    gamma: Positive
+    epsilon: Positive
+    seed: Seed
+
+
 class PhaseChange(Section):
     bandwidth: Positive
     min_slope: Positive
@@ -329,6 +347,7 @@ class StudyConfig(Section):
     explorer: Explorer
     behaviours: Behaviours
     steering: Steering
+    llc: Llc
     phase_change: PhaseChange
     verdicts: Verdicts
     models: Annotated[dict[ModelName, Model], Field(min_length=1, max_length=1000)]

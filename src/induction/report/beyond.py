@@ -1,9 +1,12 @@
 """Questions asked since the paper: their verdicts and tables."""
 
+from collections.abc import Iterator
+
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent, short_tokens
 from induction.study.beyond.bigrams import Nearest
 from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
+from induction.study.beyond.llc import Turns
 
 
 def bigrams(results: Results) -> str:
@@ -32,6 +35,36 @@ def _nearest(n: Nearest) -> tuple[str, ...]:
         number(n.least["bigram"]),
         number(n.final["bigram"]),
     )
+
+
+def geometry(results: Results) -> str:
+    """The verdict on the learning coefficient, and where it turns in each model."""
+    found = results.beyond.geometry
+    lead = f"**{found.outcome.capitalize()}** ({len(found.asked)} models asked)."
+    if not results.coefficients:
+        return f"{lead} This run samples no model: `make preset NAME=beyond` does."
+    rows = [*_turns(found.asked, ""), *_turns(found.beside, "shown alone")]
+    header = (
+        *("model", "boundaries", "onset", "nearest", "spread", "range", "at the end"),
+        *("chains agree", ""),
+    )
+    return f"{lead}\n\n{markdown_table(header, 'lrrrrrrll', rows)}" if rows else lead
+
+
+def _turns(models: tuple[Turns, ...], remark: str) -> Iterator[tuple[str, ...]]:
+    for turns in models:
+        nearest = turns.nearest(turns.onset_tokens) if turns.onset_tokens else None
+        yield (
+            f"`{turns.model}`",
+            ", ".join(map(short_tokens, turns.boundaries)) or "none",
+            "none" if turns.onset_tokens is None else short_tokens(turns.onset_tokens),
+            "" if nearest is None else number(nearest),
+            number(turns.spread, 0),
+            number(turns.range, 0),
+            number(turns.last, 0),
+            "yes" if turns.chains_agree else "no",
+            remark,
+        )
 
 
 def foresight(results: Results) -> str:

@@ -14,6 +14,7 @@ from induction.paths import StudyPaths, find_study
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import Divergences, load_divergences
+from induction.study.beyond.llc import Coefficients, load_all_coefficients
 from induction.study.curves import Curves, load_curves
 from induction.study.head_kinds import Head, head_names
 from induction.study.kinds import find_kinds
@@ -76,6 +77,7 @@ class Results:
 
     environment: of the machine that measured, by what it says of itself. readings: how each model
     of others was read. divergences: of our own models from n-gram predictors.
+    coefficients: of those of our own models around which the loss was sampled.
     """
 
     paths: StudyPaths
@@ -85,6 +87,7 @@ class Results:
     ablations: dict[str, Ablations]
     behaviours: dict[str, Behaviours]
     divergences: dict[str, Divergences]
+    coefficients: dict[str, Coefficients]
     loss_space: LossSpace
     windows: pl.DataFrame
     models: dict[str, ModelSummary]
@@ -155,6 +158,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         ablations={name: _load_ablations(paths, name) for name in config.studied},
         behaviours={name: load_behaviours(paths, name) for name in config.studied},
         divergences={name: load_divergences(paths, name) for name in config.models},
+        coefficients=load_all_coefficients(paths, config),
         loss_space=_load_loss_space(paths),
         windows=pl.read_csv(paths.windows),
         models=read_summaries(paths.details, config),

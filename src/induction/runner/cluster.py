@@ -27,11 +27,11 @@ from induction.runner.node import look, versions
 from induction.runner.submit import VARIABLE, Request, asked_text, joined
 
 # Groups on the device that compute.device of params.yaml names.
-_ON_DEVICE = {"train", "measure", "ablate", "behave", "steer", "explore"}
+_ON_DEVICE = {"train", "measure", "ablate", "behave", "steer", "ngrams", "llc", "explore"}
 _SECONDS_TO_ANSWER = 120.0  # to import PyTorch from a slow file system takes one
 # Whose unfinished work lies under a digest that has the kind of processor in it. The fetched models
 # of others have groups of their own, with the same beginning.
-_GOES_ON = ("train", "measure", "ablate", "behave", "steer")
+_GOES_ON = ("train", "measure", "ablate", "behave", "steer", "ngrams", "llc")
 
 
 @dataclass(frozen=True)

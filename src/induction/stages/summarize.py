@@ -11,6 +11,7 @@ from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import bigram_stage, load_divergences
 from induction.study.beyond.control import judge_control
 from induction.study.beyond.foresight import foresee
+from induction.study.beyond.llc import geometry, load_all_coefficients
 from induction.study.beyond.steering import Steered, load_steered
 from induction.study.curves import Curves, load_curves, read_table
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
@@ -46,6 +47,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         bigram_stage(summaries, divergences, config.evaluation.seed),
         foresee(seeds, curves, pairs, divergences, config),
         judge_control(steered, plain, config.verdicts),
+        geometry(summaries, load_all_coefficients(paths, config), config),
     )
     write_record(paths.beyond, Beyond, beyond)
     write_text(paths.steering_curves, _steering(steered).write_csv(float_precision=5))

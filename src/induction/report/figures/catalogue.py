@@ -18,6 +18,7 @@ from induction.report.figures import (
     control,
     data,
     head_map,
+    llc,
     maps,
     ngrams,
     passage,
@@ -86,6 +87,7 @@ FIGURES = {
     "fig-head-map": Entry(head_map.head_maps, head_map.heads_of_map),
     "fig-circuits": Entry(circuits.weights_against_probes, data.last_heads),
     "fig-ngrams": Entry(ngrams.divergences, ngrams.divergence_table),
+    "fig-llc": Entry(llc.coefficients, llc.coefficient_table),
     "fig-control": Entry(control.by_scale, control.scaled),
     "fig-analysis": Entry(
         maps.model_analysis_table,

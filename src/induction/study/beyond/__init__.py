@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from induction.study.beyond.bigrams import BigramStage
 from induction.study.beyond.control import Control
 from induction.study.beyond.foresight import Foresight
+from induction.study.beyond.llc import Geometry
 
 
 @dataclass(frozen=True)
@@ -14,3 +15,4 @@ class Beyond:
     bigrams: BigramStage
     foresight: Foresight
     control: Control
+    geometry: Geometry
