@@ -229,9 +229,16 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     write_record(tmp_path / "beyond.json", Beyond, whole)
     assert read_record(tmp_path / "beyond.json", Beyond) == whole
     shown = made_results(model("deep", 2, 2e6), beyond=whole)
-    assert "**Supported**, asked of `deep`." in beyond.bigrams(shown)
+    assert "**Verdict: supported**, asked of `deep`." in beyond.bigrams(shown)
     assert "| `deep` |" in beyond.bigrams(shown)
-    assert "**Supported** (12 models of 3 kinds)" in beyond.foresight(shown)
+    outcomes = [line.split("|")[-3:-1] for line in beyond.overview(shown).splitlines()[2:]]
+    assert [[cell.strip() for cell in row] for row in outcomes] == [
+        ["1", "supported"],
+        ["0", "not tested"],
+        ["12", "supported"],
+        ["0", "not tested"],
+    ]
+    assert "**Verdict: supported**, 12 models of 3 kinds." in beyond.foresight(shown)
     nothing = made_results(
         beyond=Beyond(
             BigramStage("not tested", (), ()),
@@ -240,7 +247,7 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
             Geometry("not tested"),
         )
     )
-    assert beyond.bigrams(nothing) == "**Not tested**."
+    assert beyond.bigrams(nothing) == "**Verdict: not tested**."
     assert "It takes 10 models of 3 kinds" in beyond.foresight(nothing)
 
 

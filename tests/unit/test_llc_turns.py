@@ -113,7 +113,7 @@ def test_the_report_has_a_row_for_each_model_or_says_that_none_was_sampled() -> 
     given = {"deep": made(2.2e6), "flat": made(None)}
     found: Any = type("Found", (), {"geometry": geometry(models, given, CONFIG)})
     text = beyond.geometry(made_results(*models, beyond=found, coefficients=given))
-    assert "**Supported** (1 models asked)" in text
+    assert "**Verdict: supported**, asked of `deep`." in text
     assert "`flat`" in text
     assert "shown alone" in text
     found.geometry = Geometry("not tested")

@@ -1,12 +1,49 @@
 """Questions asked since the paper: their verdicts and tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent, short_tokens
 from induction.study.beyond.bigrams import Nearest
 from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
 from induction.study.beyond.llc import Turns
+
+
+def overview(results: Results) -> str:
+    """Every claim: whose it is, what is new here, on how many models it rests, and its verdict."""
+    found = results.beyond
+    rows = (
+        (
+            "training passes through predictors of growing order",
+            "Hoogland et al. 2024, Edelman et al. 2024",
+            "before the onset in real text; one-layer models pass through them too",
+            len(found.bigrams.asked),
+            found.bigrams.outcome,
+        ),
+        (
+            "the loss's geometry turns where induction heads form",
+            "Hoogland et al. 2024, Wang et al. 2024",
+            "one-layer models as a control; chains must agree",
+            len(found.geometry.asked),
+            found.geometry.outcome,
+        ),
+        (
+            "the onset can be foreseen from what a model shows early",
+            "asks against Aoyama et al. 2025",
+            "kinds of model left out; a constant guess and their formula beside it",
+            found.foresight.models,
+            found.foresight.outcome,
+        ),
+        (
+            "induction heads are a handle on copying",
+            "asked here",
+            "other heads scaled in the same way; what it costs",
+            len(found.control.tested),
+            found.control.outcome,
+        ),
+    )
+    header = ("claim", "by whom", "what is added here", "models", "verdict")
+    return markdown_table(header, "lllrl", ((*row[:3], str(row[3]), row[4]) for row in rows))
 
 
 def bigrams(results: Results) -> str:
@@ -18,9 +55,12 @@ def bigrams(results: Results) -> str:
         *("model", "unigrams", "bigrams", "onset", "trigrams"),
         *("unigrams first", "bigrams before the onset", "from bigrams: least", "at the end"),
     )
-    asked = names([n.model for n in found.asked])
-    verdict = f"**{found.outcome.capitalize()}**" + (f", asked of {asked}." if asked else ".")
+    verdict = _verdict(found.outcome, [n.model for n in found.asked])
     return f"{verdict}\n\n{markdown_table(header, 'lrrrrrrrr', rows)}" if rows else verdict
+
+
+def _verdict(outcome: str, asked: Sequence[str]) -> str:
+    return f"**Verdict: {outcome}**" + (f", asked of {names(asked)}." if asked else ".")
 
 
 def _nearest(n: Nearest) -> tuple[str, ...]:
@@ -40,7 +80,7 @@ def _nearest(n: Nearest) -> tuple[str, ...]:
 def geometry(results: Results) -> str:
     """The verdict on the learning coefficient, and where it turns in each model."""
     found = results.beyond.geometry
-    lead = f"**{found.outcome.capitalize()}** ({len(found.asked)} models asked)."
+    lead = _verdict(found.outcome, [turns.model for turns in found.asked])
     if not results.coefficients:
         return f"{lead} This run samples no model: `make preset NAME=beyond` does."
     rows = [*_turns(found.asked, ""), *_turns(found.beside, "shown alone")]
@@ -70,7 +110,7 @@ def _turns(models: tuple[Turns, ...], remark: str) -> Iterator[tuple[str, ...]]:
 def foresight(results: Results) -> str:
     """The verdict on foreseeing the onset, with its errors, or why it was not asked."""
     found = results.beyond.foresight
-    lead = f"**{found.outcome.capitalize()}** ({found.models} models of {found.kinds} kinds)."
+    lead = f"**Verdict: {found.outcome}**, {found.models} models of {found.kinds} kinds."
     if not (found.without_kind and found.without_model and found.moment_tokens):
         return (
             f"{lead} It takes {MIN_MODELS} models of {MIN_KINDS} kinds with seeds enough, as the "
