@@ -130,6 +130,8 @@ class Checkout:
             "measure": self.paths.measurements(model),
             "ablate": self.paths.ablations(model),
             "behave": self.paths.behaviours(model),
+            "ngrams": self.paths.ngrams(model),
+            "llc": self.paths.llc(model),
             "steer": self.paths.steering(model),
         }.get(name, self.paths.results)
 
