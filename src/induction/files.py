@@ -66,9 +66,9 @@ def write_text(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, indent: int = 2) -> None:
     """Write sorted, indented JSON, whole or not at all. NaN is refused (ValueError)."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=indent, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -81,9 +81,14 @@ def read_json(path: Path) -> Any:
         raise StudyError(f"{path}: damaged: {error}: delete it and run `make study`") from None
 
 
-def write_record(path: Path, kind: type[Record], value: Record) -> None:
-    """Write what `read_record` reads."""
-    write_json(path, TypeAdapter(kind).dump_python(value, mode="json"))
+def write_record(path: Path, kind: type[Record], value: Record, digits: int | None = None) -> None:
+    """Write what `read_record` reads; with so many significant digits where not all are wanted."""
+    values = TypeAdapter(kind).dump_python(value, mode="json")
+    if digits is None:
+        return write_json(path, values)
+    whole = json.dumps(values, allow_nan=False)
+    rounded = json.loads(whole, parse_float=lambda text: float(f"{float(text):.{digits}g}"))
+    return write_json(path, rounded, indent=1)
 
 
 def read_record(path: Path, kind: type[Record]) -> Record:

@@ -45,6 +45,14 @@ def test_verdicts_come_back_as_they_were_and_whole_numbers_stay_whole(tmp_path):
     assert isinstance(depths["min_depths"], int)
 
 
+def test_a_record_can_be_kept_short(tmp_path):
+    file = tmp_path / "values.json"
+    values = {"tokens": 2_809_634.1159, "small": -0.000123456789, "count": 123_456_789}
+    write_record(file, dict[str, int | float], values, digits=7)
+    found = json.loads(file.read_text())
+    assert found == {"tokens": 2_809_634.0, "small": -0.0001234568, "count": 123_456_789}
+
+
 def test_a_record_of_another_version_names_what_it_lacks(tmp_path):
     file = tmp_path / "details.json"
     write_record(file, KIND, {"two": ZOO[1]})

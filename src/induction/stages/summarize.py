@@ -19,6 +19,8 @@ from induction.study.summary import ModelSummary, summarize
 from induction.study.verdicts import Verdict, judge
 from induction.study.windows import icl_windows
 
+_DIGITS = 7  # of whole tokens none is lost below ten million; published runs stay small
+
 
 def main(paths: StudyPaths, config: StudyConfig) -> None:
     curves = {name: load_curves(paths, name) for name in config.studied}
@@ -49,9 +51,10 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         judge_control(steered, plain, config.verdicts),
         geometry(summaries, load_all_coefficients(paths, config), config),
     )
-    write_record(paths.beyond, Beyond, beyond)
+    write_record(paths.beyond, Beyond, beyond, _DIGITS)
     write_text(paths.steering_curves, _steering(steered).write_csv(float_precision=5))
-    write_record(paths.details, dict[str, ModelSummary], {s.name: s for s in summaries})
+    details = {s.name: s for s in summaries}
+    write_record(paths.details, dict[str, ModelSummary], details, _DIGITS)
     write_json(paths.metrics, {"models": {s.name: s.metrics() for s in summaries}})
 
 
