@@ -122,6 +122,8 @@ def write_params(job: Job, tokens: dict[str, int]) -> None:
     values["ablation"] |= {"snapshots": 2, "examples": 8 if job.tiny else 64}
     values["phase_change"]["min_tokens"] = 1  # with smeared keys it changes in the first million
     values["explorer"]["tokens"] = 16
+    if job.tiny:
+        values["steering"] |= {"windows": 8, "prompts": 4, "prompt_tokens": 8, "new_tokens": 8}
     values["resources"] = {"default": {"cpus": 1, "gpus": 0}}
     entry = {"attn_only": True, "optimizer": "muon"}
     values["models"] = {

@@ -186,7 +186,8 @@ def test_every_judged_argument_says_what_evidence_it_has():
 
 def test_a_verdict_keeps_the_thresholds_that_its_rule_used():
     kept = {name: value for v in judge(ZOO, THRESHOLDS) for name, value in v.thresholds.items()}
-    assert kept == THRESHOLDS.model_dump()
+    asked = THRESHOLDS.model_dump().items()  # those of `steered` are of a question of its own
+    assert kept == {name: value for name, value in asked if not name.startswith("steered")}
 
 
 def judged_with(*behaviours: TaskResult) -> Verdict:
