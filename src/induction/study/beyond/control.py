@@ -20,9 +20,9 @@ from induction.study.beyond.steering import (
     Steered,
     mean_of,
 )
+from induction.study.verdicts.verdict import Outcome
 
 Kind = Literal["falls", "halved", "more than others", "rises"]
-Outcome = Literal["supported", "not supported", "inconclusive", "not tested"]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from induction.study.over_seeds.resampling import Mean
+from induction.study.verdicts.verdict import Outcome
 
-Outcome = Literal["supported", "not supported", "inconclusive", "not tested"]
 LEVEL = 0.05
 """Of the p-values, after Holm's correction over the arguments."""
 
