@@ -104,9 +104,16 @@ def _about(paths: StudyPaths) -> dict[str, str]:
         if "foreach" not in stage:
             found[name] = stage.get("desc", name)
             continue
-        for model in params.get(stage["foreach"].strip("${}")) or {}:
-            found[f"{name}@{model}"] = stage["do"].get("desc", name).replace("${key}", model)
+        desc = stage["do"].get("desc", name)
+        for model in _value(params, stage["foreach"].strip("${}")) or ():
+            found[f"{name}@{model}"] = desc.replace("${key}", model).replace("${item}", model)
     return found
+
+
+def _value(params: Mapping[str, Any], key: str) -> Any:
+    """The value of a key like llc.models, None where there is none."""
+    section, _, rest = key.partition(".")
+    return _value(params.get(section) or {}, rest) if rest else params.get(section)
 
 
 def _stages(paths: StudyPaths) -> dict[str, Stage]:

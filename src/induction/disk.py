@@ -101,14 +101,14 @@ def parameter_count(config: StudyConfig, model: str) -> int:
 
 
 def _steps(config: StudyConfig, model: str) -> int:
-    return config.models[model].tokens // config.train.batch_tokens
+    return config.models[model].tokens // config.train_of(model).batch_tokens
 
 
 def _snapshots(config: StudyConfig, model: str) -> int:
     if model in config.external:
         return len(config.external[model].steps)
     steps = _steps(config, model)
-    return len(snapshot_steps(steps, config.train.batch_tokens, config.snapshots))
+    return len(snapshot_steps(steps, config.train_of(model).batch_tokens, config.snapshots))
 
 
 def _heads(config: StudyConfig, model: str) -> int:

@@ -87,15 +87,15 @@ class StudyPaths:
 
     def ngrams(self, model: str) -> Path:
         """How far a model is from n-gram predictors."""
-        return self.root / "data" / "ngrams" / model
+        return self.root / "data" / "beyond" / "ngrams" / model
 
     def steering(self, model: str) -> Path:
         """What the model does while its induction heads are turned down and up."""
-        return self.root / "data" / "steering" / model
+        return self.root / "data" / "beyond" / "steering" / model
 
     def llc(self, model: str) -> Path:
         """The local learning coefficient of a model over training, where it is asked for."""
-        return self.root / "data" / "llc" / model
+        return self.root / "data" / "beyond" / "llc" / model
 
     @property
     def explorer(self) -> Path:

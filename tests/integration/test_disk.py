@@ -46,7 +46,7 @@ def test_the_estimate_of_every_kind_of_output_is_near_the_truth(study: Study):
     config = load_config(paths.params)
     folders = {
         **{"fetch": "raw", "prepare": "tokens", "train": "snapshots", "measure": "measurements"},
-        **{"ablate": "ablations", "behave": "behaviours", "steer": "steering"},
+        **{"ablate": "ablations", "behave": "behaviours", "steer": "beyond/steering"},
     }
     for kind, folder in folders.items():
         names = [f"{kind}@{model}" for model in config.models] if kind in PER_MODEL else [kind]

@@ -37,7 +37,7 @@ def test_every_output_is_there(study):
         assert (study.root / f"data/measurements/{model}/circuits.parquet").is_file()
         assert (study.root / f"data/ablations/{model}/sets.parquet").is_file()
         assert (study.root / f"data/behaviours/{model}/behaviours.parquet").is_file()
-        assert (study.root / f"data/steering/{model}/scaled.parquet").is_file()
+        assert (study.root / f"data/beyond/steering/{model}/scaled.parquet").is_file()
         assert len(study.manifest(model)["files"]) == config.snapshots.count + 1
     verdicts = json.loads((study.root / "data/results/verdicts.json").read_text())
     assert [verdict["argument"] for verdict in verdicts] == [1, 2, 3, 4, 5, 6]

@@ -5,6 +5,7 @@ It holds no defaults and no derived numbers: every value that a result depends o
 """
 
 from induction.config.loading import external_config, load_config, model_config
+from induction.config.models import Clamp, ExternalModel, Model
 from induction.config.sections import (
     RESOURCE_GROUPS,
     Behaviours,
@@ -12,11 +13,8 @@ from induction.config.sections import (
     Dataset,
     Evaluation,
     Explorer,
-    ExternalModel,
     HeadKinds,
     Llc,
-    Model,
-    ModelName,
     PhaseChange,
     Resources,
     Snapshots,
@@ -25,10 +23,12 @@ from induction.config.sections import (
     Train,
     Verdicts,
 )
+from induction.config.types import ModelName
 
 __all__ = [
     "RESOURCE_GROUPS",
     "Behaviours",
+    "Clamp",
     "Compute",
     "Dataset",
     "Evaluation",

@@ -118,5 +118,22 @@ def impossible(config: StudyConfig) -> Iterator[tuple[str, str]]:
         if twice := next((step for step in steps if steps.count(step) > 1), None):
             yield f"external.{name}.revisions", f"step {twice} stands twice: give each its own"
     for name, model in config.models.items():
-        if model.tokens < train.batch_tokens:
-            yield f"models.{name}.tokens", f"at least one batch: {train.batch_tokens}"
+        batch = model.batch_tokens or train.batch_tokens
+        if model.tokens < batch:
+            yield f"models.{name}.tokens", f"at least one batch: {batch}"
+        if model.batch_tokens and batch % (shape.n_ctx * config.compute.processes):
+            yield (
+                f"models.{name}.batch_tokens",
+                f"{batch} is no multiple of model.n_ctx: {shape.n_ctx}, for each of "
+                f"compute.processes: {config.compute.processes}",
+            )
+        if model.clamp in ("induction", "both") and model.n_layers < 2:
+            yield f"models.{name}.clamp", f"{model.clamp} clamps a head of the second layer"
+        if model.repeated != "same" and not model.repeated_share:
+            yield f"models.{name}.repeated", "needs a repeated_share above 0"
+    usual = config.usual.models
+    if not usual:
+        yield "models", "all are experiments beyond the paper: add one that is none, as attn-2l is"
+    for name in config.llc.models:
+        if name not in usual:
+            yield "llc.models", f"{name}: {unknown(name, usual)}"

@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
 
-from induction.config.sections import Section, StudyConfig
+from induction.config.sections import StudyConfig
+from induction.config.types import Section
 
 _PATTERNS = {
     "behaviours": "expected a language such as fr or pt_BR, and as file none or one of data/own/",

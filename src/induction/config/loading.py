@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from induction.config.combinations import impossible
 from induction.config.complaints import explain, unknown
+from induction.config.models import ExternalModel, Model
 from induction.config.plain_yaml import read_yaml
-from induction.config.sections import ExternalModel, Model, StudyConfig
+from induction.config.sections import StudyConfig
 from induction.errors import StudyError
 
 

@@ -2,25 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-# Upper limits stand far above any study: what is beyond them is a slip, and would only fail later,
-# for want of memory or time.
-Count = Annotated[int, Field(ge=1, le=10**15)]
-Natural = Annotated[int, Field(ge=0, le=10**15)]
-Seed = Annotated[int, Field(ge=0, lt=2**64)]  # what PyTorch's generators take
-Size = Annotated[int, Field(ge=1, le=2**17)]  # of a matrix
-Many = Annotated[int, Field(ge=1, le=10**6)]  # things that are held in memory at once
-Positive = Annotated[float, Field(gt=0, le=1e15)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Window = tuple[Natural, Natural]
-# Model names become names of folders and of DVC's stages. No capitals: some file systems take them
-# for small letters.
-ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Title = Annotated[str, StringConstraints(pattern=r"^\w[\w .-]{0,59}$")]
-Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$")]
-Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
-HubText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
+from induction.config.models import ExternalModel, Model
+from induction.config.types import (
+    BatchTokens,
+    Count,
+    Glob,
+    HubText,
+    Many,
+    ModelName,
+    Natural,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    Size,
+    Title,
+    Window,
+)
 
 # Names of stages in dvc.yaml without the model, and what stands for all that have no entry.
 RESOURCE_GROUPS = (
@@ -29,12 +29,6 @@ RESOURCE_GROUPS = (
     *("report", "measure-external", "ablate-external", "revisions", "behave", "behave-external"),
     *("steer", "steer-external"),
 )
-
-
-class Section(BaseModel):
-    """A mapping of params.yaml: unchangeable, every key required, no key unknown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Compute(Section):
@@ -107,7 +101,7 @@ class ModelShape(Section):
 
 
 class Train(Section):
-    batch_tokens: Annotated[int, Field(ge=1, le=10**8)]
+    batch_tokens: BatchTokens
     embedding_std: Positive
     warmup_steps: Natural
     learning_rate: Positive
@@ -211,10 +205,12 @@ class Steering(Section):
 class Llc(Section):
     """The local learning coefficient, by sampling around snapshots.
 
-    n_beta, gamma, epsilon: nβ, γ and ε of induction.llc.sgld. batch: windows a step.
+    models: the names of those that are sampled. n_beta, gamma, epsilon: nβ, γ and ε of
+    induction.llc.sgld. batch: windows a step.
     """
 
-    snapshots: Natural
+    models: tuple[ModelName, ...]
+    snapshots: Many
     chains: Annotated[int, Field(ge=2, le=1000)]
     burn_in: Annotated[int, Field(ge=0, le=10**6)]
     draws: Many
@@ -253,80 +249,6 @@ class Verdicts(Section):
     steered_rise: Share
 
 
-class Model(Section):
-    """One model of the zoo: how it differs from the others.
-
-    smeared_values: a control for smeared keys, with values mixed instead. learning_rate: AdamW's,
-    if not train.learning_rate. data_order: of the training windows: that of train.data_seed, the
-    same back to front, or a random one of this seed's own.
-    """
-
-    n_layers: Annotated[int, Field(ge=1, le=1000)]
-    attn_only: bool
-    smeared_keys: bool = False
-    smeared_values: bool = False
-    optimizer: Literal["muon", "adamw"] = "muon"
-    learning_rate: Positive | None = None
-    data_order: Literal["shared", "reversed", "random"] = "shared"
-    tokens: Count
-    seed: Seed
-
-    @property
-    def plain(self) -> bool:
-        """Nothing is smeared: the architecture that the paper's arguments are about."""
-        return not (self.smeared_keys or self.smeared_values)
-
-
-class ExternalModel(Section):
-    """A model that others trained, with a snapshot for each of its revisions.
-
-    source: a repository of a model hub (owner/name), or a local folder that holds a folder for each
-    revision or is itself a model; with `file`, a GGUF file, the folder or the wheel
-    (NAME==VERSION, pinned by its sha256) that it is in. revisions: name → training step; without
-    any, the source is its only revision, `main`, at step 1. batch_tokens: tokens trained on in a
-    step. n_layers must be the model's own. tokenizer: where it is, a folder, a file or a
-    repository, if not beside the weights. start_token: the text of the token that stands in front
-    of everything, if not the tokenizer's own. strict: whether a revision that cannot be read is
-    refused, not left out. threads: as compute.threads, for this model alone. ablated_heads: which
-    heads are taken out one at a time: all, or those of a kind and as many others. ablated_examples:
-    on how many windows, if not ablation.examples.
-    The other models of the study are told apart by what they are, so it says of itself what they
-    do.
-    """
-
-    source: HubText
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
-    file: HubText | None = None
-    revisions: Annotated[dict[Revision, Natural], Field(max_length=10**5)] = {}
-    batch_tokens: Count
-    n_layers: Annotated[int, Field(ge=1, le=1000)]
-    device: Literal["cpu", "cuda"]
-    dtype: Literal["float32", "bfloat16", "float16"]
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    tokenizer: HubText | None = None
-    ablated_heads: Literal["all", "named"] = "all"
-    ablated_examples: Count | None = None
-    start_token: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    strict: bool = False
-
-    @property
-    def steps(self) -> dict[str, int]:
-        """Name → training step of what is measured."""
-        return self.revisions or {"main": 1}
-
-    @property
-    def attn_only(self) -> bool:
-        return False
-
-    @property
-    def plain(self) -> bool:
-        return True
-
-    @property
-    def smeared_keys(self) -> bool:
-        return False
-
-
 class StudyConfig(Section):
     """All of params.yaml."""
 
@@ -357,6 +279,24 @@ class StudyConfig(Section):
     def studied(self) -> dict[str, Model | ExternalModel]:
         """All models that are measured: those trained here, then those of others."""
         return {**self.models, **self.external}
+
+    @property
+    def usual(self) -> "StudyConfig":
+        """The same without the models that are experiments beyond the paper."""
+        models = {name: entry for name, entry in self.models.items() if not entry.experiment}
+        return self.model_copy(update={"models": models})
+
+    def train_of(self, name: str) -> Train:
+        """How a model is trained: section train, with what its entry sets of its own."""
+        entry, train = self.models[name], self.train
+        rate = entry.learning_rate or train.learning_rate
+        return train.model_copy(
+            update={
+                "batch_tokens": entry.batch_tokens or train.batch_tokens,
+                "learning_rate": rate * entry.rate_factor,
+                "muon_learning_rate": train.muon_learning_rate * entry.rate_factor,
+            }
+        )
 
     def resources_of(self, group: str) -> Resources:
         """What stages of a group (`train`, `report`) ask of a node."""

@@ -1,6 +1,7 @@
 """What every snapshot of every model is measured on: fixed validation text and fixed probes."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import torch
 from torch import Tensor
 
 from induction.config import Evaluation as Settings
+from induction.data.copyable import copyable
 from induction.data.tokenizer import characters_begun, load_tokenizer
 from induction.data.tokens import document_starts, load_meta, load_tokens, token_counts
 from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.measure.grid import Grid
+
+_PART = 64  # examples looked at together
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class Evaluation:
     probes: "Probes"
     characters_per_token: float = 1.0
     grid: Grid | None = None
+
+    @cached_property
+    def copyable(self) -> np.ndarray:
+        """Whether the context lets one copy each target, bool [examples, n_ctx]."""
+        return np.concatenate([copyable(part).numpy() for part in self.tokens.split(_PART)])
 
     def at_tokens(self, losses: np.ndarray, first: int = 0) -> np.ndarray:
         """Losses of what a model read as losses of the study's tokens, [B, n_ctx], in nats.

@@ -35,6 +35,9 @@ def measure(model: Measurable, evaluation: Evaluation) -> dict[str, np.ndarray]:
     per_token: [examples × tokens_per_example], the losses at the kept indices.
     per_index: [n_ctx], mean over examples at each index in context.
     early, late: [examples], mean over each window; the ICL score is mean(late) − mean(early).
+    copyable, uncopyable: [2], mean over the targets of the early and of the late window that the
+    context does and does not let one copy (Şahin et al. 2025); NaN where there are none. Only for
+    models that read the study's tokens.
     per_character: mean over all characters, which models of different vocabularies share.
     """
     table = token_losses(model, evaluation)
@@ -44,9 +47,28 @@ def measure(model: Measurable, evaluation: Evaluation) -> dict[str, np.ndarray]:
         "early": window(table, evaluation.early),
         "late": window(table, evaluation.late),
         "per_character": np.array(table.mean(dtype=np.float64) / evaluation.characters_per_token),
+        **_by_copyability(table, evaluation),
+    }
+
+
+def _by_copyability(table: np.ndarray, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    if evaluation.grid is not None:
+        return {}
+    windows, can_copy = (evaluation.early, evaluation.late), evaluation.copyable
+    return {
+        "copyable": np.array([mean_where(table, can_copy, ends) for ends in windows]),
+        "uncopyable": np.array([mean_where(table, ~can_copy, ends) for ends in windows]),
     }
 
 
 def window(table: np.ndarray, bounds: tuple[int, int]) -> np.ndarray:
     """Mean over a window of indices, both ends included: [examples, n_ctx] → [examples]."""
     return table[:, bounds[0] : bounds[1] + 1].mean(axis=1)
+
+
+def mean_where(table: np.ndarray, asked: np.ndarray, bounds: tuple[int, int]) -> float:
+    """Mean over what is asked, bool [examples, n_ctx], of a window of indices, both ends
+    included; NaN where nothing is."""
+    part = slice(bounds[0], bounds[1] + 1)
+    values = table[:, part][asked[:, part]]
+    return float(values.mean(dtype=np.float64)) if len(values) else float("nan")

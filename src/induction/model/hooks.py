@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 _LEAST = 1e-12  # attention that is left of a pattern, below which there is none
@@ -46,6 +47,7 @@ class Intervention:
     patterns: layer → [B, H, T, T] attention patterns to use instead of the model's own.
     blocked: layer → [B, H, T query, T key], or what broadcasts to it: true where a head may not
     attend. What is left of its pattern is scaled to sum to 1 again; nothing left stays 0.
+    first_head: layer → [B, T, T] pattern that its first head attends with, before `blocked`.
     start: (layer, [B, T, D]) residual stream to begin with at that layer, skipping those before.
     """
 
@@ -54,11 +56,18 @@ class Intervention:
     z: Mapping[int, Tensor] = field(default_factory=dict)
     patterns: Mapping[int, Tensor] = field(default_factory=dict)
     blocked: Mapping[int, Tensor] = field(default_factory=dict)
+    first_head: Mapping[int, Tensor] = field(default_factory=dict)
     start: tuple[int, Tensor] | None = None
+
+    def attends_otherwise(self, layer: int) -> bool:
+        """Whether `pattern` changes what a layer's heads attend to."""
+        return layer in self.blocked or layer in self.first_head
 
     def pattern(self, layer: int, pattern_BHTT: Tensor) -> Tensor:
         """The pattern that goes on in place of the model's own."""
-        blocked = self.blocked.get(layer)
+        clamped_BTT, blocked = self.first_head.get(layer), self.blocked.get(layer)
+        if clamped_BTT is not None:
+            pattern_BHTT = torch.cat([clamped_BTT[:, None], pattern_BHTT[:, 1:]], dim=1)
         if blocked is None:
             return pattern_BHTT
         left = pattern_BHTT.masked_fill(blocked, 0.0)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from induction.config import Clamp
+from induction.model.clamps import clamped
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Norm
 from induction.model.kernels import causal_attention, causal_patterns, linear
@@ -30,6 +32,7 @@ class TransformerSpec:
     smeared_keys: bool
     position_base: float
     smeared_values: bool = False
+    clamp: Clamp = "none"
 
     @property
     def d_head(self) -> int:
@@ -101,7 +104,7 @@ class Attention(nn.Module):
         pattern = intervene.patterns.get(layer) if intervene else None
         if pattern is None:
             q, k = self.queries_keys(x_BTD, positions_TD)
-            if intervene is None or layer not in intervene.blocked:
+            if not (intervene and intervene.attends_otherwise(layer)):
                 if record and record.wants("pattern", layer):
                     record.put("pattern", layer, causal_patterns(q, k))
                 return causal_attention(q, k, v)
@@ -208,6 +211,7 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """The normalised final residual stream, [B, T, D]: what the unembedding reads."""
         first, resid_BTD = 0, None
+        intervene = clamped(self.spec.clamp, self.spec.n_layers, tokens_BT, intervene)
         if intervene and intervene.start:
             first, resid_BTD = intervene.start
         if resid_BTD is None:

@@ -43,7 +43,10 @@ def snapshot_name(step: int) -> str:
 
 def save_snapshot(model: Transformer, folder: Path, step: int, tokens: int) -> None:
     """Write the weights, the specification, and the moment of training to one file."""
-    about = {"spec": asdict(model.spec), "step": step, "tokens": tokens}
+    spec = asdict(model.spec)
+    if model.spec.clamp == "none":  # what no experiment clamps is written as it always was
+        del spec["clamp"]
+    about = {"spec": spec, "step": step, "tokens": tokens}
     # One metadata key: with several, safetensors orders them differently on every run.
     metadata = {"induction": json.dumps(about, sort_keys=True)}
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}

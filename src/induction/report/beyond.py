@@ -41,6 +41,34 @@ def overview(results: Results) -> str:
             len(found.control.tested),
             found.control.outcome,
         ),
+        (
+            "the onset follows the root of the batch",
+            "Aoyama et al. 2025",
+            "with and without rates that follow the batch; intervals over seeds",
+            sum(len(group.models) for series in found.batch.series for group in series.groups),
+            found.batch.outcome,
+        ),
+        (
+            "the ICL score is copying",
+            "asks after Şahin et al. 2025",
+            "as many targets left out at random; targets apart that cannot be copied",
+            sum(len(group.models) for each in found.copying.asked for group in each.groups),
+            found.copying.outcome,
+        ),
+        (
+            "the change waits for one part of the circuit",
+            "Singh et al. 2024",
+            "each part given from the start, in real text; induction forbidden",
+            sum(len(each.group.models) for each in found.bottleneck.clamped),
+            found.bottleneck.outcome,
+        ),
+        (
+            "more induction heads are not more learning",
+            "Sabry and Belz 2025",
+            "reversed segments as a control; intervals over seeds",
+            sum(len(each.group.models) for each in found.repetition.repeated),
+            found.repetition.outcome,
+        ),
     )
     header = ("claim", "by whom", "what is added here", "models", "verdict")
     return markdown_table(header, "lllrl", ((*row[:3], str(row[3]), row[4]) for row in rows))
@@ -55,11 +83,12 @@ def bigrams(results: Results) -> str:
         *("model", "unigrams", "bigrams", "onset", "trigrams"),
         *("unigrams first", "bigrams before the onset", "from bigrams: least", "at the end"),
     )
-    verdict = _verdict(found.outcome, [n.model for n in found.asked])
+    verdict = verdict_line(found.outcome, [n.model for n in found.asked])
     return f"{verdict}\n\n{markdown_table(header, 'lrrrrrrrr', rows)}" if rows else verdict
 
 
-def _verdict(outcome: str, asked: Sequence[str]) -> str:
+def verdict_line(outcome: str, asked: Sequence[str]) -> str:
+    """The verdict, and the models that it rests on."""
     return f"**Verdict: {outcome}**" + (f", asked of {names(asked)}." if asked else ".")
 
 
@@ -80,7 +109,7 @@ def _nearest(n: Nearest) -> tuple[str, ...]:
 def geometry(results: Results) -> str:
     """The verdict on the learning coefficient, and where it turns in each model."""
     found = results.beyond.geometry
-    lead = _verdict(found.outcome, [turns.model for turns in found.asked])
+    lead = verdict_line(found.outcome, [turns.model for turns in found.asked])
     if not results.coefficients:
         return f"{lead} This run samples no model: `make preset NAME=beyond` does."
     rows = [*_turns(found.asked, ""), *_turns(found.beside, "shown alone")]

@@ -75,6 +75,8 @@ class Timing:
 class Results:
     """The study's outcome. What is by model stands in the order of params.yaml.
 
+    config: without the models that are experiments beyond the paper; nothing but `experiments`,
+    their curves with those of the models that they are compared to, and `beyond` is of them.
     environment: of the machine that measured, by what it says of itself. readings: how each model
     of others was read. divergences: of our own models from n-gram predictors.
     coefficients: of those of our own models around which the loss was sampled.
@@ -84,6 +86,7 @@ class Results:
     config: StudyConfig
     corpus: TokensMeta
     curves: dict[str, Curves]
+    experiments: dict[str, Curves]
     ablations: dict[str, Ablations]
     behaviours: dict[str, Behaviours]
     divergences: dict[str, Divergences]
@@ -148,13 +151,15 @@ def load_results(paths: StudyPaths | None = None) -> Results:
     Raises StudyError naming the first file that is missing or damaged.
     """
     paths = paths or find_study()
-    config = load_config(paths.params)
-    first = next(iter(config.models))
+    whole = load_config(paths.params)
+    config, first = whole.usual, next(iter(whole.models))
+    curves = {name: load_curves(paths, name) for name in whole.studied}
     return Results(
         paths=paths,
         config=config,
         corpus=load_meta(paths.tokens),
-        curves={name: load_curves(paths, name) for name in config.studied},
+        curves={name: curves[name] for name in config.studied},
+        experiments=curves,
         ablations={name: _load_ablations(paths, name) for name in config.studied},
         behaviours={name: load_behaviours(paths, name) for name in config.studied},
         divergences={name: load_divergences(paths, name) for name in config.models},

@@ -20,7 +20,7 @@ from induction.stages import run_stage
 def main(paths: StudyPaths, config: StudyConfig) -> None:
     settings, device = config.explorer, set_up_torch(config.compute)
     verify_folder(paths.tokens)
-    for name in config.models:
+    for name in config.usual.models:
         verify_folder(paths.snapshots(name))
     passages = choose_passages(
         load_tokens(paths.tokens, "valid"),
@@ -32,10 +32,10 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     about = {"environment": environment(paths.lock)}
     with (
         published_folder(paths.explorer, paths.scratch, about) as folder,
-        progress(len(config.models), "models") as report,
+        progress(len(config.usual.models), "models") as report,
     ):
         save_passages(folder, passages)
-        for done, name in enumerate(config.models, start=1):
+        for done, name in enumerate(config.usual.models, start=1):
             snapshots = list_snapshots(paths.snapshots(name))
             picked = evenly_picked(len(snapshots), settings.snapshots)
             losses, patterns = [], []

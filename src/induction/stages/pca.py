@@ -18,7 +18,7 @@ from induction.study.turn import find_turn
 
 def main(paths: StudyPaths, config: StudyConfig) -> None:
     settings, rule = config.pca, config.phase_change
-    curves = {name: load_curves(paths, name) for name in config.studied}
+    curves = {name: load_curves(paths, name) for name in config.usual.studied}
     space = fit_loss_space(curves, settings.components, rule.min_tokens)
     smooth = smooth_part(curves, space, rule.min_tokens, rule.bandwidth)
 

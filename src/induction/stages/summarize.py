@@ -8,10 +8,15 @@ from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.beyond import Beyond
+from induction.study.beyond.batch import batch_law
 from induction.study.beyond.bigrams import bigram_stage, load_divergences
+from induction.study.beyond.bottleneck import bottleneck
 from induction.study.beyond.control import judge_control
+from induction.study.beyond.experiments import find_zoo
 from induction.study.beyond.foresight import foresee
+from induction.study.beyond.hapax import is_it_copying
 from induction.study.beyond.llc import geometry, load_all_coefficients
+from induction.study.beyond.repetition import repetition
 from induction.study.beyond.steering import Steered, load_steered
 from induction.study.curves import Curves, load_curves, read_table
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
@@ -32,24 +37,31 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         key_paths[name] = read_table(paths.ablations(name) / "key_paths.parquet")
     behaviours = {name: load_behaviours(paths, name) for name in config.studied}
     summaries = summarize(curves, pairs, sets, behaviours, config)
+    usual = config.usual
     seeds = gather(summaries, curves, pairs, sets, key_paths, config)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())
     write_text(paths.curves, table.write_csv(float_precision=5))
-    write_text(paths.windows, _windows(curves, config).write_csv(float_precision=5))
-    write_record(paths.verdicts, list[Verdict], judge(summaries, config.verdicts))
+    write_text(paths.windows, _windows(curves, usual).write_csv(float_precision=5))
+    asked = [s for s in summaries if s.name in usual.studied]
+    write_record(paths.verdicts, list[Verdict], judge(asked, config.verdicts))
     over_seeds = OverSeeds(
         judge_over_seeds(seeds, config.verdicts),
         mean_bumps(seeds, curves, config.phase_change, config.evaluation.seed),
     )
     write_record(paths.seeds, OverSeeds, over_seeds)
-    divergences = {name: load_divergences(paths, name) for name in config.models}
-    steered = {name: load_steered(paths, name) for name in config.studied}
+    divergences = {name: load_divergences(paths, name) for name in usual.models}
+    steered = {name: load_steered(paths, name) for name in usual.studied}
     plain = [name for name, entry in config.studied.items() if entry.plain]
+    zoo = find_zoo(summaries, curves)
     beyond = Beyond(
         bigram_stage(summaries, divergences, config.evaluation.seed),
         foresee(seeds, curves, pairs, divergences, config),
         judge_control(steered, plain, config.verdicts),
         geometry(summaries, load_all_coefficients(paths, config), config),
+        batch_law(zoo, config.train.batch_tokens),
+        is_it_copying(zoo),
+        bottleneck(zoo),
+        repetition(zoo),
     )
     write_record(paths.beyond, Beyond, beyond, _DIGITS)
     write_text(paths.steering_curves, _steering(steered).write_csv(float_precision=5))
@@ -59,13 +71,14 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
 
 
 def _windows(curves: dict[str, Curves], config: StudyConfig) -> pl.DataFrame:
-    """The ICL score and onset of every model for every pair of windows."""
+    """The ICL score and onset of every model of the study for every pair of windows."""
     choices, rule = config.icl_windows, config.phase_change
     return pl.concat(
         icl_windows(own.tokens, own.per_index, choices.early, choices.late, rule).select(
             pl.lit(name).alias("model"), pl.all()
         )
-        for name, own in curves.items()
+        for name in config.studied
+        for own in [curves[name]]
     )
 
 

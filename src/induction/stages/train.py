@@ -28,7 +28,9 @@ from induction.stages import model_argument, run_stage
 from induction.train.checkpoint import load_checkpoint, save_checkpoint, share_state
 from induction.train.loop import Step, batches, loss_function, train
 from induction.train.optimizer import make_optimizers
+from induction.train.repeats import SEGMENT, Repeats
 from induction.train.schedule import snapshot_steps
+from induction.train.targets import targets
 from induction.train.team import Team, in_team, joined_team, launch
 
 _SECTIONS = {"compute", "model", "snapshots", "train"}
@@ -47,7 +49,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
 def _train(
     paths: StudyPaths, config: StudyConfig, name: str, device: torch.device, team: Team
 ) -> None:
-    entry, shape, settings = config.models[name], config.model, config.train
+    entry, shape, settings = config.models[name], config.model, config.train_of(name)
     verify_folder(paths.tokens)
     meta = load_meta(paths.tokens)
     tokens = load_tokens(paths.tokens, "train")
@@ -73,9 +75,6 @@ def _train(
     initialise(model, entry.seed, settings.embedding_std)
     model.to(device)
     at_steps = set(snapshot_steps(steps, settings.batch_tokens, config.snapshots))
-    settings = settings.model_copy(
-        update={"learning_rate": entry.learning_rate or settings.learning_rate}
-    )
     optimizers = make_optimizers(model, entry.optimizer, settings)
     curve: list[Step] = []
     with ExitStack() as stack:
@@ -106,11 +105,20 @@ def _train(
         train(
             model,
             optimizers,
-            batches(tokens, windows, shape.n_ctx, batch_size, first=len(curve), team=team),
+            batches(
+                *(tokens, windows, shape.n_ctx, batch_size),
+                first=len(curve),
+                team=team,
+                repeats=_repeats(entry, shape.n_ctx, steps),
+            ),
             range(len(curve), steps),
             settings,
             after_steps,
-            loss_of=loss_function(model, config.compute.dtype, compiled=config.compute.compile),
+            loss_of=loss_function(
+                *(model, config.compute.dtype),
+                compiled=config.compute.compile,
+                targets=targets(entry.trained_on, entry.seed),
+            ),
             stops=at_steps,
             team=team,
         )
@@ -122,10 +130,10 @@ def _attempt(
     paths: StudyPaths, config: StudyConfig, name: str, team: Team
 ) -> AbstractContextManager[Attempt]:
     """The work on disk, which the first process of a team alone has."""
-    sections = config.model_dump(include=_SECTIONS)
+    entry, sections = config.models[name], config.model_dump(include=_SECTIONS)
     sections["compute"]["processes"] = team.size
     about = {
-        "config": {f"models.{name}": config.models[name].model_dump(), **sections},
+        "config": {f"models.{name}": entry.model_dump(exclude_defaults=True), **sections},
         "environment": environment(paths.lock),
     }
     return attempt(paths.snapshots(name), paths.scratch, fingerprint(paths, "train", name), about)
@@ -137,6 +145,17 @@ def _windows(tokens: np.ndarray, config: StudyConfig, entry: Model) -> np.ndarra
     if entry.data_order == "random":
         return training_windows(tokens, n_ctx, (seed, entry.seed))
     return training_windows(tokens, n_ctx, seed, reverse=entry.data_order == "reversed")
+
+
+def _repeats(entry: Model, n_ctx: int, steps: int) -> Repeats | None:
+    if not entry.repeated_share:
+        return None
+    if n_ctx <= 2 * SEGMENT:
+        raise StudyError(
+            f"params.yaml: model.n_ctx: {n_ctx} has no room for {SEGMENT} tokens twice: raise it, "
+            "or leave out repeated_share"
+        )
+    return Repeats(entry.repeated_share, entry.repeated == "reversed", steps, entry.seed)
 
 
 def _spec(config: StudyConfig, name: str, d_vocab: int) -> TransformerSpec:
@@ -152,6 +171,7 @@ def _spec(config: StudyConfig, name: str, d_vocab: int) -> TransformerSpec:
         smeared_keys=entry.smeared_keys,
         smeared_values=entry.smeared_values,
         position_base=shape.position_base,
+        clamp=entry.clamp,
     )
 
 

@@ -14,7 +14,9 @@ from induction.errors import StudyError
 from induction.model.compute import mixed_precision
 from induction.model.kernels import mean_cross_entropy
 from induction.model.transformer import Transformer
+from induction.train.repeats import Repeats
 from induction.train.schedule import warmed_up
+from induction.train.targets import Targets
 from induction.train.team import ALONE, Team
 
 # A GPU works ahead of the program, which waits for it only when it reads a number.
@@ -38,20 +40,25 @@ def batches(
     batch_size: int,
     first: int = 0,
     team: Team = ALONE,
+    repeats: Repeats | None = None,
 ) -> Iterator[Tensor]:
     """Yield int64 batches [batch_size, n_ctx + 1] in the order of `window_starts`, for ever.
 
     After the last whole batch it begins again: whether data may repeat is checked beforehand.
     `first` is how many batches have been used already. A process of a team gets its share of the
-    rows, [batch_size / team.size, n_ctx + 1].
+    rows, [batch_size / team.size, n_ctx + 1]. repeats: segments to write into them.
     """
     whole = len(window_starts) // batch_size
     span = np.arange(n_ctx + 1)
     share = batch_size // team.size
     for number in itertools.count(first):
-        begin = number % whole * batch_size + team.rank * share
+        own = team.rank * share
+        begin = number % whole * batch_size + own
         starts = window_starts[begin : begin + share]
-        yield torch.from_numpy(train_tokens[starts[:, None] + span].astype(np.int64))
+        tokens_BT = train_tokens[starts[:, None] + span].astype(np.int64)
+        if repeats:
+            tokens_BT = repeats.write(tokens_BT, number, own, batch_size)
+        yield torch.from_numpy(tokens_BT)
 
 
 LossFunction = Callable[[Tensor], Tensor]
@@ -59,13 +66,24 @@ LossFunction = Callable[[Tensor], Tensor]
 
 
 def loss_function(
-    model: Transformer, dtype: str = "float32", *, compiled: bool = False
+    model: Transformer,
+    dtype: str = "float32",
+    *,
+    compiled: bool = False,
+    targets: Targets | None = None,
 ) -> LossFunction:
-    """The loss to train on, with matrix products of `dtype`, fused by torch.compile if asked."""
+    """The loss to train on, with matrix products of `dtype`, fused by torch.compile if asked.
+
+    targets: which of them count; all without it.
+    """
 
     def loss_of(tokens_BT: Tensor) -> Tensor:
-        resid_BTD = model.residual(tokens_BT[:, :-1])
-        return mean_cross_entropy(resid_BTD.flatten(0, 1), model.W_U, tokens_BT[:, 1:].flatten())
+        resid_ND = model.residual(tokens_BT[:, :-1]).flatten(0, 1)
+        targets_N = tokens_BT[:, 1:].flatten()
+        if targets:
+            counts_N = targets(tokens_BT).flatten()
+            resid_ND, targets_N = resid_ND[counts_N], targets_N[counts_N]
+        return mean_cross_entropy(resid_ND, model.W_U, targets_N)
 
     run = torch.compile(loss_of, dynamic=False) if compiled else loss_of
     if dtype == "float32":

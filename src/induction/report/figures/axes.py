@@ -182,3 +182,11 @@ def trained_range(results: Results) -> tuple[float, float]:
 def seen(curves: Curves) -> np.ndarray:
     """Snapshots that a logarithmic axis can show: all but the untrained one."""
     return curves.tokens > 0
+
+
+def nothing(why: str) -> Figure:
+    """In place of a figure for which a run has no models."""
+    figure, axes = plt.subplots(figsize=(6, 0.6))
+    axes.text(0.5, 0.5, why, ha="center", va="center")
+    axes.axis("off")
+    return figure

@@ -17,6 +17,7 @@ from induction.report.figures import (
     circuits,
     control,
     data,
+    experiments,
     head_map,
     llc,
     maps,
@@ -88,6 +89,7 @@ FIGURES = {
     "fig-circuits": Entry(circuits.weights_against_probes, data.last_heads),
     "fig-ngrams": Entry(ngrams.divergences, ngrams.divergence_table),
     "fig-llc": Entry(llc.coefficients, llc.coefficient_table),
+    "fig-experiments": Entry(experiments.icl_scores, experiments.icl_score_table),
     "fig-control": Entry(control.by_scale, control.scaled),
     "fig-analysis": Entry(
         maps.model_analysis_table,

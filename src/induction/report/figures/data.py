@@ -46,7 +46,9 @@ def _medians(results: Results, seeds: list[str]) -> pl.DataFrame:
         "previous_token": lambda own: own.best_head("previous_token"),
         "loss": lambda own: own.loss,
     }
-    columns = {name: median(results, seeds, take) for name, take in quantities.items()}
+    columns = {
+        name: median([take(results.curves[n]) for n in seeds]) for name, take in quantities.items()
+    }
     tokens = results.curves[seeds[0]].tokens[: len(columns["loss"])]
     title = f"{kind_label(seeds)}, median of {len(seeds)} seeds"
     return pl.DataFrame({"model": title, "tokens": tokens, **columns})

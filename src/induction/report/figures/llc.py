@@ -1,12 +1,11 @@
 """The local learning coefficient over training."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from induction.report.figures.axes import mark_band, panels_of_models
+from induction.report.figures.axes import mark_band, nothing, panels_of_models
 from induction.report.figures.seeds import twins
 from induction.report.results import Results
 from induction.report.style import looks
@@ -16,7 +15,7 @@ def coefficients(results: Results) -> Figure:
     """One panel a kind of model: chains of the first seed as thin lines, their mean as a thick one
     with a dot at each boundary; means of its other seeds dashed."""
     if not results.coefficients:
-        return _nothing()
+        return nothing("not sampled in this run")
     return panels_of_models(results, _draw, "learning coefficient λ̂", results.coefficients)
 
 
@@ -36,13 +35,6 @@ def _draw(axes: Axes, results: Results, name: str) -> None:
             at = np.interp(np.log(turns.boundaries), np.log(tokens), mean)
             axes.plot(turns.boundaries, at, "o", color=color, markersize=3.5)
     mark_band(axes, results.models[name].band_tokens)
-
-
-def _nothing() -> Figure:
-    figure, axes = plt.subplots(figsize=(6, 0.6))
-    axes.text(0.5, 0.5, "not sampled in this run", ha="center", va="center")
-    axes.axis("off")
-    return figure
 
 
 def coefficient_table(results: Results) -> pl.DataFrame:

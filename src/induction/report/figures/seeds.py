@@ -1,6 +1,6 @@
 """Seeds of a kind in figures: each as a thin line, their median as a thick one."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,14 +27,11 @@ def twins(results: Results, name: str) -> list[str]:
     return [other for other in own if other != name]
 
 
-def median(
-    results: Results, names: list[str], quantity: Callable[[Curves], np.ndarray]
-) -> np.ndarray:
+def median(values: Sequence[np.ndarray]) -> np.ndarray:
     """Over seeds, at every snapshot: [snapshots]; that of one model is its own.
 
     Seeds of a kind share their snapshots, but for an unfinished one: then those of the shortest.
     """
-    values = [quantity(results.curves[name]) for name in names]
     length = min(map(len, values))
     return np.median([each[:length] for each in values], axis=0)
 
@@ -47,7 +44,7 @@ def draw_seeds(
     if names[1:]:
         for name in names:
             draw_thin(axes, results, name, quantity(results.curves[name]))
-    middle = median(results, names, quantity)
+    middle = median([quantity(results.curves[name]) for name in names])
     tokens = results.curves[names[0]].tokens[: len(middle)]
     shown = tokens > 0
     axes.plot(

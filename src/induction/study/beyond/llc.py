@@ -75,15 +75,13 @@ class Geometry:
     beside: tuple[Turns, ...] = ()
 
 
-def load_coefficients(paths: StudyPaths, model: str) -> Coefficients | None:
-    """Read and verify what stage llc wrote of a model; None where no snapshot was sampled.
+def load_coefficients(paths: StudyPaths, model: str) -> Coefficients:
+    """Read and verify what stage llc wrote of a model.
 
     Raises StudyError for what is wrong.
     """
     folder = paths.llc(model)
     verify_folder(folder)
-    if not (folder / "losses.npz").exists():
-        return None
     try:
         with np.load(folder / "losses.npz") as arrays:
             return Coefficients(arrays["tokens"], arrays["llc"], arrays["loss"])
@@ -96,8 +94,7 @@ def load_coefficients(paths: StudyPaths, model: str) -> Coefficients | None:
 
 def load_all_coefficients(paths: StudyPaths, config: StudyConfig) -> dict[str, Coefficients]:
     """Those of the models that were sampled. Raises StudyError as `load_coefficients`."""
-    found = {name: load_coefficients(paths, name) for name in config.models}
-    return {name: own for name, own in found.items() if own}
+    return {name: load_coefficients(paths, name) for name in config.llc.models}
 
 
 def geometry(

@@ -35,7 +35,7 @@ class Mean:
 
 
 class Steered:
-    """The table of one model in data/steering; see induction.steer.measures."""
+    """The table of one model in data/beyond/steering; see induction.steer.measures."""
 
     def __init__(self, table: pl.DataFrame) -> None:
         self._table = table.filter(

@@ -64,9 +64,10 @@ class SeedFacts:
 
 
 def kind_of(entry: Model) -> Kind | None:
-    """The kind that a model is a seed of; None for one with a recipe or data order of its own."""
+    """The kind that a model is a seed of; None for one with a recipe or data order of its own,
+    or of an experiment beyond the paper."""
     own = entry.optimizer != "muon" or entry.learning_rate or entry.data_order != "shared"
-    if own or (entry.smeared_keys and entry.smeared_values):
+    if own or entry.experiment or (entry.smeared_keys and entry.smeared_values):
         return None
     smeared = "keys" if entry.smeared_keys else "values" if entry.smeared_values else "nothing"
     return Kind(entry.n_layers, entry.attn_only, smeared)

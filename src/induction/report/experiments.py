@@ -1,0 +1,151 @@
+"""Models trained otherwise than the rest of the zoo: verdicts and tables of the four questions."""
+
+from collections.abc import Sequence
+
+from induction.report.beyond import verdict_line
+from induction.report.results import Results
+from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.study.beyond.batch import SLOPE
+from induction.study.beyond.experiments import Group, names_of
+from induction.study.over_seeds.resampling import Mean
+
+NOT_ASKED = "This run trains no such models: `make preset NAME=beyond` does."
+
+
+def batch(results: Results) -> str:
+    """The verdict on the root of the batch, and the onset of every batch."""
+    found = results.beyond.batch
+    header = (
+        "rates",
+        "batch",
+        "onset of each seed",
+        "heads formed",
+        "slope of ln(onset)",
+        "of heads",
+    )
+    rows = [
+        (
+            series.name,
+            f"{tokens:,}",
+            _seeds([m.onset_tokens for m in group.models]),
+            _seeds([m.heads_formed_tokens for m in group.models]),
+            _mean(series.onset_slope) if first else "",
+            _mean(series.heads_slope) if first else "",
+        )
+        for series in found.series
+        for first, tokens, group in zip(
+            (True, *(False for _ in series.batches)), series.batches, series.groups, strict=False
+        )
+    ]
+    groups = [group for series in found.series for group in series.groups]
+    return _section(found.outcome, groups, header, "lrllll", rows, f"Claimed: slopes of {SLOPE:g}.")
+
+
+def copying(results: Results) -> str:
+    """The verdict on whether the ICL score is copying, and what each mask does to it."""
+    found = results.beyond.copying
+    header = (
+        *("learns from", "seeds with a change", "onset of each seed", "ICL score"),
+        *("on uncopyable targets", "differs by"),
+    )
+    rows, groups = [], []
+    for masked in found.asked:
+        moved = (None, masked.moved, masked.moved_at_random)
+        groups += masked.groups
+        for group, difference in zip(masked.groups, moved, strict=True):
+            rows.append(
+                (
+                    f"`{group.names[0]}`: {group.done}",
+                    f"{sum(m.changed for m in group.models)} of {len(group.models)}",
+                    _seeds([m.onset_tokens for m in group.models]),
+                    _average([m.icl_score for m in group.models]),
+                    _average([m.uncopyable_icl for m in group.models]),
+                    "" if difference is None else _percents(difference),
+                )
+            )
+    return _section(found.outcome, groups, header, "llllrl", rows)
+
+
+def bottleneck(results: Results) -> str:
+    """The verdict on the part that the change waits for, and what every clamp does."""
+    found = results.beyond.bottleneck
+    header = (
+        *("clamped", "onset of each seed", "advance, e-folds", "ICL score"),
+        "best previous-token score",
+    )
+    base = [found.untouched] if found.untouched else []
+    groups = [*base, *(each.group for each in found.clamped)]
+    advances = [*((),) * len(base), *(each.advances for each in found.clamped)]
+    rows = [
+        (
+            group.done,
+            _seeds([m.onset_tokens for m in group.models]),
+            ", ".join("none" if a is None else f"{a:+.2f}" for a in advance),
+            _average([m.icl_score for m in group.models]),
+            _average([m.max_previous_token for m in group.models]),
+        )
+        for group, advance in zip(groups, advances, strict=True)
+    ]
+    part = {"previous-token": "attention to the token before", "induction": "induction attention"}
+    lead = f"The part: {part[found.found]}." if found.found else ""
+    return _section(found.outcome, groups, header, "lllrr", rows, lead)
+
+
+def repetition(results: Results) -> str:
+    """The verdict on whether more heads bring more learning, and what every share does."""
+    found = results.beyond.repetition
+    header = (
+        *("windows", "onset of each seed", "ln(onset) against untouched", "goes with the heads"),
+        *("against untouched", "ICL score"),
+    )
+    rows = []
+    if found.untouched:
+        rows.append(_repeated(found.untouched, None, None))
+    rows += [_repeated(each.group, each.onset, each.weighs) for each in found.repeated]
+    base = [found.untouched] if found.untouched else []
+    groups = [*base, *(each.group for each in found.repeated)]
+    return _section(found.outcome, groups, header, "lllrlr", rows)
+
+
+def _repeated(group: Group, onset: Mean | None, weighs: Mean | None) -> tuple[str, ...]:
+    removed = [m.removed_share for m in group.models if m.removed_share is not None]
+    return (
+        group.done,
+        _seeds([m.onset_tokens for m in group.models]),
+        "" if onset is None else _mean(onset),
+        percent(sum(removed) / len(removed)) if removed else "none",
+        "" if weighs is None else _percents(weighs),
+        _average([m.icl_score for m in group.models]),
+    )
+
+
+def _section(
+    outcome: str,
+    groups: Sequence[Group],
+    header: Sequence[str],
+    align: str,
+    rows: Sequence[Sequence[str]],
+    remark: str = "",
+) -> str:
+    lead = verdict_line(outcome, names_of(groups))
+    if not rows:
+        return f"{lead} {NOT_ASKED}"
+    return f"{lead} {remark}".rstrip() + f"\n\n{markdown_table(header, align, rows)}"
+
+
+def _seeds(tokens: Sequence[float | None]) -> str:
+    return ", ".join("none" if each is None else short_tokens(each) for each in tokens)
+
+
+def _average(values: Sequence[float]) -> str:
+    return number(sum(values) / len(values))
+
+
+def _mean(found: Mean | None) -> str:
+    if found is None:
+        return "none"
+    return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
+
+
+def _percents(found: Mean) -> str:
+    return f"{percent(found.value)} [{percent(found.low)}, {percent(found.high)}]"

@@ -1,0 +1,79 @@
+"""Whether the ICL score is copying (Şahin et al. 2025, arXiv 2511.05743, "Hapax").
+
+The rule is that of reports/beyond.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from induction.study.beyond.experiments import Group, Zoo, shared_outcome, untouched
+from induction.study.over_seeds.resampling import Mean, difference_over_seeds
+from induction.study.verdicts.verdict import Outcome
+
+MOST_MOVED = 0.1
+
+
+@dataclass(frozen=True)
+class Masked:
+    """One architecture: trained on all targets, on those that are not copyable, and on as many at
+    random. moved, moved_at_random: relative difference of the ICL score over uncopyable targets of
+    the second and the third from the first."""
+
+    outcome: Outcome
+    everything: Group
+    uncopyable: Group
+    random: Group
+    moved: Mean
+    moved_at_random: Mean
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return self.everything, self.uncopyable, self.random
+
+
+@dataclass(frozen=True)
+class Copying:
+    outcome: Outcome = "not tested"
+    asked: tuple[Masked, ...] = ()
+
+
+def is_it_copying(zoo: Zoo) -> Copying:
+    """Ask every untouched kind that has both masks."""
+    asked = []
+    for kind in untouched(zoo):
+        masks = [kind.model_copy(update={"trained_on": on}) for on in ("uncopyable", "random")]
+        if all(mask in zoo for mask in masks):
+            everything = Group("all targets", zoo[kind])
+            uncopyable = Group("targets that are not copyable", zoo[masks[0]])
+            random = Group("as many targets at random", zoo[masks[1]])
+            asked.append(_masked(everything, uncopyable, random))
+    return Copying(shared_outcome([each.outcome for each in asked]), tuple(asked))
+
+
+def decide(
+    everything: Group, uncopyable: Group, random: Group, moved: Mean, at_random: Mean
+) -> Outcome:
+    """The outcome by the rule, of one architecture."""
+    outside = moved.low > MOST_MOVED or moved.high < -MOST_MOVED
+    if outside or any(model.changed for model in uncopyable.models):
+        return "not supported"
+    control = all(model.changed for model in (*everything.models, *random.models))
+    return "supported" if control and _stays(moved) and _stays(at_random) else "inconclusive"
+
+
+def _masked(everything: Group, uncopyable: Group, random: Group) -> Masked:
+    moved, at_random = (_moved(group, everything) for group in (uncopyable, random))
+    outcome = decide(everything, uncopyable, random, moved, at_random)
+    return Masked(outcome, everything, uncopyable, random, moved, at_random)
+
+
+def _moved(group: Group, everything: Group) -> Mean:
+    own, usual = ([m.uncopyable_icl for m in each.models] for each in (group, everything))
+    # A score is negative: what is positive here is less learning.
+    scale = abs(float(np.mean(usual)))
+    return Mean(*(end / scale for end in difference_over_seeds(own, usual)))
+
+
+def _stays(moved: Mean) -> bool:
+    return moved.low >= -MOST_MOVED and moved.high <= MOST_MOVED
