@@ -236,7 +236,7 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
         ["1", "supported"],
         ["0", "not tested"],
         ["12", "supported"],
-        ["0", "not tested"],
+        *5 * [["0", "not tested"]],
     ]
     assert "**Verdict: supported**, 12 models of 3 kinds." in beyond.foresight(shown)
     nothing = made_results(

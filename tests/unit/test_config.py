@@ -57,6 +57,19 @@ def test_the_configuration_cannot_be_changed():
         ("models.attn-2l.n_layers", True, "models.attn-2l.n_layers: expected a valid integer"),
         ("models.attn-2l.optimizer", "sgd", "models.attn-2l.optimizer: expected 'muon' or 'adamw'"),
         ("models.attn-2l", 3, "models.attn-2l: expected an object"),
+        (
+            "models.attn-2l.trained_on",
+            "some",
+            "trained_on: expected 'all', 'uncopyable' or 'random'",
+        ),
+        ("models.attn-1l.clamp", "both", "models.attn-1l.clamp: both clamps a head of the second"),
+        (
+            "models.attn-2l.batch_tokens",
+            300,
+            "batch_tokens: 300 is no multiple of model.n_ctx: 256",
+        ),
+        ("models.attn-2l.repeated", "reversed", "repeated: needs a repeated_share above 0"),
+        ("llc.models", ["attn-2"], "llc.models: attn-2: unknown key: did you mean attn-2l?"),
         ("models", {}, "models: "),
         ("models.../evil", {}, "lower-case letters, digits and hyphens"),
         ("train.learning_rate", float("nan"), "train.learning_rate: expected a finite number"),
@@ -145,3 +158,24 @@ def test_an_unknown_model_is_named_with_the_nearest():
     config = load_config(ROOT / "params.yaml")
     with pytest.raises(StudyError, match=r"models\.attn-2: unknown key: did you mean attn-2l"):
         model_config(config, "attn-2")
+
+
+def test_a_study_of_experiments_alone_is_refused(tmp_path):
+    alone = {"attn-2l": {"n_layers": 2, "attn_only": True, "tokens": 9999, "seed": 0}}
+    alone["attn-2l"]["rate_factor"] = 2.0
+    with pytest.raises(StudyError, match="models: all are experiments beyond the paper"):
+        load_config(changed(tmp_path, "models", alone))
+
+
+def test_an_entry_of_an_experiment_changes_what_it_is_trained_by_alone():
+    config = load_config(ROOT / "params.yaml")
+    entry = config.models["attn-2l"].model_copy(update={"batch_tokens": 512, "rate_factor": 0.5})
+    assert config.train_of("attn-2l") == config.train
+    assert not config.models["attn-2l"].experiment
+    assert config.models["attn-2l"].plain
+    other = config.model_copy(update={"models": {**config.models, "small": entry}})
+    assert other.train_of("small").batch_tokens == 512
+    assert other.train_of("small").muon_learning_rate == config.train.muon_learning_rate / 2
+    assert entry.experiment == {"batch_tokens": 512, "rate_factor": 0.5}
+    assert not entry.plain
+    assert other.usual == config

@@ -118,6 +118,22 @@ def test_a_model_that_knows_nothing_loses_ln_vocabulary_everywhere():
     assert result["early"].shape == (20,)
 
 
+def test_losses_of_what_can_and_cannot_be_copied_make_up_the_windows():
+    model, evaluation = random_model(), evaluate()
+    evaluation.tokens[:, 40:60] = evaluation.tokens[:, 20:40]  # so that there is something to copy
+    result = losses.measure(model, evaluation)
+    share = evaluation.copyable[:, slice(evaluation.late[0], evaluation.late[1] + 1)].mean()
+    assert 0 < share < 1
+    mixed = share * result["copyable"][1] + (1 - share) * result["uncopyable"][1]
+    assert mixed == pytest.approx(result["late"].mean(), rel=1e-5)
+
+
+def test_where_nothing_can_be_copied_there_is_no_loss_of_it():
+    nothing = np.zeros((2, 10), dtype=bool)
+    assert np.isnan(losses.mean_where(np.ones((2, 10)), nothing, (2, 5)))
+    assert losses.mean_where(np.arange(20.0).reshape(2, 10), ~nothing, (2, 3)) == 7.5
+
+
 def test_losses_are_those_of_the_next_token_at_each_index():
     model, evaluation = random_model(), evaluate()
     table = losses.token_losses(model, evaluation, batch_size=7)
