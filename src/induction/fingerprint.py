@@ -31,7 +31,8 @@ def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
     definition = _load(paths.pipeline)["stages"].get(stage, {}).get("do")
     if definition is None:
         raise StudyError(f"{paths.pipeline}: has no stage {stage} for each model")
-    filled = json.loads(json.dumps(definition).replace("${key}", model))
+    as_text = json.dumps(definition).replace("${key}", model).replace("${item}", model)
+    filled = json.loads(as_text)
     parameters = _load(paths.params)
     inputs = {
         "stage": f"{stage}@{model}",

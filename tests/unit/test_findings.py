@@ -97,12 +97,23 @@ def test_co_occurrence_counts_what_came_together_and_names_where_the_rules_part(
     assert found["apart"] == ["one"]
 
 
-def test_onsets_are_grouped_by_the_model_with_smeared_keys():
+def test_onsets_are_grouped_by_kind_over_its_seeds():
     kind: Kind = "change earlier with smeared keys"
+    plain, smeared = CONFIG.models["attn-2l"], CONFIG.models["smear-2l"]
+    zoo = SimpleNamespace(
+        studied={
+            **{f"smear-s{n}": smeared.model_copy(update={"seed": n}) for n in range(2)},
+            **{f"plain-s{n}": plain.model_copy(update={"seed": n}) for n in range(3)},
+        }
+    )
+    plain_onsets = {"plain-s0": 2e6, "plain-s1": None, "plain-s2": 3e6}
     checks = [
-        check(kind, "smear", plain, onset_tokens=1e6, plain_onset_tokens=2e6) for plain in "ab"
+        check(kind, name, other, onset_tokens=own, plain_onset_tokens=onset)
+        for name, own in (("smear-s0", 1e6), ("smear-s1", 1.5e6))
+        for other, onset in plain_onsets.items()
     ]
-    assert values(judged(2, *checks)) == {"onsets": {"smear": (1e6, {"a": 2e6, "b": 2e6})}}
+    found = values(judged(2, *checks), config=zoo)
+    assert found == {"onsets": {"smear": ([1e6, 1.5e6], {"plain": [2e6, None, 3e6]})}}
 
 
 def test_what_is_removed_is_told_apart_by_the_heads_that_are_taken_out():
@@ -128,8 +139,8 @@ def test_depths_that_change_make_the_series():
         (2, {"onsets": {}}, "no smeared models to compare"),
         (
             2,
-            {"onsets": {"s": (1e6, {"a": None, "b": 2e6}), "t": (None, {"a": None})}},
-            "onsets: `s` 1M against `a` none, `b` 2M; `t` none against `a` none",
+            {"onsets": {"s": ([1e6, 2e6], {"a": [None], "b": [2e6]}), "t": ([None, 3e6], {})}},
+            "onsets: `s` 1M to 2M against `a` none, `b` 2M; `t` 3M, none in 1 of 2 against",
         ),
         (3, {"removed": [], "by_others": []}, "no plain model has induction heads and a control"),
         (

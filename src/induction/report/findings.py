@@ -6,6 +6,7 @@ from induction.report import causes, over_seeds, seeds
 from induction.report.results import Results
 from induction.report.sentences import Values, sentence
 from induction.report.text import markdown_table
+from induction.study.kinds import find_kinds, kind_label
 from induction.study.over_seeds.verdict import LEVEL, SeedVerdict
 from induction.study.verdicts import Check, Verdict
 from induction.study.verdicts.verdict import Kind
@@ -101,11 +102,20 @@ def _co_occurrence(results: Results, verdict: Verdict) -> Values:
 
 
 def _co_perturbation(results: Results, verdict: Verdict) -> Values:
-    onsets: dict[str, tuple[float | None, dict[str, float | None]]] = {}
+    """By kind, over seeds: the onsets of the smeared one, and of those it is compared to."""
+    kinds = find_kinds(results.config.studied).values()
+    label = {name: kind_label(names) for names in kinds for name in names}
+    own: dict[str, dict[str, float | None]] = {}
+    plain: dict[str, dict[str, dict[str, float | None]]] = {}
     for check in verdict.checks:
-        (smeared, plain), numbers = check.models, check.numbers
-        _, others = onsets.setdefault(smeared, (numbers["onset_tokens"], {}))
-        others[plain] = numbers["plain_onset_tokens"]
+        (smeared, other), numbers = check.models, check.numbers
+        own.setdefault(label[smeared], {})[smeared] = numbers["onset_tokens"]
+        others = plain.setdefault(label[smeared], {}).setdefault(label[other], {})
+        others[other] = numbers["plain_onset_tokens"]
+    onsets = {
+        kind: (list(own[kind].values()), {k: list(v.values()) for k, v in others.items()})
+        for kind, others in plain.items()
+    }
     return {"onsets": onsets}
 
 

@@ -74,7 +74,8 @@ def banner(results: Results) -> str:
     }
     if not any(values.values()):
         return ""
-    return notice("Preliminary", [sentence("provenance", "banner", head=head, **values)])
+    title = "Preliminary" if changed or values["stale"] else "Other parameters"
+    return notice(title, [sentence("provenance", "banner", head=head, **values)])
 
 
 def table(results: Results) -> str:

@@ -20,7 +20,7 @@ Values = Mapping[str, object]
 TEMPLATES = StudyPaths(Path(__file__).resolve().parents[3]).report_text
 FILTERS = (
     *(text.code, text.listed, text.names, text.number),
-    *(text.onset, text.percent, text.quantity, text.short_tokens),
+    *(text.onsets, text.percent, text.quantity, text.short_tokens),
 )
 
 

@@ -24,6 +24,16 @@ def onset(tokens: float | None) -> str:
     return short_tokens(tokens) if tokens else "none"
 
 
+def onsets(tokens: Sequence[float | None]) -> str:
+    """Those of several seeds, by the least and the greatest: 4.1M to 5M, none in 1 of 3."""
+    found = sorted(each for each in tokens if each)
+    if not found:
+        return "none"
+    ends = " to ".join(dict.fromkeys(map(short_tokens, (found[0], found[-1]))))
+    missing = len(tokens) - len(found)
+    return f"{ends}, none in {missing} of {len(tokens)}" if missing else ends
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """A number with a real minus sign; None → –."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
