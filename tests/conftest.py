@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # worker is left alone with one of them.
 LONGEST = (
     *("test_smoke", "test_external_smoke", "test_chaos", "test_gpu_check", "test_compare"),
-    *("test_render", "test_runner", "test_resume", "test_team", "test_external_models"),
+    *("test_render", "test_runner", "test_resume", "test_process_group", "test_external_models"),
 )
 
 

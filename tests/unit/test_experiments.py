@@ -29,9 +29,9 @@ from induction.study.beyond.hapax import is_it_copying
 from induction.study.beyond.llc import Geometry
 from induction.study.beyond.repetition import repetition
 from induction.train.loop import batches
+from induction.train.process_group import ProcessGroup
 from induction.train.repeats import SEGMENT, Repeats
 from induction.train.targets import targets
-from induction.train.team import Team
 
 BASE = Model(n_layers=2, attn_only=True, tokens=6_000_000, seed=0)
 USUAL = 2048
@@ -87,7 +87,7 @@ def test_processes_that_share_a_batch_see_the_same_segments():
     starts, repeats = np.arange(0, 3000, 100), Repeats(0.6, False, steps=3, seed=1)
     whole = next(batches(tokens, starts, 100, 4, repeats=repeats))
     halves = [
-        next(batches(tokens, starts, 100, 4, team=Team(rank, 2), repeats=repeats))
+        next(batches(tokens, starts, 100, 4, processes=ProcessGroup(rank, 2), repeats=repeats))
         for rank in range(2)
     ]
     assert (torch.cat(halves) == whole).all()

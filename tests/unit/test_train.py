@@ -15,8 +15,8 @@ from induction.paths import find_study
 from induction.train import loop
 from induction.train.loop import Step, batches, loss_function, train
 from induction.train.optimizer import make_optimizers
+from induction.train.process_group import ProcessGroup
 from induction.train.schedule import snapshot_steps, warmed_up
-from induction.train.team import Team
 
 SETTINGS = load_config(find_study().params).train
 
@@ -90,9 +90,9 @@ def test_losses_that_are_read_late_are_all_there_and_stops_are_kept(every, monke
     assert max(map(len, calls)) <= every
 
 
-def test_a_team_shares_every_batch():
+def test_a_process_group_shares_every_batch():
     whole = next(batches(TOKENS, WINDOWS, 32, 4, first=2))
-    parts = [next(batches(TOKENS, WINDOWS, 32, 4, 2, Team(rank, 2))) for rank in range(2)]
+    parts = [next(batches(TOKENS, WINDOWS, 32, 4, 2, ProcessGroup(rank, 2))) for rank in range(2)]
     assert torch.equal(torch.cat(parts), whole)
 
 

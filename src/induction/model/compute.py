@@ -14,7 +14,7 @@ _LOCAL_RANK = "LOCAL_RANK"  # torchrun's: which of this machine's processes this
 
 
 def set_up_torch(compute: Compute) -> torch.device:
-    """Fix threads and determinism, and return the device: each process of a team has a GPU.
+    """Fix threads and determinism, and return the device: each process of a group has a GPU.
 
     Raises StudyError when the device is not there.
     """

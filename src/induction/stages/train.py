@@ -1,7 +1,7 @@
 """Stage train@MODEL: tokens → snapshots of one model, and its training curve.
 
-With compute.processes above 1 the stage starts a team of that many processes; started by torchrun,
-it is one of a team already.
+With compute.processes above 1 the stage starts a process group of that many; started by torchrun,
+it is one of a group already.
 """
 
 from contextlib import AbstractContextManager, ExitStack
@@ -28,26 +28,31 @@ from induction.stages import model_argument, run_stage
 from induction.train.checkpoint import load_checkpoint, save_checkpoint, share_state
 from induction.train.loop import Step, batches, loss_function, train
 from induction.train.optimizer import make_optimizers
+from induction.train.process_group import (
+    ProcessGroup,
+    in_process_group,
+    joined_process_group,
+    launch,
+)
 from induction.train.repeats import SEGMENT, Repeats
 from induction.train.schedule import snapshot_steps
 from induction.train.targets import targets
-from induction.train.team import Team, in_team, joined_team, launch
 
 _SECTIONS = {"compute", "model", "snapshots", "train"}
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     model_config(config, name)
-    if config.compute.processes > 1 and not in_team():
+    if config.compute.processes > 1 and not in_process_group():
         launch(config.compute.processes, main, paths, config, name)
         return
     device = set_up_torch(config.compute)
-    with joined_team(device) as team:
-        _train(paths, config, name, device, team)
+    with joined_process_group(device) as processes:
+        _train(paths, config, name, device, processes)
 
 
 def _train(
-    paths: StudyPaths, config: StudyConfig, name: str, device: torch.device, team: Team
+    paths: StudyPaths, config: StudyConfig, name: str, device: torch.device, processes: ProcessGroup
 ) -> None:
     entry, shape, settings = config.models[name], config.model, config.train_of(name)
     verify_folder(paths.tokens)
@@ -63,12 +68,12 @@ def _train(
             "training tokens there are: lower it, add text to the corpus, or set "
             "train.repeat_data: true"
         )
-    if batch_size % team.size:
+    if batch_size % processes.size:
         raise StudyError(
             f"params.yaml: train.batch_tokens: its {batch_size} windows cannot be shared equally "
-            f"by the {team.size} processes that torchrun started: start a divisor of them"
+            f"by the {processes.size} processes that torchrun started: start a divisor of them"
         )
-    if team.first:
+    if processes.first:
         print(f"{name}: {steps * settings.batch_tokens:,} of {available:,} training tokens")
 
     model = Transformer(_spec(config, name, meta.d_vocab))
@@ -78,13 +83,17 @@ def _train(
     optimizers = make_optimizers(model, entry.optimizer, settings)
     curve: list[Step] = []
     with ExitStack() as stack:
-        work = stack.enter_context(_attempt(paths, config, name, team)) if team.first else None
-        if team.share(b"finished" if work and work.finished else b""):
-            if team.first:
+        work = (
+            stack.enter_context(_attempt(paths, config, name, processes))
+            if processes.first
+            else None
+        )
+        if processes.share(b"finished" if work and work.finished else b""):
+            if processes.first:
                 print(f"{name}: an earlier attempt finished it")
             return
         total = steps * settings.batch_tokens
-        report = stack.enter_context(progress(total, "tokens")) if team.first else None
+        report = stack.enter_context(progress(total, "tokens")) if processes.first else None
 
         def after_steps(done: list[Step]) -> None:
             curve.extend(done)
@@ -101,14 +110,14 @@ def _train(
                 print(f"{name}: going on after step {len(curve):,}")
             else:
                 save_snapshot(model, work.output, 0, 0)
-        curve = share_state(team, model, optimizers, curve)
+        curve = share_state(processes, model, optimizers, curve)
         train(
             model,
             optimizers,
             batches(
                 *(tokens, windows, shape.n_ctx, batch_size),
                 first=len(curve),
-                team=team,
+                processes=processes,
                 repeats=_repeats(entry, shape.n_ctx, steps),
             ),
             range(len(curve), steps),
@@ -120,18 +129,18 @@ def _train(
                 targets=targets(entry.trained_on, entry.seed),
             ),
             stops=at_steps,
-            team=team,
+            processes=processes,
         )
         if work:
             _write_curve(curve, work.output / "train.csv")
 
 
 def _attempt(
-    paths: StudyPaths, config: StudyConfig, name: str, team: Team
+    paths: StudyPaths, config: StudyConfig, name: str, processes: ProcessGroup
 ) -> AbstractContextManager[Attempt]:
-    """The work on disk, which the first process of a team alone has."""
+    """The work on disk, which the first process of a group alone has."""
     entry, sections = config.models[name], config.model_dump(include=_SECTIONS)
-    sections["compute"]["processes"] = team.size
+    sections["compute"]["processes"] = processes.size
     about = {
         "config": {f"models.{name}": entry.model_dump(exclude_defaults=True), **sections},
         "environment": environment(paths.lock),

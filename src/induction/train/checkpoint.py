@@ -8,7 +8,7 @@ from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor, nn
 
 from induction.train.loop import Step
-from induction.train.team import Team
+from induction.train.process_group import ProcessGroup
 
 _FILE = "training.safetensors"
 
@@ -31,25 +31,27 @@ def load_checkpoint(
 
 
 def share_state(
-    team: Team,
+    processes: ProcessGroup,
     model: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
     curve: Sequence[Step],
 ) -> list[Step]:
-    """Put all processes of a team into the state of its first one; returns that one's curve."""
-    if team.size == 1 or not (content := team.share(_as_bytes(team, model, optimizers, curve))):
+    """Put all processes of a group into the state of its first one; returns that one's curve."""
+    if processes.size == 1 or not (
+        content := processes.share(_as_bytes(processes, model, optimizers, curve))
+    ):
         return list(curve)
-    return list(curve) if team.first else _unpack(load(content), model, optimizers)
+    return list(curve) if processes.first else _unpack(load(content), model, optimizers)
 
 
 def _as_bytes(
-    team: Team,
+    processes: ProcessGroup,
     model: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
     curve: Sequence[Step],
 ) -> bytes:
     """Nothing at the beginning: the initial weights are the same in all processes."""
-    return save(_packed(model, optimizers, curve)) if team.first and curve else b""
+    return save(_packed(model, optimizers, curve)) if processes.first and curve else b""
 
 
 def _packed(

@@ -14,10 +14,10 @@ from induction.errors import StudyError
 from induction.model.compute import mixed_precision
 from induction.model.kernels import mean_cross_entropy
 from induction.model.transformer import Transformer
+from induction.train.process_group import ALONE, ProcessGroup
 from induction.train.repeats import Repeats
 from induction.train.schedule import warmed_up
 from induction.train.targets import Targets
-from induction.train.team import ALONE, Team
 
 # A GPU works ahead of the program, which waits for it only when it reads a number.
 _STEPS_PER_READ = {"cpu": 1, "cuda": 20}
@@ -39,20 +39,20 @@ def batches(
     n_ctx: int,
     batch_size: int,
     first: int = 0,
-    team: Team = ALONE,
+    processes: ProcessGroup = ALONE,
     repeats: Repeats | None = None,
 ) -> Iterator[Tensor]:
     """Yield int64 batches [batch_size, n_ctx + 1] in the order of `window_starts`, for ever.
 
     After the last whole batch it begins again: whether data may repeat is checked beforehand.
-    `first` is how many batches have been used already. A process of a team gets its share of the
-    rows, [batch_size / team.size, n_ctx + 1]. repeats: segments to write into them.
+    `first` is how many batches have been used already. A process of a group gets its share of the
+    rows, [batch_size / processes.size, n_ctx + 1]. repeats: segments to write into them.
     """
     whole = len(window_starts) // batch_size
     span = np.arange(n_ctx + 1)
-    share = batch_size // team.size
+    share = batch_size // processes.size
     for number in itertools.count(first):
-        own = team.rank * share
+        own = processes.rank * share
         begin = number % whole * batch_size + own
         starts = window_starts[begin : begin + share]
         tokens_BT = train_tokens[starts[:, None] + span].astype(np.int64)
@@ -106,7 +106,7 @@ def train(
     *,
     loss_of: LossFunction | None = None,
     stops: Collection[int] = (),
-    team: Team = ALONE,
+    processes: ProcessGroup = ALONE,
 ) -> None:
     """Train in place, calling `after_steps` with the steps since its last call, ascending.
 
@@ -131,12 +131,12 @@ def train(
                 group["lr"] = rate * factor
         loss = loss_of(tokens_BT)
         loss.backward()
-        waiting.append((step, team.average(weights, loss.detach())))
+        waiting.append((step, processes.average(weights, loss.detach())))
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         if len(waiting) >= every or step + 1 in stops or step == steps[-1]:
-            batch_tokens = tokens_BT[:, 1:].numel() * team.size
+            batch_tokens = tokens_BT[:, 1:].numel() * processes.size
             after_steps(_read(waiting, batch_tokens, settings))
             waiting.clear()
 

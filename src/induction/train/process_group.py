@@ -1,10 +1,11 @@
 """Processes that train one model together, each on its share of every batch.
 
-A team is what torchrun starts: it says in each process's environment which one it is. Every process
-has the whole model and steps alike; gradients are averaged over all in one message a step, with the
-loss. One flat message, not DistributedDataParallel: its buckets overlap with the backward pass, but
-the message of these models takes little beside a step, and this way the weights are those that the
-optimisers were given and nothing depends on the order in which gradients become ready.
+A process group is what torchrun starts: it says in each process's environment which one it is.
+Every process has the whole model and steps alike; gradients are averaged over all in one message a
+step, with the loss. One flat message, not DistributedDataParallel: its buckets overlap with the
+backward pass, but the message of these models takes little beside a step, and this way the weights
+are those that the optimisers were given and nothing depends on the order in which gradients become
+ready.
 """
 
 import logging
@@ -24,13 +25,13 @@ from induction.errors import NO_MEMORY, StudyError, tells_of_no_memory
 
 _ERROR_NAME = "StudyError: "
 _CPU = torch.device("cpu")
-# Others wait while the first one checks what it goes on from. Whoever started the team notices when
-# one of its processes ends.
+# Others wait while the first one checks what it goes on from. Whoever started the group notices
+# when one of its processes ends.
 _LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """This process among `size` that work together. The first one writes what is kept."""
 
     rank: int = 0
@@ -42,7 +43,7 @@ class Team:
         return self.rank == 0
 
     def average(self, weights: Sequence[Tensor], loss: Tensor) -> Tensor:
-        """Replace the weights' gradients by their mean over the team; returns that of the loss."""
+        """Replace the weights' gradients by their mean over the group; returns that of the loss."""
         if self.size == 1:
             return loss
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -70,21 +71,21 @@ class Team:
         return content if self.first else data.cpu().numpy().tobytes()
 
 
-ALONE = Team()
+ALONE = ProcessGroup()
 
 
-def in_team() -> bool:
+def in_process_group() -> bool:
     """Whether torchrun, or `launch`, started this process as one of several."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 @contextmanager
-def joined_team(device: torch.device) -> Iterator[Team]:
-    """The team that this process belongs to; of one where nothing started it as one of several.
+def joined_process_group(device: torch.device) -> Iterator[ProcessGroup]:
+    """The group that this process belongs to; of one where nothing started it as one of several.
 
     Raises StudyError when the processes cannot reach each other.
     """
-    if not in_team():
+    if not in_process_group():
         yield ALONE
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
@@ -92,16 +93,16 @@ def joined_team(device: torch.device) -> Iterator[Team]:
         dist.init_process_group(backend, timeout=_LONGEST_WAIT)
     except (RuntimeError, ValueError) as error:
         raise StudyError(
-            f"the processes of a team cannot join through {backend}: run it again, or set "
+            f"the processes of a group cannot join through {backend}: run it again, or set "
             f"compute.processes: 1 ({error})"
         ) from None
-    yield Team(dist.get_rank(), dist.get_world_size(), device)
+    yield ProcessGroup(dist.get_rank(), dist.get_world_size(), device)
     # Not after an error: the others may wait for this process, and it would wait for them.
     dist.destroy_process_group()
 
 
 def launch(processes: int, work: Callable[..., None], *arguments: object) -> None:
-    """Run `work(*arguments)` in that many processes of a team on this machine.
+    """Run `work(*arguments)` in that many processes of a group on this machine.
 
     When one of them fails or is killed, the others are stopped within seconds. Raises StudyError
     with what the first one said, or which one was killed.
@@ -111,9 +112,9 @@ def launch(processes: int, work: Callable[..., None], *arguments: object) -> Non
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.disable(logging.CRITICAL)  # the line that is raised says it
-    # A team that is stopped leaves semaphores, which Python clears away with a warning.
+    # A group that is stopped leaves semaphores, which Python clears away with a warning.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
-    with tempfile.TemporaryDirectory(prefix="team-") as logs:
+    with tempfile.TemporaryDirectory(prefix="processes-") as logs:
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -137,7 +138,7 @@ def launch(processes: int, work: Callable[..., None], *arguments: object) -> Non
 
 
 def _explain(failures: dict, processes: int) -> str:
-    """What ended the team. A process that was killed comes first: the others only missed it."""
+    """What ended the group. A process that was killed comes first: the others only missed it."""
     rank, failure = min(
         failures.items(), key=lambda item: (item[1].exitcode > 0, item[1].timestamp)
     )
@@ -155,12 +156,12 @@ def _explain(failures: dict, processes: int) -> str:
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """StudyError where another process of the team is gone, unless this one's memory ran out."""
+    """StudyError where another process of the group is gone, unless this one's memory ran out."""
     try:
         yield
     except RuntimeError as error:
         if tells_of_no_memory(str(error)):
             raise
         raise StudyError(
-            f"another process of the team ended: run it again, it goes on ({error})"
+            f"another process of the group ended: run it again, it goes on ({error})"
         ) from None

@@ -27,8 +27,8 @@ from induction.fingerprint import fingerprint
 from induction.paths import StudyPaths
 from induction.progress import ENVIRONMENT_VARIABLE
 from induction.resume import SECONDS_VARIABLE
-from induction.train import team
-from induction.train.team import Team, joined_team
+from induction.train import process_group
+from induction.train.process_group import ProcessGroup, joined_process_group
 
 ROOT = Path(__file__).parents[2]
 MODEL = "attn-2l"
@@ -120,14 +120,14 @@ def test_two_processes_train_as_one_does(alone, tmp_path):
 
 
 def members(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes of a team, the first one first."""
+    """The processes of a group, the first one first."""
     children = psutil.Process(process.pid).children(recursive=True)
-    team = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    return sorted(team, key=lambda child: child.create_time())
+    processes = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return sorted(processes, key=lambda child: child.create_time())
 
 
 def killed(paths: StudyPaths, victim: int) -> str:
-    """Kill a process of a team of two once there is a state to go on from; the one line."""
+    """Kill a process of a group of two once there is a state to go on from; the one line."""
     states = paths.scratch / "unfinished" / f"snapshots-{MODEL}"
     before = sorted(states.glob("*/states/[0-9]*"))
     process = start(paths, save_seconds=0)
@@ -136,20 +136,20 @@ def killed(paths: StudyPaths, victim: int) -> str:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    team = members(process)
-    assert len(team) == 2
-    team[victim].send_signal(signal.SIGKILL)
+    processes = members(process)
+    assert len(processes) == 2
+    processes[victim].send_signal(signal.SIGKILL)
     since = time.monotonic()
     _, errors = process.communicate(timeout=120)
     assert time.monotonic() - since < 30
     assert process.returncode == 1
-    assert not any(child.is_running() for child in team)
+    assert not any(child.is_running() for child in processes)
     (line,) = errors.splitlines()
     assert not paths.snapshots(MODEL).exists()
     return line
 
 
-def test_a_killed_process_ends_the_team_and_any_number_goes_on(alone, tmp_path):
+def test_a_killed_process_ends_the_group_and_any_number_goes_on(alone, tmp_path):
     paths = study(tmp_path / "study", processes=2)
     for victim in (1, 0):
         assert killed(paths, victim) == (
@@ -161,7 +161,7 @@ def test_a_killed_process_ends_the_team_and_any_number_goes_on(alone, tmp_path):
     assert_alike(paths, alone)
 
 
-def test_a_loss_that_is_no_number_is_one_line_of_the_whole_team(tmp_path):
+def test_a_loss_that_is_no_number_is_one_line_of_the_whole_group(tmp_path):
     paths = study(tmp_path / "study", processes=2)
     text = paths.params.read_text()
     paths.params.write_text(text.replace("learning_rate: 0.016", "learning_rate: 1.0e+9"))
@@ -188,7 +188,7 @@ def test_the_first_process_may_take_hours_over_what_it_goes_on_from(monkeypatch)
     monkeypatch.setattr(dist, "get_rank", lambda: 0)
     monkeypatch.setattr(dist, "get_world_size", lambda: 1)
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
-    with joined_team(torch.device("cpu")):
+    with joined_process_group(torch.device("cpu")):
         assert given["timeout"] >= timedelta(hours=12)
 
 
@@ -196,7 +196,7 @@ def test_an_average_loss_keeps_no_gradients_in_memory(monkeypatch):
     monkeypatch.setattr(dist, "all_reduce", lambda flat: None)
     weight = torch.nn.Parameter(torch.zeros(100))
     weight.grad = torch.full((100,), 4.0)
-    loss = Team(size=2).average([weight], torch.tensor(6.0))
+    loss = ProcessGroup(size=2).average([weight], torch.tensor(6.0))
     assert loss == 3
     assert (weight.grad == 2).all()
     assert loss.untyped_storage().nbytes() == 4
@@ -208,16 +208,16 @@ def test_too_little_memory_is_told_as_such_and_not_as_a_lost_process(monkeypatch
 
     monkeypatch.setattr(dist, "all_reduce", all_reduce)
     with pytest.raises(torch.OutOfMemoryError):
-        Team(size=2).average([], torch.tensor(6.0))
+        ProcessGroup(size=2).average([], torch.tensor(6.0))
     failure = SimpleNamespace(
         exitcode=1, timestamp=0, message="OutOfMemoryError: CUDA out of memory. Tried to"
     )
-    assert team._explain({1: failure}, 2) == (
+    assert process_group._explain({1: failure}, 2) == (
         "process 2 of 2: not enough memory: lower the sizes in params.yaml"
     )
 
 
-def test_a_team_that_cannot_begin_says_so(monkeypatch):
+def test_a_group_that_cannot_begin_says_so(monkeypatch):
     def init_process_group(backend: str, **_: object) -> None:
         raise RuntimeError("no interface found")
 
@@ -225,4 +225,4 @@ def test_a_team_that_cannot_begin_says_so(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(dist, "init_process_group", init_process_group)
     with pytest.raises(StudyError, match=r"cannot join through gloo: .*no interface found"):
-        joined_team(torch.device("cpu")).__enter__()
+        joined_process_group(torch.device("cpu")).__enter__()
