@@ -104,6 +104,9 @@ def outdated(run: Run) -> Outdated:
     files: list[str] = []
     folder = run.paths.results.relative_to(run.paths.root).as_posix()
     for stage in makers_of(run.stages, [folder]):
+        model = stage.partition("@")[2]
+        if model and model not in run.entries:
+            continue  # DVC keeps its record of an entry that is gone
         recorded = flatten(_parameters(run.stages[stage]))
         keys += [key for key, value in recorded.items() if not same(present.get(key), value)]
         for path, recorded_md5 in _hashes(run.stages[stage], "outs").items():
