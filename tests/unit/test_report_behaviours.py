@@ -88,3 +88,14 @@ def test_tasks_that_could_not_be_asked_are_told_with_their_reason_and_models():
     assert told() == "Every task fits the vocabulary and the context of every model."
     assert told("two") == "Not asked: few-shot: natural, 8 shots (too long; `two`)."
     assert told("one", "two") == "Not asked: few-shot: natural, 8 shots (too long; all models)."
+
+
+def test_of_a_zoo_with_many_seeds_tables_of_single_models_have_the_first_of_each_kind():
+    found = made(**{f"{kind}-s{seed}": [SORTS, COPYING] for kind in "ab" for seed in range(10)})
+    entries = {
+        name: m.entry.model_copy(update={"seed": int(name[-1]), "attn_only": name[0] == "a"})
+        for name, m in found.models.items()
+    }
+    vars(found)["config"] = SimpleNamespace(studied=entries)
+    header = behaviours.heads(found).splitlines()[0]
+    assert [cell.strip() for cell in header.split("|")[3:-1]] == ["`a-s0`", "`b-s0`"]

@@ -50,9 +50,9 @@ def table(results: Results) -> str:
 
 
 def heads(results: Results) -> str:
-    """Attention of each model's best induction head to the right places, and its share of what goes
-    to places of right and wrong answers."""
-    shown = results.with_induction_heads
+    """Attention of each listed model's best induction head to the right places, and its share of
+    what goes to places of right and wrong answers."""
+    shown = [name for name in results.with_induction_heads if name in results.listed]
     by_model = {
         name: {(d.behaviour, d.variant): d for d in results.models[name].tasks} for name in shown
     }

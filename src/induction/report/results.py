@@ -113,7 +113,7 @@ class Results:
 
     @property
     def listed(self) -> list[str]:
-        """The models that tables list: all, or of a zoo with many seeds the first of each kind."""
+        """What tables and figures of single models have: all, or of many the first of each kind."""
         if len(self.models) <= _MOST_LISTED:
             return list(self.models)
         return list(find_kinds(self.config.studied))

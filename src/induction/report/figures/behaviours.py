@@ -117,8 +117,9 @@ def over_training(results: Results) -> pl.DataFrame:
 
 
 def with_and_without(results: Results) -> Figure:
-    """One panel a model: accuracy of every behaviour, intact and without heads, at the end."""
-    names, table = list(results.behaviours), at_the_end(results)
+    """One panel a listed model: accuracy of every behaviour, intact and without heads, at the
+    end."""
+    names, table = results.listed, at_the_end(results)
     order = [f"{behaviour}: {variant}" for behaviour, variant, _ in judged(results)]
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
@@ -178,9 +179,10 @@ def _dots(axes: Axes, table: pl.DataFrame, order: list[str], color: tuple) -> No
 
 
 def rise(results: Results) -> Figure:
-    """A column for each model with a course: ICL score, accuracy, and attention to the right place
-    over training."""
-    names, table = courses(results), over_training(results)
+    """A column for each listed model with a course: ICL score, accuracy, and attention to the right
+    place over training."""
+    names = [name for name in courses(results) if name in results.listed]
+    table = over_training(results)
     figure, grid = plt.subplots(
         3, len(names), figsize=(max(1.1 * len(names), 5.0), 4.6), sharey="row", squeeze=False
     )

@@ -138,12 +138,13 @@ def last_heads(results: Results) -> pl.DataFrame:
 
 
 def loss_map(field: str) -> Table:
-    """A field of the loss maps: rows are models and tokens trained, columns indices."""
+    """A field of the loss maps of the models listed: rows are models and tokens trained, columns
+    indices."""
 
     def table(results: Results) -> pl.DataFrame:
         rows = []
-        for name, found in results.loss_maps.items():
-            if found is not None:
+        for name in results.listed:
+            if (found := results.loss_maps[name]) is not None:
                 values = getattr(found, field)
                 columns = {f"index {i:.3f}": values[:, k] for k, i in enumerate(found.index)}
                 rows.append(pl.DataFrame({"model": name, "tokens": found.tokens, **columns}))
