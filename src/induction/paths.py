@@ -141,7 +141,7 @@ class StudyPaths:
 
     @property
     def pca(self) -> Path:
-        """Explained variance, and how much each trajectory turns inside its band."""
+        """Explained variance, and the angle of each trajectory at its band."""
         return self.results / "pca.json"
 
     @property

@@ -76,7 +76,7 @@ def test_a_verdict_is_told_with_its_grounds(outcome, held, grounds):
 
 
 def values(verdict: Verdict, **parts: Any) -> dict[str, object]:
-    turns = SimpleNamespace(explained=SimpleNamespace(turns={}))
+    turns = SimpleNamespace(explained=SimpleNamespace(angles={}))
     found = made_results(FLAT, CHANGED, **{"loss_space": turns, **parts})
     return dict(findings._VALUES[verdict.argument](found, verdict))
 

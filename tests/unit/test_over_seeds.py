@@ -29,7 +29,7 @@ from induction.study.over_seeds.resampling import (
     share_interval,
 )
 from induction.study.over_seeds.verdict import SeedVerdict
-from induction.study.turn import Turn
+from induction.study.trajectory_angle import TrajectoryAngle
 
 THRESHOLDS = CONFIG.verdicts
 HEADS = tuple(
@@ -346,16 +346,16 @@ def test_the_report_tells_bumps_and_turns_by_kind():
     entry = Model(n_layers=2, attn_only=True, tokens=10, seed=0)
     models = {f"two-s{n}": entry.model_copy(update={"seed": n}) for n in range(3)}
     turns = {
-        "two-s0": Turn(9.0, 1.0, 0.3, 91.0),
+        "two-s0": TrajectoryAngle(9.0, 1.0, 0.3, 91.0),
         "two-s1": None,
-        "two-s2": Turn(9.0, 1.0, 0.3, 97.0),
+        "two-s2": TrajectoryAngle(9.0, 1.0, 0.3, 97.0),
     }
     results = written(study())
     bumps = results.over_seeds.bumps
     bumps.append(MeanBump("two", 3, None, None, 0.12))
     vars(results).update(
         config=SimpleNamespace(models=models),
-        loss_space=SimpleNamespace(explained=SimpleNamespace(turns=turns)),
+        loss_space=SimpleNamespace(explained=SimpleNamespace(angles=turns)),
     )
     (row,) = [line for line in over_seeds.tests_if_any(results).splitlines() if "`two`" in line]
     assert "one of 0.120 would be seen" in row

@@ -19,12 +19,12 @@ from induction.study.lag import Lag
 from induction.study.pca import Explained
 from induction.study.steepening import Steepening
 from induction.study.summary import ModelSummary
-from induction.study.turn import Turn
+from induction.study.trajectory_angle import TrajectoryAngle
 
 CHANGED, FLAT = model("two", 2, 3e6), model("one")
 
 
-def space(*shares: float, **turns: Turn | None) -> LossSpace:
+def space(*shares: float, **turns: TrajectoryAngle | None) -> LossSpace:
     """Components of these shares, and the turns of these models."""
     found = Explained(list(shares), list(shares), 0.0, 9, turns)
     return LossSpace(found, pl.DataFrame(), pl.DataFrame())
@@ -78,7 +78,7 @@ def test_what_the_first_rule_leaves_out_is_counted_over_models_with_a_change():
         *(replace(CHANGED, name=name) for name in "bc"),
         replace(FLAT, name="d", bump=bump),
     ]
-    turns = {"a": Turn(9.0, 1.0, 0.3, 94.9), "b": Turn(9.0, 1.0, 0.3, 95.0)}
+    turns = {"a": TrajectoryAngle(9.0, 1.0, 0.3, 94.9), "b": TrajectoryAngle(9.0, 1.0, 0.3, 95.0)}
     found = made_results(*models, loss_space=space(1.0, **turns, c=None, d=None))
     assert causes.co_occurring(found) == {"bumps": 1, "turns": 1, "changed": 3}
     told = causes.left_out_sentence(found)

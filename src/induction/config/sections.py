@@ -156,7 +156,7 @@ class IclWindows(Section):
 class Pca(Section):
     components: Annotated[int, Field(ge=2, le=1000)]
     shuffles: Many
-    heavy_tokens: Annotated[int, Field(ge=1, le=1000)]
+    top_loading_tokens: Annotated[int, Field(ge=1, le=1000)]
     context_tokens: Annotated[int, Field(ge=1, le=1000)]
     seed: Seed
 

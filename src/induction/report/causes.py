@@ -82,7 +82,7 @@ def left_out_sentence(results: Results) -> str:
 def co_occurring(results: Results) -> dict[str, int]:
     """How many models with a change there are, and how many of them have a bump in their loss, and
     a turn beyond 95 % of the null."""
-    turns = [results.loss_space.explained.turns.get(name) for name in results.changed]
+    turns = [results.loss_space.explained.angles.get(name) for name in results.changed]
     return {
         "bumps": sum(results.models[name].bump is not None for name in results.changed),
         "turns": sum(turn is not None and turn.null_percentile >= 95 for turn in turns),
@@ -141,15 +141,15 @@ def turns(results: Results) -> str:
                 number(turn.width),
                 number(turn.null_percentile, 0),
             )
-            for name, turn in results.loss_space.explained.turns.items()
+            for name, turn in results.loss_space.explained.angles.items()
             if turn
         ),
     )
 
 
-def heavy_tokens(results: Results, components: Sequence[int], count: int) -> str:
+def top_loading_tokens(results: Results, components: Sequence[int], count: int) -> str:
     """The tokens that weigh most on some components, after the text before them."""
-    rows = results.loss_space.heavy_tokens.filter(
+    rows = results.loss_space.top_loading_tokens.filter(
         pl.col("component").is_in(components) & (pl.col("rank") <= count)
     )
     return markdown_table(

@@ -30,7 +30,7 @@ def _beside(results: Results) -> str:
     kinds = {kind_label(names): names for names in find_kinds(results.config.models).values()}
     rows = []
     for bump in results.over_seeds.bumps:
-        turns = [results.loss_space.explained.turns[name] for name in kinds[bump.kind]]
+        turns = [results.loss_space.explained.angles[name] for name in kinds[bump.kind]]
         percentiles = sorted(turn.null_percentile for turn in turns if turn)
         rows.append(
             (

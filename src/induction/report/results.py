@@ -53,13 +53,13 @@ def _last(rows: pl.DataFrame) -> pl.DataFrame:
 class LossSpace:
     """The joint components of per-token losses.
 
-    scores: a row for each snapshot (model, step, tokens, fitted, pc1, pc2 …). heavy_tokens: those
-    that weigh most on each component.
+    scores: a row for each snapshot (model, step, tokens, fitted, pc1, pc2 …). top_loading_tokens:
+    those that weigh most on each component.
     """
 
     explained: Explained
     scores: pl.DataFrame
-    heavy_tokens: pl.DataFrame
+    top_loading_tokens: pl.DataFrame
 
 
 @dataclass(frozen=True)

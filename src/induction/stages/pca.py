@@ -1,4 +1,4 @@
-"""Stage pca: per-token losses of all models → components, turns and heaviest tokens."""
+"""Stage pca: per-token losses of all models → components, trajectory angles, top-loading tokens."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ from induction.measure.evaluation import load_evaluation
 from induction.paths import StudyPaths
 from induction.stages import run_stage
 from induction.study.curves import load_curves
-from induction.study.heavy_tokens import heavy_tokens
 from induction.study.pca import Explained, fit_loss_space, smooth_part
 from induction.study.phase_change import find_phase_change
-from induction.study.turn import find_turn
+from induction.study.top_loading_tokens import top_loading_tokens
+from induction.study.trajectory_angle import find_trajectory_angle
 
 
 def main(paths: StudyPaths, config: StudyConfig) -> None:
@@ -22,10 +22,10 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     space = fit_loss_space(curves, settings.components, rule.min_tokens)
     smooth = smooth_part(curves, space, rule.min_tokens, rule.bandwidth)
 
-    turns = {}
+    angles = {}
     for name, model in curves.items():
         change = find_phase_change(model.tokens, model.icl_score, rule)
-        turns[name] = change and find_turn(
+        angles[name] = change and find_trajectory_angle(
             model.tokens,
             space.path(name),
             change.band_tokens,
@@ -38,19 +38,19 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
     evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
     if evaluation.kept.size != space.components.shape[1]:
         raise StudyError(f"{paths.tokens}: not what the models were measured on: run `make study`")
-    heavy = heavy_tokens(
+    top_loading = top_loading_tokens(
         space.components,
         evaluation.tokens.numpy(),
         evaluation.kept,
         load_tokenizer(paths.tokens),
-        settings.heavy_tokens,
+        settings.top_loading_tokens,
         settings.context_tokens,
     )
 
     with whole_file(paths.pca_scores) as file:
         space.scores.write_parquet(file)
     with whole_file(paths.pca_tokens) as file:
-        heavy.write_parquet(file)
+        top_loading.write_parquet(file)
     with whole_file(paths.pca_basis) as file, file.open("wb") as stream:
         np.savez(
             stream,
@@ -62,7 +62,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         explained_variance_smooth=[round(float(s), 5) for s in smooth.explained_variance],
         noise=round(smooth.noise, 5),
         fitted_snapshots=int(space.scores["fitted"].sum()),
-        turns=turns,
+        angles=angles,
     )
     write_record(paths.pca, Explained, found)
 

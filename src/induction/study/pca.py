@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from induction.errors import StudyError
 from induction.study.curves import Curves
 from induction.study.phase_change import make_smoother
-from induction.study.turn import Turn
+from induction.study.trajectory_angle import TrajectoryAngle
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class Explained:
 
     explained_variance: share of each component. explained_variance_smooth: of what is left of the
     variance when losses are smoothed over ln(tokens). noise: the share that smoothing takes away.
-    fitted_snapshots: on how many the components were fitted. turns: by model; None without a band.
+    fitted_snapshots: on how many the components were fitted. angles: by model; None without a band.
     """
 
     explained_variance: list[float]
     explained_variance_smooth: list[float]
     noise: float
     fitted_snapshots: int
-    turns: dict[str, Turn | None]
+    angles: dict[str, TrajectoryAngle | None]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from induction.study.phase_change import make_smoother
 
 
 @dataclass(frozen=True)
-class Turn:
+class TrajectoryAngle:
     """The turn at a band and elsewhere, in degrees.
 
     inside: sum of the turns at both ends of the band (at its start alone, when training ends with
@@ -37,7 +37,7 @@ class Turn:
     null_percentile: float
 
 
-def find_turn(
+def find_trajectory_angle(
     tokens: np.ndarray,
     path: np.ndarray,
     band_tokens: tuple[float, float],
@@ -45,7 +45,7 @@ def find_turn(
     bandwidth: float,
     shuffles: int,
     seed: int,
-) -> Turn | None:
+) -> TrajectoryAngle | None:
     """Measure the turn of one model.
 
     tokens: [snapshots], ascending. path: [snapshots, 2 or more], of which the first two columns
@@ -73,7 +73,7 @@ def find_turn(
     for k in range(shuffles):
         way = np.vstack([path[:1], path[0] + random.permutation(steps).cumsum(axis=0)])
         null[k] = _share(_turns(level @ way), at_band)
-    return Turn(
+    return TrajectoryAngle(
         inside=float(turns[at_band].sum()),
         outside=float(turns[~at_band].mean() * at_band.sum()),
         width=width,

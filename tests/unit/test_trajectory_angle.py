@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from made_curves import TOKENS, X
 
-from induction.study.turn import Turn, find_turn
+from induction.study.trajectory_angle import TrajectoryAngle, find_trajectory_angle
 
 BAND = (3e6, 4.5e6)
 MIDDLE = np.log(3.67e6)
 
 
-def turn_of(x: np.ndarray, y: np.ndarray, noise: float = 0.02, seed: int = 0) -> Turn:
+def turn_of(x: np.ndarray, y: np.ndarray, noise: float = 0.02, seed: int = 0) -> TrajectoryAngle:
     path = np.stack([x, y], axis=1)
     path = path + noise * np.random.default_rng(seed).standard_normal(path.shape)
-    turn = find_turn(TOKENS, path, BAND, 100_000, 0.15, shuffles=200, seed=0)
+    turn = find_trajectory_angle(TOKENS, path, BAND, 100_000, 0.15, shuffles=200, seed=0)
     assert turn is not None
     return turn
 
@@ -75,7 +75,7 @@ def test_a_perfectly_straight_way_has_no_turn():
 
 def test_a_band_that_lasts_to_the_end_turns_at_its_start():
     path = np.stack(pivot_at(np.log(8e6)), axis=1)
-    turn = find_turn(TOKENS, path, (7.5e6, TOKENS[-1]), 100_000, 0.15, 100, 0)
+    turn = find_trajectory_angle(TOKENS, path, (7.5e6, TOKENS[-1]), 100_000, 0.15, 100, 0)
     assert turn is not None
     assert 30 < turn.inside < 100
     assert turn.inside > 5 * turn.outside
@@ -84,6 +84,6 @@ def test_a_band_that_lasts_to_the_end_turns_at_its_start():
 def test_nothing_to_compare_is_none():
     path = np.stack([X, X**2], axis=1)
     everything = (TOKENS[5], TOKENS[-1])
-    assert find_turn(TOKENS, path, everything, int(TOKENS[5]), 0.15, 10, 0) is None
-    assert find_turn(TOKENS, path[:, :1], BAND, 100_000, 0.15, 10, 0) is None
-    assert find_turn(TOKENS[-3:], path[-3:], BAND, 100_000, 0.15, 10, 0) is None
+    assert find_trajectory_angle(TOKENS, path, everything, int(TOKENS[5]), 0.15, 10, 0) is None
+    assert find_trajectory_angle(TOKENS, path[:, :1], BAND, 100_000, 0.15, 10, 0) is None
+    assert find_trajectory_angle(TOKENS[-3:], path[-3:], BAND, 100_000, 0.15, 10, 0) is None

@@ -5,7 +5,7 @@ import polars as pl
 from tokenizers import Tokenizer
 
 
-def heavy_tokens(
+def top_loading_tokens(
     components: np.ndarray,
     tokens: np.ndarray,
     kept: np.ndarray,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from induction.data.tokenizer import train_tokenizer
-from induction.study.heavy_tokens import heavy_tokens
+from induction.study.top_loading_tokens import top_loading_tokens
 
 TEXT = "the café | <b>costs</b> 3 €, said the cat to the café\n" * 40
 TOKENIZER = train_tokenizer([TEXT], 270)
@@ -15,7 +15,7 @@ KEPT = np.array([[0, 12], [3, 29], [5, 8]])
 
 
 def table(components: np.ndarray, count: int = 6, context: int = 20):
-    return heavy_tokens(components, TOKENS, KEPT, TOKENIZER, count, context)
+    return top_loading_tokens(components, TOKENS, KEPT, TOKENIZER, count, context)
 
 
 def test_rows_name_the_predicted_token_of_the_right_example_and_index():
@@ -54,6 +54,6 @@ def test_start_tokens_and_parts_of_characters_are_shown():
     euro = TOKENIZER.encode("☃").ids
     assert len(euro) == 3  # three bytes that no merge joins
     tokens[0, 1] = euro[0]
-    rows = heavy_tokens(np.eye(1, 6), tokens, KEPT, TOKENIZER, 1, 20)
+    rows = top_loading_tokens(np.eye(1, 6), tokens, KEPT, TOKENIZER, 1, 20)
     assert rows["context"][0] == "<|start|>"
     assert rows["token"][0] == "�"
