@@ -1,4 +1,4 @@
-"""Models trained otherwise than the rest: their data, their targets, and the rules about them."""
+"""Models with modified training: their data, their targets, and the rules about them."""
 
 # pyright: reportUnhashable=false
 # A frozen model of pydantic can be a key, which its types do not say.

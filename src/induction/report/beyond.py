@@ -63,7 +63,7 @@ def overview(results: Results) -> str:
             found.bottleneck.outcome,
         ),
         (
-            "more induction heads are not more learning",
+            "repetition brings heads earlier, but less depends on them",
             "Sabry and Belz 2025",
             "reversed segments as a control; intervals over seeds",
             sum(len(each.group.models) for each in found.repetition.repeated),

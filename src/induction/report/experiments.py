@@ -1,4 +1,4 @@
-"""Models trained otherwise than the rest of the zoo: verdicts and tables of the four questions."""
+"""Models with modified training: verdicts and tables of the four questions."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,9 @@ from induction.study.beyond.batch import SLOPE
 from induction.study.beyond.experiments import Group, names_of
 from induction.study.over_seeds.resampling import Mean
 
-NOT_ASKED = "This run trains no such models: `make preset NAME=beyond` does."
+NOT_ASKED = (
+    "This run lacks models or seeds that the rule needs: `make preset NAME=beyond` has them."
+)
 
 
 def batch(results: Results) -> str:
@@ -38,7 +40,7 @@ def batch(results: Results) -> str:
         )
     ]
     groups = [group for series in found.series for group in series.groups]
-    return _section(found.outcome, groups, header, "lrllll", rows, f"Claimed: slopes of {SLOPE:g}.")
+    return _section(found.outcome, groups, header, "lrllll", rows, f"The claim: slopes of {SLOPE:g}.")
 
 
 def copying(results: Results) -> str:
@@ -46,7 +48,7 @@ def copying(results: Results) -> str:
     found = results.beyond.copying
     header = (
         *("learns from", "seeds with a change", "onset of each seed", "ICL score"),
-        *("on uncopyable targets", "differs by"),
+        *("ICL score, uncopyable targets", "against all targets"),
     )
     rows, groups = [], []
     for masked in found.asked:
@@ -70,7 +72,7 @@ def bottleneck(results: Results) -> str:
     """The verdict on the part that the change waits for, and what every clamp does."""
     found = results.beyond.bottleneck
     header = (
-        *("clamped", "onset of each seed", "advance, e-folds", "ICL score"),
+        *("attention fixed", "onset of each seed", "advance, e-folds", "ICL score"),
         "best previous-token score",
     )
     base = [found.untouched] if found.untouched else []
@@ -95,8 +97,8 @@ def repetition(results: Results) -> str:
     """The verdict on whether more heads bring more learning, and what every share does."""
     found = results.beyond.repetition
     header = (
-        *("windows", "onset of each seed", "ln(onset) against untouched", "goes with the heads"),
-        *("against untouched", "ICL score"),
+        *("repeated windows at first", "onset of each seed", "difference of ln(onset)"),
+        *("share of the gain lost without induction heads", "difference of it", "ICL score"),
     )
     rows = []
     if found.untouched:

@@ -1,4 +1,4 @@
-"""The ICL score of models trained otherwise than the rest, beside untouched ones of their kind."""
+"""The ICL score of models with modified training, beside unmodified ones of their kind."""
 
 from collections.abc import Iterator, Sequence
 

@@ -65,7 +65,9 @@ def batch_law(zoo: Zoo, usual: int) -> BatchLaw:
 
 def decide(series: Sequence[Series]) -> Outcome:
     """The outcome by the rule, of both series."""
-    if all(len(each.slopes) == 2 and all(map(_as_claimed, each.slopes)) for each in series):
+    if any(len(each.slopes) < 2 for each in series):
+        return "inconclusive"
+    if all(map(_as_claimed, (slope for each in series for slope in each.slopes))):
         return "supported"
     wrong = [any(not s.low <= SLOPE <= s.high for s in each.slopes) for each in series]
     return "not supported" if all(wrong) else "inconclusive"

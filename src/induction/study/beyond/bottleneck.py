@@ -43,7 +43,7 @@ def bottleneck(zoo: Zoo) -> Bottleneck:
     for kind in untouched(zoo):
         kinds = {clamp: kind.model_copy(update={"clamp": clamp}) for clamp in ALL}
         if all(each in zoo for each in kinds.values()):
-            base = Group("nothing", zoo[kind])
+            base = Group("none", zoo[kind])
             clamped = tuple(
                 _clamped(clamp, Group(clamp, zoo[each]), base) for clamp, each in kinds.items()
             )

@@ -1,4 +1,4 @@
-"""Models trained otherwise than the rest of the zoo, beside untouched ones of their kind.
+"""Models with modified training, beside untouched ones of their kind.
 
 The rules of reports/beyond.md compare kinds of model over seeds: what is done to a kind stands in
 its entry of params.yaml, see induction.config.models.Model.
@@ -39,7 +39,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Group:
-    """The seeds of one kind. done: what is done to it, `nothing` to an untouched one."""
+    """The seeds of one kind. done: what is done to it."""
 
     done: str
     models: tuple[Trained, ...]

@@ -50,7 +50,7 @@ class Repetition:
 def repetition(zoo: Zoo) -> Repetition:
     """Ask the first untouched kind that has repeated segments and reversed ones."""
     for kind in untouched(zoo):
-        base, found = Group("nothing", zoo[kind]), []
+        base, found = Group("0%", zoo[kind]), []
         for other, models in zoo.items():
             own = {"repeated_share": other.repeated_share, "repeated": other.repeated}
             if other.repeated_share and kind.model_copy(update=own) == other:
@@ -72,7 +72,7 @@ def decide(found: Sequence[Repeated]) -> Outcome:
 
 
 def _repeated(share: float, in_reverse: bool, models: tuple, base: Group) -> Repeated:
-    group = Group(f"{share:.0%} {'in reverse' if in_reverse else 'repeated'}", models)
+    group = Group(f"{share:.0%}{', in reverse' if in_reverse else ''}", models)
     return Repeated(
         share, in_reverse, group, _difference(group.onsets, base.onsets), _weighs(group, base)
     )
