@@ -20,6 +20,7 @@ from induction.errors import StudyError
 from induction.files import size_text
 from induction.paths import StudyPaths
 from induction.train.schedule import snapshot_steps
+from induction.train.settings import train_settings
 
 _FLOAT = 4
 _WHEEL_BYTES = 550_000
@@ -85,7 +86,7 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
     if kind in ("steer", "steer-external"):
         return _steering(config)
     if kind == "explore":
-        return sum(_explored(config, name) for name in config.models)
+        return sum(_explored(config, name) for name in config.usual.models)
     return _REPORT_BYTES if kind == "report" else _SMALL_STAGE_BYTES
 
 
@@ -101,14 +102,14 @@ def parameter_count(config: StudyConfig, model: str) -> int:
 
 
 def _steps(config: StudyConfig, model: str) -> int:
-    return config.models[model].tokens // config.train_of(model).batch_tokens
+    return config.models[model].tokens // train_settings(config, model).batch_tokens
 
 
 def _snapshots(config: StudyConfig, model: str) -> int:
     if model in config.external:
         return len(config.external[model].steps)
     steps = _steps(config, model)
-    return len(snapshot_steps(steps, config.train_of(model).batch_tokens, config.snapshots))
+    return len(snapshot_steps(steps, train_settings(config, model).batch_tokens, config.snapshots))
 
 
 def _heads(config: StudyConfig, model: str) -> int:

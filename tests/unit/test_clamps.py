@@ -36,6 +36,8 @@ def test_a_target_stands_behind_an_earlier_copy():
     found = induction_targets(TOKENS)[0]
     pairs = {(int(q), int(k)) for q, k in found.nonzero()}
     assert pairs == {(3, 1), (4, 2), (6, 1), (6, 4)}
+    # The token behind an earlier copy can be the query itself.
+    assert induction_targets(TOKENS)[1, :3].nonzero().tolist() == [[1, 1], [2, 1], [2, 2]]
 
 
 def test_clamped_patterns_are_whole_and_causal():

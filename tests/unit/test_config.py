@@ -167,15 +167,19 @@ def test_a_study_of_experiments_alone_is_refused(tmp_path):
         load_config(changed(tmp_path, "models", alone))
 
 
-def test_an_entry_of_an_experiment_changes_what_it_is_trained_by_alone():
+def test_an_experiment_is_told_from_the_rest_of_the_study():
     config = load_config(ROOT / "params.yaml")
     entry = config.models["attn-2l"].model_copy(update={"batch_tokens": 512, "rate_factor": 0.5})
-    assert config.train_of("attn-2l") == config.train
     assert not config.models["attn-2l"].experiment
     assert config.models["attn-2l"].plain
-    other = config.model_copy(update={"models": {**config.models, "small": entry}})
-    assert other.train_of("small").batch_tokens == 512
-    assert other.train_of("small").muon_learning_rate == config.train.muon_learning_rate / 2
     assert entry.experiment == {"batch_tokens": 512, "rate_factor": 0.5}
     assert not entry.plain
+    other = config.model_copy(update={"models": {**config.models, "small": entry}})
     assert other.usual == config
+
+
+def test_targets_are_not_left_out_by_several_processes(tmp_path):
+    target = changed(tmp_path, "models.attn-2l.trained_on", "random")
+    target.write_text(target.read_text().replace("processes: 1", "processes: 2"))
+    with pytest.raises(StudyError, match=r"models\.attn-2l\.trained_on: random leaves each of"):
+        load_config(target)

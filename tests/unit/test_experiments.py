@@ -100,7 +100,7 @@ def test_processes_that_share_a_batch_see_the_same_segments():
 def seeds(
     onsets: Sequence[float | None],
     *,
-    uncopyable: float = -0.2,
+    uncopyable: float | None = -0.2,
     removed: float = 0.8,
     heads: float = 1.2,
 ) -> tuple[Trained, ...]:
@@ -112,7 +112,7 @@ def seeds(
             onset_tokens=onset,
             heads_formed_tokens=onset and onset * heads,
             icl_score=-0.5,
-            uncopyable_icl=uncopyable * (1 + 0.01 * seed),
+            uncopyable_icl=uncopyable and uncopyable * (1 + 0.01 * seed),
             removed_share=removed + 0.01 * seed,
             max_previous_token=0.7,
         )
@@ -126,6 +126,13 @@ def kind(**changes: object) -> Model:
 
 def around(tokens: float) -> list[float | None]:
     return [tokens * factor for factor in (0.97, 1.0, 1.03)]
+
+
+def without_a_seed(zoo: Zoo, field: str) -> Zoo:
+    """With a seed of one kind of experiment twice in place of its last."""
+    short = next(k for k in reversed(list(zoo)) if field in k.experiment)
+    first, second, _ = zoo[short]
+    return {**zoo, short: (first, second, second)}
 
 
 def batch_zoo(power: float, scaled_power: float | None = None) -> Zoo:
@@ -153,6 +160,7 @@ def test_the_slope_on_the_batch_is_found_with_its_interval():
         (batch_zoo(1.0), "not supported"),
         (batch_zoo(0.1, 0.5), "inconclusive"),
         ({BASE: seeds(around(3e6))}, "not tested"),
+        (without_a_seed(batch_zoo(0.5), "batch_tokens"), "not tested"),
         ({**batch_zoo(0.5), kind(batch_tokens=8192, tokens=9_000_000): seeds([None] * 3)}, None),
     ],
 )
@@ -164,7 +172,9 @@ def test_the_rule_about_the_batch(zoo, outcome):
         assert found.series[0].batches == (512, 1024, 2048, 4096, 8192)
 
 
-def hapax_zoo(masked: Sequence[float | None], uncopyable: float, random: list | None = None) -> Zoo:
+def hapax_zoo(
+    masked: Sequence[float | None], uncopyable: float | None, random: list | None = None
+) -> Zoo:
     return {
         BASE: seeds(around(3e6)),
         kind(trained_on="uncopyable"): seeds(masked, uncopyable=uncopyable),
@@ -181,6 +191,8 @@ def hapax_zoo(masked: Sequence[float | None], uncopyable: float, random: list | 
         (hapax_zoo([None] * 3, -0.3), "not supported"),
         (hapax_zoo([None] * 3, -0.182), "inconclusive"),
         (hapax_zoo([None] * 3, -0.2, [None] * 3), "inconclusive"),
+        (hapax_zoo([None] * 3, None), "inconclusive"),
+        (without_a_seed(hapax_zoo([None] * 3, -0.2), "trained_on"), "not tested"),
         ({BASE: seeds(around(3e6))}, "not tested"),
     ],
 )
@@ -221,14 +233,21 @@ def test_the_rule_about_the_bottleneck(previous, induction, outcome, part):
     assert both.advances == pytest.approx([np.log(3)] * 3)
     assert decide_bottleneck({c.clamp: c.early for c in found.clamped})[0] == outcome
     assert bottleneck({BASE: seeds(around(3e6))}).outcome == "not tested"
+    assert bottleneck(without_a_seed(clamp_zoo(previous, induction), "clamp")).outcome == (
+        "not tested"
+    )
+    late = {**clamp_zoo(previous, induction), BASE: seeds([3e6, None, 3e6])}
+    assert bottleneck(late).outcome == "inconclusive"
 
 
-def repeat_zoo(onset: float, removed: float, reverse: float, left: float = 0.8) -> Zoo:
+def repeat_zoo(onset: float, removed: float, reverse: float | None, left: float = 0.8) -> Zoo:
     return {
         BASE: seeds(around(3e6)),
         kind(repeated_share=0.1): seeds(around(3e6)),
         kind(repeated_share=0.5): seeds(around(onset), removed=removed),
-        kind(repeated_share=0.5, repeated="reversed"): seeds(around(reverse), removed=left),
+        kind(repeated_share=0.5, repeated="reversed"): seeds(
+            around(reverse) if reverse else [None] * 3, removed=left
+        ),
     }
 
 
@@ -241,6 +260,8 @@ def repeat_zoo(onset: float, removed: float, reverse: float, left: float = 0.8) 
         (repeat_zoo(1.5e6, 0.8, 3e6), "inconclusive"),
         (repeat_zoo(2.9e6, 0.5, 3e6), "not supported"),
         (repeat_zoo(1.5e6, 0.99, 3e6), "not supported"),
+        (without_a_seed(repeat_zoo(1.5e6, 0.5, 3e6), "repeated_share"), "not tested"),
+        (repeat_zoo(1.5e6, 0.5, None), "inconclusive"),
         ({BASE: seeds(around(3e6))}, "not tested"),
     ],
 )
@@ -248,7 +269,7 @@ def test_the_rule_about_repetition(zoo, outcome):
     assert repetition(zoo).outcome == outcome
 
 
-def test_kinds_with_seeds_enough_are_found_by_what_is_done_to_them():
+def test_kinds_are_found_by_what_is_done_to_them():
     def named(name: str, seed: int, **changes: object):
         entry = BASE.model_copy(update={"seed": seed, **changes})
         return replace(model(name, 2, 3e6), entry=entry)
@@ -263,7 +284,7 @@ def test_kinds_with_seeds_enough_are_found_by_what_is_done_to_them():
         *(named(f"d{seed}", seed, optimizer="adamw") for seed in range(3)),
     ]
     zoo = find_zoo(models, dict.fromkeys((m.name for m in models), Known()))  # pyright: ignore
-    assert list(zoo) == [BASE, kind(clamp="both")]
+    assert list(zoo) == [BASE, kind(clamp="both"), kind(clamp="induction")]
     assert zoo[BASE][1].uncopyable_icl == pytest.approx(-0.3)
 
 

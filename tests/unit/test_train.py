@@ -17,6 +17,7 @@ from induction.train.loop import Step, batches, loss_function, train
 from induction.train.optimizer import make_optimizers
 from induction.train.process_group import ProcessGroup
 from induction.train.schedule import snapshot_steps, warmed_up
+from induction.train.settings import train_settings
 
 SETTINGS = load_config(find_study().params).train
 
@@ -166,3 +167,13 @@ def test_the_learning_rate_rises_and_stays():
     factors = [warmed_up(step, 4) for step in range(8)]
     assert factors == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 1.0, 1.0])
     assert warmed_up(0, 0) == 1.0
+
+
+def test_a_model_has_a_batch_and_rates_of_its_own():
+    config = load_config(find_study().params)
+    assert train_settings(config, "attn-2l") == config.train
+    own = {"batch_tokens": 512, "rate_factor": 0.5, "learning_rate": 0.1}
+    entry = config.models["attn-2l"].model_copy(update=own)
+    found = train_settings(config.model_copy(update={"models": {"small": entry}}), "small")
+    assert (found.batch_tokens, found.learning_rate) == (512, 0.05)
+    assert found.muon_learning_rate == config.train.muon_learning_rate / 2

@@ -31,10 +31,10 @@ def key_paths(model: Measurable, evaluation: Evaluation) -> pl.DataFrame:
     """A row for each head of a later layer and each head before it, with columns of SCHEMA.
 
     prefix_matching: the later head's score, intact; without: with the path cut; both between 0
-    and 1. No rows for a model of one layer, and for one that is not of this study: adapters do not
-    offer keys from another stream.
+    and 1. No rows for a model of one layer, for one that is not of this study (adapters do not
+    offer keys from another stream), and for one with clamped heads, which do not follow their keys.
     """
-    if not isinstance(model, Transformer):
+    if not isinstance(model, Transformer) or model.spec.clamp != "none":
         return pl.DataFrame(schema=SCHEMA)
     probes, spec = evaluation.probes, model.spec
     totals: dict[tuple[int, int, int], Tensor] = {}

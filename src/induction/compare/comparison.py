@@ -188,7 +188,7 @@ class Comparison:
     @property
     def paths_differ(self) -> bool:
         """There is a common space, and not all models take the same path through it."""
-        return self.space is not None and not self.space.alike >= {*self.models}
+        return self.space is not None and not self.space.alike >= {*self.space.a, *self.space.b}
 
     @property
     def identical(self) -> bool:

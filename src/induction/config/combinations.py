@@ -129,6 +129,12 @@ def impossible(config: StudyConfig) -> Iterator[tuple[str, str]]:
             )
         if model.clamp in ("induction", "both") and model.n_layers < 2:
             yield f"models.{name}.clamp", f"{model.clamp} clamps a head of the second layer"
+        if model.trained_on != "all" and config.compute.processes > 1:
+            yield (
+                f"models.{name}.trained_on",
+                f"{model.trained_on} leaves each of compute.processes: {config.compute.processes} "
+                "another number of targets to average over: use one process",
+            )
         if model.repeated != "same" and not model.repeated_share:
             yield f"models.{name}.repeated", "needs a repeated_share above 0"
     usual = config.usual.models

@@ -286,18 +286,6 @@ class StudyConfig(Section):
         models = {name: entry for name, entry in self.models.items() if not entry.experiment}
         return self.model_copy(update={"models": models})
 
-    def train_of(self, name: str) -> Train:
-        """How a model is trained: section train, with what its entry sets of its own."""
-        entry, train = self.models[name], self.train
-        rate = entry.learning_rate or train.learning_rate
-        return train.model_copy(
-            update={
-                "batch_tokens": entry.batch_tokens or train.batch_tokens,
-                "learning_rate": rate * entry.rate_factor,
-                "muon_learning_rate": train.muon_learning_rate * entry.rate_factor,
-            }
-        )
-
     def resources_of(self, group: str) -> Resources:
         """What stages of a group (`train`, `report`) ask of a node."""
         return self.resources.get(group, self.resources["default"])

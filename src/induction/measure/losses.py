@@ -18,7 +18,8 @@ def token_losses(
     Index i of an example is the prediction of its token i + 1 from its tokens 0 … i.
     """
     device, length = model.device, evaluation.tokens.shape[1]
-    batch_size = batch_size or fitting_batch(model.spec, device, length, 8, patterns=False)
+    clamped = getattr(model.spec, "clamp", "none") != "none"  # what is clamped makes patterns
+    batch_size = batch_size or fitting_batch(model.spec, device, length, 8, patterns=clamped)
     rows = []
     for first in range(0, len(evaluation.tokens), batch_size):
         tokens_BT = evaluation.tokens[first : first + batch_size].to(model.device)

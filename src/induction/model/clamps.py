@@ -66,4 +66,4 @@ def induction_targets(tokens_BT: Tensor) -> Tensor:
     T = tokens_BT.shape[1]
     targets_BTT = torch.zeros(*tokens_BT.shape, T, dtype=torch.bool, device=tokens_BT.device)
     targets_BTT[:, :, 1:] = tokens_BT[:, :, None] == tokens_BT[:, None, :-1]
-    return targets_BTT.tril_(diagonal=-1)
+    return targets_BTT.tril_()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from induction.report.results import Results
 from induction.report.text import markdown_table, names, number, percent, short_tokens
 from induction.study.beyond.bigrams import Nearest
+from induction.study.beyond.experiments import names_of
 from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
 from induction.study.beyond.llc import Turns
 
@@ -45,28 +46,28 @@ def overview(results: Results) -> str:
             "the onset follows the root of the batch",
             "Aoyama et al. 2025",
             "with and without rates that follow the batch; intervals over seeds",
-            sum(len(group.models) for series in found.batch.series for group in series.groups),
+            len(names_of([group for series in found.batch.series for group in series.groups])),
             found.batch.outcome,
         ),
         (
             "the ICL score is copying",
             "asks after Şahin et al. 2025",
             "as many targets left out at random; targets apart that cannot be copied",
-            sum(len(group.models) for each in found.copying.asked for group in each.groups),
+            len(names_of([group for each in found.copying.asked for group in each.groups])),
             found.copying.outcome,
         ),
         (
             "the change waits for one part of the circuit",
             "Singh et al. 2024",
             "each part given from the start, in real text; induction forbidden",
-            sum(len(each.group.models) for each in found.bottleneck.clamped),
+            len(names_of([each.group for each in found.bottleneck.clamped])),
             found.bottleneck.outcome,
         ),
         (
             "repetition brings heads earlier, but less depends on them",
             "Sabry and Belz 2025",
             "reversed segments as a control; intervals over seeds",
-            sum(len(each.group.models) for each in found.repetition.repeated),
+            len(names_of([each.group for each in found.repetition.repeated])),
             found.repetition.outcome,
         ),
     )

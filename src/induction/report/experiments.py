@@ -6,7 +6,7 @@ from induction.report.beyond import verdict_line
 from induction.report.results import Results
 from induction.report.text import markdown_table, number, percent, short_tokens
 from induction.study.beyond.batch import SLOPE
-from induction.study.beyond.experiments import Group, names_of
+from induction.study.beyond.experiments import Group, names_of, whole
 from induction.study.over_seeds.resampling import Mean
 
 NOT_ASKED = (
@@ -40,7 +40,9 @@ def batch(results: Results) -> str:
         )
     ]
     groups = [group for series in found.series for group in series.groups]
-    return _section(found.outcome, groups, header, "lrllll", rows, f"The claim: slopes of {SLOPE:g}.")
+    return _section(
+        found.outcome, groups, header, "lrllll", rows, f"The claim: slopes of {SLOPE:g}."
+    )
 
 
 def copying(results: Results) -> str:
@@ -139,8 +141,9 @@ def _seeds(tokens: Sequence[float | None]) -> str:
     return ", ".join("none" if each is None else short_tokens(each) for each in tokens)
 
 
-def _average(values: Sequence[float]) -> str:
-    return number(sum(values) / len(values))
+def _average(values: Sequence[float | None]) -> str:
+    found = whole(values)
+    return number(sum(found) / len(found) if found else None)
 
 
 def _mean(found: Mean | None) -> str:

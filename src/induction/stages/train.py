@@ -36,6 +36,7 @@ from induction.train.process_group import (
 )
 from induction.train.repeats import SEGMENT, Repeats
 from induction.train.schedule import snapshot_steps
+from induction.train.settings import train_settings
 from induction.train.targets import targets
 
 _SECTIONS = {"compute", "model", "snapshots", "train"}
@@ -54,7 +55,7 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
 def _train(
     paths: StudyPaths, config: StudyConfig, name: str, device: torch.device, processes: ProcessGroup
 ) -> None:
-    entry, shape, settings = config.models[name], config.model, config.train_of(name)
+    entry, shape, settings = config.models[name], config.model, train_settings(config, name)
     verify_folder(paths.tokens)
     meta = load_meta(paths.tokens)
     tokens = load_tokens(paths.tokens, "train")
@@ -62,6 +63,12 @@ def _train(
     batch_size = settings.batch_tokens // shape.n_ctx
     steps = entry.tokens // settings.batch_tokens
     available = len(windows) // batch_size * settings.batch_tokens
+    batch_key = f"models.{name}.batch_tokens" if entry.batch_tokens else "train.batch_tokens"
+    if not available:
+        raise StudyError(
+            f"params.yaml: {batch_key}: {settings.batch_tokens} is more than the training text "
+            "holds: lower it, or add text to the corpus"
+        )
     if steps * settings.batch_tokens > available and not settings.repeat_data:
         raise StudyError(
             f"params.yaml: models.{name}.tokens: {entry.tokens} is more than the {available} "
@@ -70,7 +77,7 @@ def _train(
         )
     if batch_size % processes.size:
         raise StudyError(
-            f"params.yaml: train.batch_tokens: its {batch_size} windows cannot be shared equally "
+            f"params.yaml: {batch_key}: its {batch_size} windows cannot be shared equally "
             f"by the {processes.size} processes that torchrun started: start a divisor of them"
         )
     if processes.first:

@@ -23,8 +23,8 @@ class Curves:
     per_token: [snapshots, entries], losses of the kept tokens of every example.
     prefix_sequences: [snapshots, heads, sequences], prefix matching on each probe sequence.
     heads: a row for each snapshot, layer and head, as in heads.parquet.
-    copyable, uncopyable: [snapshots, 2], mean losses over the targets of the early and of the late
-    window that the context does and does not let one copy; None for models of others.
+    uncopyable: [snapshots, 2], mean losses over the targets of the early and of the late window
+    that the context does not let one copy; None for models of others.
     per_character: [snapshots], mean loss of a character in nats; None where it was not measured.
     """
 
@@ -39,7 +39,6 @@ class Curves:
     prefix_sequences: np.ndarray
     heads: pl.DataFrame
     per_character: np.ndarray | None = None
-    copyable: np.ndarray | None = None
     uncopyable: np.ndarray | None = None
 
     def best_head(self, score: str) -> np.ndarray:
@@ -70,7 +69,7 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
             step, tokens, per_token = arrays["step"], arrays["tokens"], arrays["per_token"]
             prefix_sequences = arrays["prefix_sequences"]
             per_character = arrays.get("per_character")
-            copyable, uncopyable = arrays.get("copyable"), arrays.get("uncopyable")
+            uncopyable = arrays.get("uncopyable")
         heads = pl.read_parquet(folder / "heads.parquet")
         _check(
             step, tokens, early, late, per_index, per_token, prefix_sequences, heads, per_character
@@ -94,7 +93,6 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
         prefix_sequences=prefix_sequences.reshape(len(step), -1, prefix_sequences.shape[-1]),
         heads=heads,
         per_character=per_character,
-        copyable=copyable,
         uncopyable=uncopyable,
     )
 

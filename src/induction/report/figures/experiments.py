@@ -1,6 +1,7 @@
 """The ICL score of models with modified training, beside unmodified ones of their kind."""
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,7 +75,7 @@ def _panels(results: Results) -> Iterator[tuple[str, Sequence[Group]]]:
 
 
 def _draw(axes: Axes, results: Results, title: str, groups: Sequence[Group]) -> None:
-    for color, group in zip(_COLORS, groups, strict=False):
+    for color, group in zip(cycle(_COLORS), groups, strict=False):
         for name in group.names:
             own = results.experiments[name]
             shown = own.tokens > 0

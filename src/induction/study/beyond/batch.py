@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from induction.study.beyond.experiments import Group, Zoo, untouched
+from induction.study.beyond.experiments import Group, Zoo, have_seeds, untouched
 from induction.study.over_seeds.resampling import Mean
 from induction.study.verdicts.verdict import Outcome
 
@@ -58,7 +58,7 @@ def batch_law(zoo: Zoo, usual: int) -> BatchLaw:
                     groups[batch] = Group(_done(batch), models)
             if len(groups) >= MIN_BATCHES:
                 found.append(_series(name, dict(sorted(groups.items()))))
-        if len(found) == len((SAME, SCALED)):
+        if len(found) == len((SAME, SCALED)) and have_seeds(g for s in found for g in s.groups):
             return BatchLaw(decide(found), tuple(found))
     return BatchLaw()
 

@@ -6,7 +6,7 @@ The rule is that of reports/beyond.md.
 import math
 from dataclasses import dataclass
 
-from induction.study.beyond.experiments import Group, Zoo, untouched
+from induction.study.beyond.experiments import Group, Zoo, have_seeds, untouched
 from induction.study.verdicts.verdict import Outcome
 
 ADVANCE = 0.5
@@ -42,12 +42,13 @@ def bottleneck(zoo: Zoo) -> Bottleneck:
     """Ask the first untouched kind that has all clamps."""
     for kind in untouched(zoo):
         kinds = {clamp: kind.model_copy(update={"clamp": clamp}) for clamp in ALL}
-        if all(each in zoo for each in kinds.values()):
-            base = Group("none", zoo[kind])
-            clamped = tuple(
-                _clamped(clamp, Group(clamp, zoo[each]), base) for clamp, each in kinds.items()
-            )
+        base = Group("none", zoo[kind])
+        groups = [Group(clamp, zoo.get(each, ())) for clamp, each in kinds.items()]
+        if have_seeds([base, *groups]):
+            clamped = tuple(_clamped(group.done, group, base) for group in groups)
             outcome, found = decide({c.clamp: c.early for c in clamped})
+            if base.onsets is None:
+                outcome, found = "inconclusive", None
             return Bottleneck(outcome, found, base, clamped)
     return Bottleneck()
 

@@ -4,7 +4,7 @@ The rules of reports/beyond.md compare kinds of model over seeds: what is done t
 its entry of params.yaml, see induction.config.models.Model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -23,7 +23,7 @@ class Trained:
 
     changed: whether it has a phase change, complete or not. onset_tokens: of a change whose end is
     seen. heads_formed_tokens, icl_score, removed_share: as in ModelSummary. uncopyable_icl: the ICL
-    score over targets that the context does not let one copy, in nats.
+    score over targets that the context does not let one copy, in nats; None where there are none.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Trained:
     onset_tokens: float | None
     heads_formed_tokens: float | None
     icl_score: float
-    uncopyable_icl: float
+    uncopyable_icl: float | None
     removed_share: float | None
     max_previous_token: float
 
@@ -64,19 +64,24 @@ Zoo = Mapping[Model, tuple[Trained, ...]]
 
 
 def find_zoo(summaries: Sequence[ModelSummary], curves: Mapping[str, Curves]) -> Zoo:
-    """Kinds with `MIN_SEEDS` seeds or more that are experiments, or that one can be compared to."""
+    """The kinds that are experiments, or that one can be compared to."""
     found: dict[Model, list[Trained]] = {}
     for summary in summaries:
         entry = summary.entry
         if isinstance(entry, Model) and (entry.experiment or (entry.plain and kind_of(entry))):
             kind = entry.model_copy(update={"seed": 0})
             found.setdefault(kind, []).append(_trained(summary, entry, curves[summary.name]))
-    return {kind: tuple(models) for kind, models in found.items() if len(models) >= MIN_SEEDS}
+    return {kind: tuple(models) for kind, models in found.items()}
 
 
 def untouched(zoo: Zoo) -> Iterator[Model]:
     """The kinds that nothing is done to."""
     return (kind for kind in zoo if kind.plain)
+
+
+def have_seeds(groups: Iterable[Group]) -> bool:
+    """Whether every kind has `MIN_SEEDS` seeds, so that a question can be asked of them."""
+    return all(len({model.seed for model in group.models}) >= MIN_SEEDS for group in groups)
 
 
 def shared_outcome(outcomes: Sequence[Outcome]) -> Outcome:
@@ -86,13 +91,20 @@ def shared_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     return outcomes[0] if len(set(outcomes)) == 1 else "inconclusive"
 
 
+def whole(values: Sequence[float | None]) -> list[float] | None:
+    """The values, where none is missing."""
+    found = [value for value in values if value is not None]
+    return found if len(found) == len(values) else None
+
+
 def names_of(groups: Sequence[Group]) -> list[str]:
-    return list(chain.from_iterable(group.names for group in groups))
+    """Every model once, in its order."""
+    return list(dict.fromkeys(chain.from_iterable(group.names for group in groups)))
 
 
 def _trained(summary: ModelSummary, entry: Model, curves: Curves) -> Trained:
-    uncopyable = curves.uncopyable
-    early, late = (np.nan, np.nan) if uncopyable is None else uncopyable[-1]
+    missing = np.full((1, 2), np.nan)
+    early, late = (missing if curves.uncopyable is None else curves.uncopyable)[-1].tolist()
     change = summary.change
     return Trained(
         name=summary.name,
@@ -101,12 +113,12 @@ def _trained(summary: ModelSummary, entry: Model, curves: Curves) -> Trained:
         onset_tokens=change.onset_tokens if change and change.complete else None,
         heads_formed_tokens=summary.heads_formed_tokens,
         icl_score=summary.icl_score,
-        uncopyable_icl=float(late - early),
+        uncopyable_icl=None if np.isnan(late - early) else late - early,
         removed_share=summary.removed_share,
         max_previous_token=summary.max_previous_token,
     )
 
 
 def _logarithms(tokens: Sequence[float | None]) -> list[float] | None:
-    found = [float(np.log(each)) for each in tokens if each is not None]
-    return found if len(found) == len(tokens) else None
+    found = whole(tokens)
+    return found and np.log(found).tolist()

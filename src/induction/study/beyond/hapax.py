@@ -7,25 +7,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from induction.study.beyond.experiments import Group, Zoo, shared_outcome, untouched
+from induction.study.beyond.experiments import (
+    Group,
+    Zoo,
+    have_seeds,
+    shared_outcome,
+    untouched,
+    whole,
+)
 from induction.study.over_seeds.resampling import Mean, difference_over_seeds
 from induction.study.verdicts.verdict import Outcome
 
 MOST_MOVED = 0.1
+_DONE = ("all targets", "targets that are not copyable", "as many targets at random")
 
 
 @dataclass(frozen=True)
 class Masked:
     """One architecture: trained on all targets, on those that are not copyable, and on as many at
     random. moved, moved_at_random: relative difference of the ICL score over uncopyable targets of
-    the second and the third from the first."""
+    the second and the third from the first; None where a window has no such target."""
 
     outcome: Outcome
     everything: Group
     uncopyable: Group
     random: Group
-    moved: Mean
-    moved_at_random: Mean
+    moved: Mean | None
+    moved_at_random: Mean | None
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -39,22 +47,31 @@ class Copying:
 
 
 def is_it_copying(zoo: Zoo) -> Copying:
-    """Ask every untouched kind that has both masks."""
+    """Ask every untouched kind that has a mask."""
     asked = []
     for kind in untouched(zoo):
         masks = [kind.model_copy(update={"trained_on": on}) for on in ("uncopyable", "random")]
-        if all(mask in zoo for mask in masks):
-            everything = Group("all targets", zoo[kind])
-            uncopyable = Group("targets that are not copyable", zoo[masks[0]])
-            random = Group("as many targets at random", zoo[masks[1]])
-            asked.append(_masked(everything, uncopyable, random))
+        if not any(mask in zoo for mask in masks):
+            continue
+        groups = [
+            Group(done, zoo.get(k, ())) for done, k in zip(_DONE, (kind, *masks), strict=True)
+        ]
+        if not have_seeds(groups):
+            return Copying()
+        asked.append(_masked(*groups))
     return Copying(shared_outcome([each.outcome for each in asked]), tuple(asked))
 
 
 def decide(
-    everything: Group, uncopyable: Group, random: Group, moved: Mean, at_random: Mean
+    everything: Group,
+    uncopyable: Group,
+    random: Group,
+    moved: Mean | None,
+    at_random: Mean | None,
 ) -> Outcome:
     """The outcome by the rule, of one architecture."""
+    if moved is None or at_random is None:
+        return "inconclusive"
     outside = moved.low > MOST_MOVED or moved.high < -MOST_MOVED
     if outside or any(model.changed for model in uncopyable.models):
         return "not supported"
@@ -68,8 +85,10 @@ def _masked(everything: Group, uncopyable: Group, random: Group) -> Masked:
     return Masked(outcome, everything, uncopyable, random, moved, at_random)
 
 
-def _moved(group: Group, everything: Group) -> Mean:
-    own, usual = ([m.uncopyable_icl for m in each.models] for each in (group, everything))
+def _moved(group: Group, everything: Group) -> Mean | None:
+    own, usual = (whole([m.uncopyable_icl for m in each.models]) for each in (group, everything))
+    if own is None or usual is None:
+        return None
     # A score is negative: what is positive here is less learning.
     scale = abs(float(np.mean(usual)))
     return Mean(*(end / scale for end in difference_over_seeds(own, usual)))

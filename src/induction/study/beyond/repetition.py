@@ -6,7 +6,7 @@ The rule is that of reports/beyond.md.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from induction.study.beyond.experiments import Group, Zoo, untouched
+from induction.study.beyond.experiments import Group, Zoo, have_seeds, untouched, whole
 from induction.study.over_seeds.resampling import Mean, difference_over_seeds
 from induction.study.verdicts.verdict import Outcome
 
@@ -34,6 +34,11 @@ class Repeated:
         return self.weighs is not None and self.weighs.high < 0
 
     @property
+    def unknown(self) -> bool:
+        """Whether a model has no onset or no induction heads."""
+        return self.onset is None or self.weighs is None
+
+    @property
     def excluded(self) -> bool:
         """Whether one of the two can be told not to hold."""
         late = self.onset is not None and self.onset.low > EARLIER
@@ -56,7 +61,8 @@ def repetition(zoo: Zoo) -> Repetition:
             if other.repeated_share and kind.model_copy(update=own) == other:
                 in_reverse = other.repeated == "reversed"
                 found.append(_repeated(other.repeated_share, in_reverse, models, base))
-        if {each.in_reverse for each in found} == {True, False}:
+        both = {each.in_reverse for each in found} == {True, False}
+        if both and have_seeds([base, *(each.group for each in found)]):
             return Repetition(decide(found), base, tuple(found))
     return Repetition()
 
@@ -65,7 +71,7 @@ def decide(found: Sequence[Repeated]) -> Outcome:
     """The outcome by the rule."""
     same = [each for each in found if not each.in_reverse]
     control = [each for each in found if each.in_reverse]
-    clean = not any(each.earlier or each.weighs_less for each in control)
+    clean = not any(each.earlier or each.weighs_less or each.unknown for each in control)
     if clean and any(each.earlier and each.weighs_less for each in same):
         return "supported"
     return "not supported" if all(each.excluded for each in same) else "inconclusive"
@@ -80,12 +86,7 @@ def _repeated(share: float, in_reverse: bool, models: tuple, base: Group) -> Rep
 
 def _weighs(group: Group, base: Group) -> Mean | None:
     own, usual = ([m.removed_share for m in each.models] for each in (group, base))
-    return _difference(_all(own), _all(usual))
-
-
-def _all(values: Sequence[float | None]) -> list[float] | None:
-    found = [value for value in values if value is not None]
-    return found if len(found) == len(values) else None
+    return _difference(whole(own), whole(usual))
 
 
 def _difference(own: list[float] | None, usual: list[float] | None) -> Mean | None:
