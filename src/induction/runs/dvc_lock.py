@@ -20,8 +20,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     path: str
-    md5: str = ""
-    size: int = 0
+    md5: str
+    size: int
     nfiles: int | None = None
 
     @property
