@@ -28,9 +28,9 @@ from induction.data.wheels import wheel_members
 from induction.errors import StudyError, one_line
 from induction.files import MANIFEST, as_record, md5, published_folder, read_json, verify_folder
 from induction.paths import StudyPaths
+from induction.runs.dvc_lock import Entry, Stage, load_stages
 from induction.runs.layout import stages_lock
 from induction.runs.parameters import ABSENT, flatten, same, value_text
-from induction.runs.run import load_stages
 from induction.stages import run_stage
 
 _VERSION = "1.1"  # of RO-Crate, the one that the profile of runs builds on
@@ -41,32 +41,6 @@ _LONGEST_LICENCE = 60  # characters; some packages put the whole text there
 _OF_THIS_MACHINE = re.compile(r'"((?:/|~|file:|(?:[^"]*/)?\.\./)[^"]*)"')  # a path, in JSON
 _RESTORE = "`git checkout` it back"
 _WAY_OUT = "run `make study`, or `dvc pull` what others have"
-
-
-class Entry(BaseModel):
-    """A file or folder as DVC records it; `md5` of a folder ends in `.dir`, `size` is in bytes."""
-
-    path: str
-    md5: str
-    size: int
-    nfiles: int | None = None
-
-    @property
-    def is_code(self) -> bool:
-        return self.path.startswith("src/")
-
-
-class Stage(BaseModel):
-    """What DVC records of a stage that has run; `params` by file, then by key."""
-
-    cmd: str
-    deps: list[Entry] = []
-    outs: list[Entry] = []
-    params: dict[str, dict[str, Any]] = {}
-
-    @property
-    def values(self) -> dict[str, Any]:
-        return self.params.get("params.yaml", {})
 
 
 class Citation(BaseModel):
@@ -120,7 +94,7 @@ def _stages(paths: StudyPaths) -> dict[str, Stage]:
     path = stages_lock(paths)
     if not path.is_file():
         raise StudyError(f"{path}: missing, so no stage has run here: {_WAY_OUT}")
-    return as_record(path, dict[str, Stage], load_stages(paths), _RESTORE)
+    return load_stages(paths)
 
 
 def _citation(path: Path) -> Citation:
@@ -137,7 +111,7 @@ def _check(paths: StudyPaths, stages: Mapping[str, Stage]) -> None:
                 f"{stages_lock(paths)}: {name}: {place[1]}: a path of this machine, which a crate "
                 "must not tell: put the files below data/own, give a relative path, `make study`"
             )
-        for key, value in flatten(stage.values).items():
+        for key, value in flatten(stage.parameters).items():
             if not same(present.get(key, ABSENT), value):
                 raise StudyError(f"{paths.params}: {key}: changed since {name} ran: {_WAY_OUT}")
         for entry in (*stage.deps, *stage.outs):
@@ -196,7 +170,7 @@ def _describe(
                 f"#parameter/{name}/{quote(key)}",
                 {"@type": "PropertyValue", "name": key, "value": value_text(value)},
             )
-            for key, value in stage.values.items()
+            for key, value in stage.parameters.items()
         ]
         action["instrument"] = _instrument(entities, stage)
         action["result"] = [entities[entry.path] for entry in stage.outs]

@@ -40,6 +40,15 @@ stages:
       outs:
         - "data/snapshots/${key}"
         - "data/timings/train@${key}.json": {cache: false}
+  llc:
+    foreach: ${llc.models}
+    do:
+      desc: Sample ${item}
+      cmd: python -m induction.stages.train "$DVC_STAGE"
+      deps: [data/raw]
+      params: [llc.seed]
+      outs:
+        - "data/timings/llc@${item}.json": {cache: false}
 """
 
 
@@ -68,7 +77,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with published_folder(paths.raw, paths.scratch) as raw:
         (raw / "wheels").mkdir()
         write_wheel(raw / WHEEL, "License-Expression: BSD-2-Clause")
-    for name in YAML(typ="safe").load(paths.params)["models"]:
+    params = YAML(typ="safe").load(paths.params)
+    for name in params["llc"]["models"]:
+        write(paths.timing(f"llc@{name}"), "{}\n")
+    for name in params["models"]:
         write(paths.timing(f"train@{name}"), "{}\n")
         made = {"environment": {"python": "3.11.7", "torch": "2.13.0"}}
         with published_folder(paths.snapshots(name), paths.scratch, made) as folder:
@@ -131,6 +143,12 @@ def test_a_stage_tells_what_it_ran_read_and_made(paths, monkeypatch):
         "data/snapshots/attn-2l",
         "data/timings/train@attn-2l.json",
     ]
+
+
+def test_a_stage_of_a_list_of_models_is_told_like_those_of_a_table(paths, monkeypatch):
+    action = crate_of(paths, monkeypatch).get("#stage/llc@attn-2l")
+    assert action is not None
+    assert action["description"].startswith("Sample attn-2l")
 
 
 def test_a_wheel_has_its_digest_size_and_licence(paths, monkeypatch):

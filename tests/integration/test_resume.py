@@ -182,6 +182,15 @@ def checkout(tmp_path) -> StudyPaths:
     return StudyPaths(tmp_path)
 
 
+def test_stages_of_a_list_of_models_have_a_fingerprint_as_those_of_a_table_do(checkout):
+    table = fingerprint(checkout, "train", "one")
+    text = checkout.pipeline.read_text()
+    checkout.pipeline.write_text(
+        text.replace("${models}", "${llc.models}").replace("${key}", "${item}")
+    )
+    assert fingerprint(checkout, "train", "one") == table
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [

@@ -1,5 +1,7 @@
 """Paths from heads to the keys of later heads, cut in models in which what they carry is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -60,6 +62,12 @@ def test_intact_scores_are_those_that_are_measured(attn_only):
 
 def test_one_layer_has_no_paths():
     assert key_paths(random_model(n_layers=1), evaluation()).is_empty()
+
+
+def test_clamped_heads_do_not_follow_their_keys():
+    model = induction_model()
+    model.spec = replace(model.spec, clamp="induction")
+    assert key_paths(model, evaluation()).is_empty()
 
 
 def test_other_sets_are_all_or_as_many_as_asked_and_hold_no_induction_head():

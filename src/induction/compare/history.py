@@ -14,11 +14,12 @@ from dvc.scm import RevError, resolve_rev
 from dvc_data.index import DataIndexDirError
 from scmrepo.exceptions import SCMError
 
-from induction.compare.stages import Stages, makers_of
+from induction.compare.stages import makers_of
 from induction.errors import StudyError
 from induction.paths import StudyPaths
+from induction.runs.dvc_lock import Stages, load_stages
 from induction.runs.layout import measured_files, small_files
-from induction.runs.run import load_params, load_stages
+from induction.runs.run import load_params
 
 
 class History:

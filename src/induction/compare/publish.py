@@ -11,8 +11,9 @@ from induction.files import published_folder
 from induction.git import git
 from induction.paths import StudyPaths, find_study
 from induction.runner.graph import stages_to_run
+from induction.runs.dvc_lock import load_stages
 from induction.runs.layout import published_runs, small_files
-from induction.runs.run import load_params, load_run, load_stages
+from induction.runs.run import load_params, load_run
 
 USAGE = "usage: make publish NAME=laptop (lower-case letters, digits and hyphens)"
 

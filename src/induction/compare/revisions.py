@@ -11,6 +11,7 @@ from induction.errors import StudyError
 from induction.files import write_json
 from induction.git import git
 from induction.paths import StudyPaths
+from induction.runs.dvc_lock import load_stages
 from induction.runs.layout import (
     ABOUT,
     copies,
@@ -18,7 +19,7 @@ from induction.runs.layout import (
     published_runs,
     small_files,
 )
-from induction.runs.run import load_params, load_stages
+from induction.runs.run import load_params
 
 WORKSPACE, PUBLISHED = "workspace", "published"
 

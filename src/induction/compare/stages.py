@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Literal
+from typing import Literal
 
 from induction.files import md5
+from induction.runs.dvc_lock import Entry, Stage, Stages
 from induction.runs.parameters import ABSENT, differences, flatten, same
 from induction.runs.run import Run
 
-Stages = Mapping[str, Mapping[str, Any]]
 Outcome = Literal["same outputs", "other outputs", "only in A", "only in B"]
 
 _TIMINGS = "data/timings/"  # differ from run to run
@@ -54,11 +54,11 @@ def reruns(a: Stages, b: Stages) -> list[Rerun]:
 
 def _compare(stage: str, a: Stages, b: Stages) -> Rerun | None:
     outputs_differ = bool(_changed(_outputs(a[stage]), _outputs(b[stage])))
-    inputs = _changed(_hashes(a[stage], "deps"), _hashes(b[stage], "deps"))
+    inputs = _changed(_hashes(a[stage].deps), _hashes(b[stage].deps))
     inputs = [path for path in inputs if not path.startswith(_TIMINGS.rstrip("/"))]
-    keys = [d.key for d in differences(_parameters(a[stage]), _parameters(b[stage]))]
+    keys = [d.key for d in differences(a[stage].parameters, b[stage].parameters)]
     code = [path for path in inputs if not path.startswith("data/")]
-    if a[stage].get("cmd") != b[stage].get("cmd"):
+    if a[stage].cmd != b[stage].cmd:
         code.append("the command")
     data, upstream = [], []
     for path in inputs:
@@ -107,9 +107,9 @@ def outdated(run: Run) -> Outdated:
         model = stage.partition("@")[2]
         if model and model not in run.entries:
             continue  # DVC keeps its record of an entry that is gone
-        recorded = flatten(_parameters(run.stages[stage]))
+        recorded = flatten(run.stages[stage].parameters)
         keys += [key for key, value in recorded.items() if not same(present.get(key), value)]
-        for path, recorded_md5 in _hashes(run.stages[stage], "outs").items():
+        for path, recorded_md5 in _hashes(run.stages[stage].outs).items():
             file = run.paths.root / path
             if file.parent == run.paths.results and file.is_file() and md5(file) != recorded_md5:
                 files.append(path)
@@ -123,14 +123,14 @@ def makers_of(stages: Stages, wanted: Iterable[str]) -> list[str]:
     while waiting:
         for stage in _makers(waiting.pop(), stages) - seen:
             seen.add(stage)
-            waiting += _hashes(stages[stage], "deps")
+            waiting += _hashes(stages[stage].deps)
     return [stage for stage in stages if stage in seen]
 
 
 def _in_order(stages: Stages) -> list[str]:
     """Each stage after those whose outputs it reads: the record has them as they were first run."""
     upstream = {
-        name: {maker for path in _hashes(stage, "deps") for maker in _makers(path, stages)}
+        name: {maker for path in _hashes(stage.deps) for maker in _makers(path, stages)}
         for name, stage in stages.items()
     }
     try:
@@ -150,7 +150,7 @@ def _makers(path: str, stages: Stages) -> set[str]:
 
 def _gave_other(maker: str, path: str, a: Stages, b: Stages) -> bool:
     """Whether the outputs of a stage that lie at a path differ between the runs."""
-    before, after = (_outputs(stages.get(maker, {})) for stages in (a, b))
+    before, after = (_outputs(stages[maker]) if maker in stages else {} for stages in (a, b))
     return any(_overlap(path, changed) for changed in _changed(before, after))
 
 
@@ -158,18 +158,12 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _outputs(stage: Mapping[str, Any]) -> dict[str, str]:
-    hashes = _hashes(stage, "outs")
-    return {path: md5 for path, md5 in hashes.items() if not path.startswith(_TIMINGS)}
+def _outputs(stage: Stage) -> dict[str, str]:
+    return {path: md5 for path, md5 in _hashes(stage.outs).items() if not path.startswith(_TIMINGS)}
 
 
-def _hashes(stage: Mapping[str, Any], kind: str) -> dict[str, str]:
-    return {entry["path"]: str(entry.get("md5")) for entry in stage.get(kind, [])}
-
-
-def _parameters(stage: Mapping[str, Any]) -> dict[str, Any]:
-    """Recorded as {"models.attn-2l": {…}}; `flatten` makes whole keys of it."""
-    return stage.get("params", {}).get("params.yaml", {})
+def _hashes(entries: Iterable[Entry]) -> dict[str, str]:
+    return {entry.path: entry.md5 for entry in entries}
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

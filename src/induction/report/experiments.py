@@ -18,12 +18,12 @@ def batch(results: Results) -> str:
     """The verdict on the root of the batch, and the onset of every batch."""
     found = results.beyond.batch
     header = (
-        "rates",
+        "learning rates",
         "batch",
         "onset of each seed",
         "heads formed",
         "slope of ln(onset)",
-        "of heads",
+        "slope of ln(heads formed)",
     )
     rows = [
         (

@@ -13,6 +13,7 @@ from induction.environment import packages
 from induction.errors import StudyError
 from induction.files import read_json, sha256
 from induction.paths import StudyPaths
+from induction.runs.dvc_lock import Stages, load_stages
 from induction.runs.layout import ABOUT, stages_lock, tokens_manifest, tokens_meta
 
 # Where revisions before details.json held all intervals have theirs, in metrics.json.
@@ -39,7 +40,7 @@ class Run:
     exact: bool
     paths: StudyPaths
     params: Mapping[str, Any]
-    stages: Mapping[str, Any]
+    stages: Stages
     metrics: Mapping[str, Mapping[str, Any]]
     details: Mapping[str, Mapping[str, Any]]
     verdicts: tuple[Mapping[str, Any], ...]
@@ -160,12 +161,6 @@ def load_params(path: Path) -> dict[str, Any]:
     if not isinstance(values.get("models"), dict):
         raise StudyError(f"{path}: no `models:`: not the parameters of this study")
     return values
-
-
-def load_stages(paths: StudyPaths) -> dict[str, Any]:
-    """DVC's record of every stage; empty when there is none."""
-    path = stages_lock(paths)
-    return _mapping(path).get("stages", {}) if path.is_file() else {}
 
 
 def _mapping(path: Path) -> dict[str, Any]:
