@@ -35,9 +35,9 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         pairs[name] = read_table(paths.measurements(name) / "circuits.parquet")
         sets[name] = read_table(paths.ablations(name) / "sets.parquet")
         key_paths[name] = read_table(paths.ablations(name) / "key_paths.parquet")
-    behaviours = {name: load_behaviours(paths, name) for name in config.studied}
-    summaries = summarize(curves, pairs, sets, behaviours, config)
     usual = config.usual
+    behaviours = {name: load_behaviours(paths, name) for name in usual.studied}
+    summaries = summarize(curves, pairs, sets, behaviours, config)
     seeds = gather(summaries, curves, pairs, sets, key_paths, config)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())
     write_text(paths.curves, table.write_csv(float_precision=5))
