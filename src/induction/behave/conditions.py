@@ -15,7 +15,7 @@ from induction.behave.task import Task
 from induction.model.clamps import induction_targets
 from induction.model.hooks import Intervention, Record, Site
 from induction.model.interface import Shape
-from induction.study.head_kinds import Head
+from induction.rules.head_kinds import Head
 
 Kind = Literal["intact", "ablated", "knocked out"]
 Heads = Literal["none", "induction", "random"]

@@ -24,9 +24,9 @@ from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
 from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.rules.curves import load_curves
+from induction.rules.head_kinds import find_head_kinds
 from induction.stages import leave_out, model_argument, run_stage
-from induction.study.curves import load_curves
-from induction.study.head_kinds import find_head_kinds
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:

@@ -17,10 +17,10 @@ from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, list_snapshots, load_snapshot
 from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.rules.curves import load_curves
+from induction.rules.head_kinds import find_head_kinds
 from induction.stages import leave_out, model_argument, run_stage
 from induction.steer.measures import asked_tasks, scalings, steer
-from induction.study.curves import load_curves
-from induction.study.head_kinds import find_head_kinds
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:

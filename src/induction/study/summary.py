@@ -10,21 +10,21 @@ from pydantic import Field
 
 from induction.config import ExternalModel, Model, StudyConfig
 from induction.files import as_record, read_json
-from induction.study.attribution import Attribution, attribute
-from induction.study.behaviours import Behaviours, TaskResult, describe_behaviours
-from induction.study.bump import Bump, find_bumps
-from induction.study.curves import Curves
-from induction.study.cut_off import is_cut_off, is_traced
-from induction.study.head_kinds import HeadKinds, find_head_kinds
-from induction.study.intervals import Interval, last_intervals, mean_interval
-from induction.study.lag import Lag, find_lag
-from induction.study.mechanism import Circuit, describe_circuits
-from induction.study.phase_change import (
+from induction.rules.curves import Curves
+from induction.rules.head_kinds import HeadKinds, find_head_kinds
+from induction.rules.intervals import Interval, last_intervals, mean_interval
+from induction.rules.phase_change import (
     PhaseChange,
     find_phase_change,
     first_crossing,
     onset_interval,
 )
+from induction.study.attribution import Attribution, attribute
+from induction.study.behaviours import Behaviours, TaskResult, describe_behaviours
+from induction.study.bump import Bump, find_bumps
+from induction.study.cut_off import is_cut_off, is_traced
+from induction.study.lag import Lag, find_lag
+from induction.study.mechanism import Circuit, describe_circuits
 from induction.study.relative_rule import find_relative_change
 from induction.study.steepening import Steepening, find_steepening
 

@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 
 from induction.config import Model
-from induction.study.curves import Curves
+from induction.rules.curves import Curves
 from induction.study.over_seeds.facts import MIN_SEEDS, kind_of
 from induction.study.over_seeds.resampling import Mean, difference_over_seeds
 from induction.study.summary import ModelSummary
