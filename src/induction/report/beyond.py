@@ -48,7 +48,7 @@ def overview(results: Results) -> str:
             "the onset follows the root of the batch",
             "Aoyama et al. 2025",
             "with and without rates that follow the batch; intervals over seeds",
-            len(names_of([group for series in found.batch.series for group in series.groups])),
+            len(names_of(found.batch.groups)),
             found.batch.outcome,
         ),
         (
@@ -62,21 +62,21 @@ def overview(results: Results) -> str:
             "the ICL score is copying",
             "asks after Şahin et al. 2025",
             "as many targets left out at random; targets apart that cannot be copied",
-            len(names_of([group for each in found.copying.asked for group in each.groups])),
+            len(names_of(found.copying.groups)),
             found.copying.outcome,
         ),
         (
             "the change waits for one part of the circuit",
             "Singh et al. 2024",
             "each part given from the start, in real text; induction forbidden",
-            len(names_of([each.group for each in found.bottleneck.clamped])),
+            len(names_of(found.bottleneck.groups)),
             found.bottleneck.outcome,
         ),
         (
             "repetition brings heads earlier, but less depends on them",
             "Sabry and Belz 2025",
             "reversed segments as a control; intervals over seeds",
-            len(names_of([each.group for each in found.repetition.repeated])),
+            len(names_of(found.repetition.groups)),
             found.repetition.outcome,
         ),
     )
