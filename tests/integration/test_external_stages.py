@@ -19,8 +19,9 @@ from induction.files import read_json
 from induction.over_snapshots import Rows
 from induction.paths import StudyPaths
 from induction.resume import SECONDS_VARIABLE
-from induction.rules.curves import load_curves, read_table
+from induction.rules.curves import load_curves
 from induction.stages import ablate_external, measure_external, revisions
+from induction.study.reading import read_table
 
 ROOT = Path(__file__).parents[2]
 NAME = "theirs"

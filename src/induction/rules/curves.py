@@ -2,7 +2,6 @@
 
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -95,16 +94,6 @@ def load_curves(paths: StudyPaths, model: str) -> Curves:
         per_character=per_character,
         uncopyable=uncopyable,
     )
-
-
-def read_table(path: Path) -> pl.DataFrame:
-    """A table of the study; StudyError names the file when it is missing or damaged."""
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise StudyError(
-            f"{path}: not a table of this study: {error}: delete its folder and run `make study`"
-        ) from None
 
 
 def _check(

@@ -5,7 +5,7 @@ import polars as pl
 from induction.config import StudyConfig
 from induction.files import verify_folder, write_json, write_record, write_text
 from induction.paths import StudyPaths
-from induction.rules.curves import Curves, load_curves, read_table
+from induction.rules.curves import Curves, load_curves
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.beyond import Beyond
@@ -20,6 +20,7 @@ from induction.study.beyond.llc import geometry, load_all_coefficients
 from induction.study.beyond.repetition import repetition
 from induction.study.beyond.steering import Steered, load_steered
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
+from induction.study.reading import read_table
 from induction.study.summary import ModelSummary, summarize
 from induction.study.verdicts import Verdict, judge
 from induction.study.windows import icl_windows

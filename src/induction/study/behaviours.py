@@ -8,13 +8,12 @@ import numpy as np
 import polars as pl
 
 from induction.config import Verdicts as Thresholds
-from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
-from induction.rules.curves import read_table
 from induction.rules.head_kinds import Head
 from induction.rules.intervals import mean_interval
 from induction.study.looks import Looks, describe_looks
+from induction.study.reading import read_table
 
 SHUFFLED = "shuffled"  # ends the name of a control with the labels dealt out anew
 
@@ -135,14 +134,9 @@ def load_behaviours(paths: StudyPaths, model: str) -> Behaviours:
     """
     folder = paths.behaviours(model)
     verify_folder(folder)
-    tables = {}
-    for name, columns in _COLUMNS.items():
-        tables[name] = read_table(folder / f"{name}.parquet")
-        if missing := columns - set(tables[name].columns):
-            raise StudyError(
-                f"{folder / name}.parquet: has no column {min(missing)}: delete {folder} and run "
-                "`make study`"
-            )
+    tables = {
+        name: read_table(folder / f"{name}.parquet", columns) for name, columns in _COLUMNS.items()
+    }
     return Behaviours(**tables)
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from induction.config import Model
-from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
+from induction.study.reading import read_arrays
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Outcome
 
@@ -63,16 +63,10 @@ class BigramStage:
 
 def load_divergences(paths: StudyPaths, model: str) -> Divergences:
     """Read and verify what stage ngrams wrote of a model. Raises StudyError for what is wrong."""
-    folder = paths.ngrams(model)
-    verify_folder(folder)
-    try:
-        with np.load(folder / "losses.npz") as arrays:
-            of = {name: arrays[name] for name in arrays.files if name not in ("step", "tokens")}
-            return Divergences(arrays["tokens"], of)
-    except (OSError, KeyError, ValueError) as error:
-        raise StudyError(
-            f"{folder}: not divergences of this study: {error}: delete it and run `make study`"
-        ) from None
+    verify_folder(paths.ngrams(model))
+    arrays = read_arrays(paths.ngrams(model) / "losses.npz", ("step", "tokens"))
+    of = {name: own for name, own in arrays.items() if name not in ("step", "tokens")}
+    return Divergences(arrays["tokens"], of)
 
 
 def bigram_stage(

@@ -11,10 +11,10 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from induction.config import Model, StudyConfig
-from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
 from induction.rules.phase_change import make_smoother
+from induction.study.reading import read_arrays
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Outcome
 
@@ -80,16 +80,9 @@ def load_coefficients(paths: StudyPaths, model: str) -> Coefficients:
 
     Raises StudyError for what is wrong.
     """
-    folder = paths.llc(model)
-    verify_folder(folder)
-    try:
-        with np.load(folder / "losses.npz") as arrays:
-            return Coefficients(arrays["tokens"], arrays["llc"], arrays["loss"])
-    except (OSError, KeyError, ValueError) as error:
-        raise StudyError(
-            f"{folder}: not learning coefficients of this study: {error}: delete it and run "
-            "`make study`"
-        ) from None
+    verify_folder(paths.llc(model))
+    arrays = read_arrays(paths.llc(model) / "losses.npz", ("tokens", "llc", "loss"))
+    return Coefficients(arrays["tokens"], arrays["llc"], arrays["loss"])
 
 
 def load_all_coefficients(paths: StudyPaths, config: StudyConfig) -> dict[str, Coefficients]:

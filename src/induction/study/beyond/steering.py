@@ -7,10 +7,9 @@ from statistics import NormalDist
 import numpy as np
 import polars as pl
 
-from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
-from induction.rules.curves import read_table
+from induction.study.reading import read_table
 
 COPYING, FEW_SHOT, REPETITION, LOSS = "literal copying", "few-shot", "repetition", "loss"
 MEASURES = (COPYING, FEW_SHOT, REPETITION, LOSS)
@@ -116,12 +115,6 @@ def load_steered(paths: StudyPaths, model: str) -> Steered:
 
     Raises StudyError naming what is missing, damaged, or lacks a column.
     """
-    folder = paths.steering(model)
-    verify_folder(folder)
-    table = read_table(folder / "scaled.parquet")
-    if missing := _COLUMNS - set(table.columns):
-        raise StudyError(
-            f"{folder / 'scaled.parquet'}: has no column {min(missing)}: delete {folder} and run "
-            "`make study`"
-        )
+    verify_folder(paths.steering(model))
+    table = read_table(paths.steering(model) / "scaled.parquet", _COLUMNS)
     return Steered(table)
