@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 import induction.data.fetch as fetching
 from induction.data.documents import collect_documents
 from induction.data.fetch import read_requirements
+from induction.data.own_text import why_no_text
 from induction.errors import StudyError
 from induction.files import published_folder
 from induction.paths import StudyPaths
@@ -66,13 +67,13 @@ OWN_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "half characters": (lambda own: (own / "a.txt").write_bytes(b"\xed\xa0\x80"), "byte 0"),
     "UTF-16 cut off": (
         lambda own: (own / "a.txt").write_bytes(b"\xff\xfea"),
-        "not UTF-8 at byte 0",
+        "damaged UTF-16 at byte 2: export it as UTF-8",
     ),
     "zero bytes": (lambda own: (own / "a.txt").write_bytes(b"a\0b"), "it holds zero bytes"),
     "a picture": (lambda own: (own / "a.txt").write_bytes(b"\x89PNG\r\n\x1a\n"), "byte 0"),
     "all of several": (
         lambda own: [(own / f"{n}.txt").write_bytes(b"\xff") for n in range(3)],
-        "0.txt: not UTF-8 at byte 0: convert it to UTF-8, or take it out of corpus.files (none of",
+        "-t UTF-8` (none of the 3 files of corpus.files is text)",
     ),
     "a line of 400 MB": (huge_line, "a.txt: 400,000,000 bytes: at most 300,000,000"),
     "nothing there": (lambda own: None, "matches no file"),
@@ -108,7 +109,7 @@ def test_own_files_that_cannot_be_used(make, message, tmp_path):
 GLOBS = {
     "no such folder": (["nowhere/*.txt"], "'nowhere/*.txt' matches no file"),
     "one of two": (["own/*.txt", "nowhere/*"], "'nowhere/*' matches no file"),
-    "a folder": (["own"], "matches no file"),
+    "a folder": (["own"], "'own' is a folder: its files are own/**/*"),
     "above the study": (["../../nowhere/**/*.txt"], "matches no file"),
     "an open bracket": (["own/[.txt"], "matches no file"),
     "too many stars": (["own/" + "*/" * 200], "matches no file"),
@@ -190,10 +191,10 @@ def test_generated_files_are_copied_or_refused(tmp_path_factory, content):
     (root / "own" / "a.txt").write_bytes(content)
     message = message_of(lambda: fetching.copy_own_files(("own/*",), root, root / "copies"))
     if message:
-        assert "a.txt: not UTF-8 at byte" in message
+        assert f"a.txt: {why_no_text(content)} (none of the 1 files" in message
     else:
         copied = (root / "copies" / "000000-a.txt").read_bytes()
-        assert copied == content.removeprefix(b"\xef\xbb\xbf")
+        assert copied == content.replace("\ufeff".encode(), b"")
 
 
 SOURCES: dict[str, tuple[bytes, str]] = {

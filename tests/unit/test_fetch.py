@@ -222,7 +222,8 @@ def test_file_that_is_not_utf8_is_left_out_and_named_with_its_byte(study):
     assert done.returncode == 0, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "latin" in line]
     assert line == (
-        f"left out: {study / 'latin.txt'}: not UTF-8 at byte 3: convert it to UTF-8 to have it read"
+        f"left out: {study / 'latin.txt'}: not UTF-8 at byte 3: convert it, for example by "
+        "`iconv -f WINDOWS-1252 -t UTF-8`"
     )
     (kept,) = (study / "data" / "raw" / "files").iterdir()
     assert kept.read_text() == "good"
@@ -235,7 +236,7 @@ def test_own_files_are_taken_once_in_the_order_of_their_paths(tmp_path):
     patterns = ("own/b/*", str(tmp_path / "own" / "**" / "*.txt"), "./own/c.txt")
     copy_own_files(patterns, tmp_path, tmp_path / "files")
     assert {path.name: path.read_text() for path in (tmp_path / "files").iterdir()} == {
-        "000000-same.txt": "a/same.txt",
-        "000001-same.txt": "b/same.txt",
+        "000000-a_same.txt": "a/same.txt",
+        "000001-b_same.txt": "b/same.txt",
         "000002-c.txt": "c.txt",
     }

@@ -16,9 +16,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from induction.data.own_text import decoded, why_no_text
+from induction.data.own_text import LEFT_OUT, LeftOut, decoded, why_no_text
 from induction.errors import StudyError, one_line
-from induction.files import sha256
+from induction.files import sha256, write_record
 from induction.progress import progress
 
 # Several wheels per call, because starting pip takes longer than most downloads; few, because a
@@ -42,6 +42,8 @@ _NO_INDEX = re.compile(
 )
 _MAX_LIST_BYTES = 1_000_000
 _MAX_FILES = 100_000
+_NOTE = "data/own/README.md"
+_MOST_NAMED = 10  # files that are no text; the others are counted
 _MAX_FILE_BYTES = 300_000_000
 _MAX_TOTAL_BYTES = 1_000_000_000  # the documents are held in memory
 
@@ -188,18 +190,23 @@ def bring_files(origin: Path, target: Path) -> None:
 def own_files(patterns: tuple[str, ...], root: Path) -> list[str]:
     """The user's own files: paths relative to `root`, in order, each once.
 
-    `patterns` are globs relative to `root` (absolute ones work too).
+    `patterns` are globs relative to `root` (absolute ones and `~` work too), or names of files. The
+    note that the study itself keeps in data/own is none of them.
 
     Raises StudyError for a pattern that matches no file or far too many, for links that lead round
     in circles, and for files that are too large.
     """
     files: set[str] = set()
     for pattern in patterns:
-        matched = _matching_files(pattern, root)
+        expanded = os.path.expanduser(pattern)
+        matched = _matching_files(expanded, root) - {_NOTE}
         if not matched:
+            problem = f"matches no file{'' if os.path.isabs(expanded) else f' below {root}'}"
+            if os.path.isdir(root / expanded):
+                problem = f"is a folder: its files are {pattern.rstrip('/')}/**/*"
             raise StudyError(
-                f"params.yaml: corpus.files: {pattern!r} matches no file below {root}: "
-                "expected a glob such as data/own/**/*.txt"
+                f"params.yaml: corpus.files: {pattern!r} {problem}: expected a glob such as "
+                "data/own/**/*.txt (small and capital letters differ)"
             )
         files |= matched
     _check_sizes([root / file for file in files])
@@ -209,28 +216,34 @@ def own_files(patterns: tuple[str, ...], root: Path) -> list[str]:
 def copy_own_files(patterns: tuple[str, ...], root: Path, target: Path) -> None:
     """Copy the user's files into a folder, numbered in the order of their paths.
 
-    As UTF-8, without a byte-order mark. Files that are no text are left out, a line each on
-    standard error. Raises StudyError as own_files, and when all of them are no text.
+    As UTF-8, without byte-order marks. Files that are no text are left out, with lines on standard
+    error and a list beside the folder. Raises StudyError as own_files, and when all of them are no
+    text.
     """
     files = own_files(patterns, root)
     target.mkdir()
-    left_out = []
+    shared = os.path.commonpath([os.path.dirname(file) for file in files])
+    left_out, why = [], []
     for number, file in enumerate(files):
         path = root / file
         content = path.read_bytes() if path.stat().st_size else b""  # as in /proc: may never end
         text = decoded(content)
         if text is None:
-            left_out.append(one_line(f"{path}: {why_no_text(content)}"))
+            left_out.append(LeftOut(_plain(file), len(content)))
+            why.append(one_line(f"{path}: {why_no_text(content)}"))
             continue
-        copy = target / f"{number:06d}-{_plain(path.name)}"
+        name = os.path.relpath(file, shared).replace("/", "_")
+        copy = target / f"{number:06d}-{_plain(name)}"
         copy.write_bytes(text.encode())
     if len(left_out) == len(files):
-        raise StudyError(
-            f"{left_out[0]}: convert it to UTF-8, or take it out of corpus.files (none of the "
-            f"{len(files)} files there is text)"
-        )
-    for line in left_out:
-        print(f"left out: {line}: convert it to UTF-8 to have it read", file=sys.stderr)
+        raise StudyError(f"{why[0]} (none of the {len(files)} files of corpus.files is text)")
+    if left_out:
+        for line in why[:_MOST_NAMED]:
+            print(f"left out: {line}", file=sys.stderr)
+        size = sum(file.bytes for file in left_out)
+        told = f"{len(left_out):,} of {len(files):,} files, {size:,} bytes"
+        print(f"left out in all: {told}", file=sys.stderr)
+        write_record(target.with_name(LEFT_OUT), list[LeftOut], left_out)
 
 
 def _check_sizes(paths: list[Path]) -> None:
@@ -259,6 +272,8 @@ def _matching_files(pattern: str, root: Path) -> set[str]:
     if "**" in pattern:
         _check_links(pattern, root)
     files: set[str] = set()
+    if os.path.isfile(root / pattern):  # a name may hold brackets
+        pattern = glob.escape(pattern)
     for match in glob.iglob(pattern, root_dir=root, recursive=True):
         path = os.path.normpath(root / match)
         if os.path.isfile(path):  # a pipe or a device might never end

@@ -7,10 +7,13 @@ import numpy as np
 
 from induction.config import StudyConfig
 from induction.data.documents import Collection
+from induction.data.overlap import known_share
+from induction.data.own_text import holds_records
 from induction.data.tokens import document_starts
 from induction.errors import StudyError
 
 _NOTED = 0.1  # share of what was read from which a reason is worth a warning
+_NAMED = 3  # files of each reason, those that lost most
 _FEW = 10  # documents that validation windows are drawn from
 _WORD = re.compile(r"[^\W\d_]{30,}")
 _LONG_WORDS = 3_000_000  # characters in words that long: learning from more takes gigabytes
@@ -23,7 +26,7 @@ def kept_and_dropped(collection: Collection) -> str:
     reasons = [
         (f"dropped: {reason.replace('_', ' ')}", count, collection.dropped_characters[reason])
         for reason, count in collection.dropped.items()
-        if count
+        if count or collection.dropped_characters[reason]
     ]
     rows = [whole, *reasons]
     characters = sum(size for _, _, size in rows)
@@ -34,17 +37,44 @@ def kept_and_dropped(collection: Collection) -> str:
     for what, _, size in reasons:
         if size > _NOTED * characters:
             lines.append(f"warning: {what}: {size / characters:.0%}: {_WAYS_OUT[what]}")
+    for reason, files in collection.of_files.items():
+        if files:
+            named = ", ".join(f"{name} ({size:,})" for name, size in files.most_common(_NAMED))
+            more = f", and {len(files) - _NAMED:,} more files" if len(files) > _NAMED else ""
+            lines.append(f"dropped of your files as {reason.replace('_', ' ')}: {named}{more}")
+    records = [d.source for d in collection.documents if d.source.startswith("files/")]
+    if found := sorted({name for name in records if holds_records(name)}):
+        lines.append(
+            f"warning: {found[0]} and files like it are tables or lists of records, whose marks "
+            "are learned as text: a field of a .jsonl file can be read by corpus.datasets"
+        )
     return "\n".join(lines)
 
 
 _WAYS_OUT = {
     "dropped: too large": "split these documents",
-    "dropped: not utf8": "convert these files to UTF-8",
+    "dropped: not utf8": "the log of fetch names these files: convert them to UTF-8",
     "dropped: too short": "lower corpus.min_characters, or put short texts into one file",
     "dropped: long line": "raise corpus.max_line_length",
-    "dropped: generated": "such files say in a comment that a program wrote them",
+    "dropped: generated": "such files say in a comment that a program wrote them: take it out",
     "dropped: duplicate": "the same text stands there several times",
 }
+
+
+def check_enough(collection: Collection) -> None:
+    """StudyError when there is no document each for training and validation, with the way out of
+    what took most of the text."""
+    if len(collection.documents) >= 2:
+        return
+    dropped = collection.dropped_characters
+    most = max(dropped, key=lambda reason: (dropped[reason], collection.dropped[reason]))
+    took = f"dropped: {most.replace('_', ' ')}"
+    reason = f"{took}: {_WAYS_OUT[took]}, or " if collection.dropped[most] else ""
+    way_out = f"{reason}add text (a file of 40,000 characters or more counts as several)"
+    raise StudyError(
+        f"data/raw: {len(collection.documents)} of its documents are kept: training and validation "
+        f"need at least one each: {way_out}"
+    )
 
 
 def check_lengths(valid: np.ndarray, config: StudyConfig) -> list[str]:
@@ -80,6 +110,20 @@ def check_amount(train_tokens: int, config: StudyConfig) -> list[str]:
         f"warning: {train_tokens:,} training tokens, and {', '.join(short)} ask for up to "
         f"{max(asked.values()):,}: training will refuse to begin: lower models.*.tokens, add text, "
         "or set train.repeat_data: true"
+    ]
+
+
+def check_known(train: np.ndarray, valid: np.ndarray) -> list[str]:
+    """A remark when much of the validation text stands in the training text too.
+
+    train, valid: [tokens].
+    """
+    share = known_share(train, valid)
+    if share <= _NOTED:
+        return []
+    return [
+        f"warning: {share:.0%} of the validation text also stands in the training text, word for "
+        "word: models know it by heart: take out copies (a file beside one that it was joined to?)"
     ]
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from induction.config import StudyConfig
 from induction.data.documents import Document, collect_documents, split_documents
 from induction.data.hub import FOLDER
-from induction.data.tally import check_amount, check_lengths, kept_and_dropped, learnable
+from induction.data.tally import (
+    check_amount,
+    check_enough,
+    check_known,
+    check_lengths,
+    kept_and_dropped,
+    learnable,
+)
 from induction.data.tokenizer import encode_documents, train_tokenizer
 from induction.data.tokens import START_TOKEN, SourceMeta, TokensMeta
 from induction.files import published_folder, sha256, verify_folder, write_json
@@ -28,6 +35,7 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         paths.raw, corpus.min_characters, corpus.max_line_length, of_prose=corpus.prose
     )
     print(kept_and_dropped(collection), flush=True)
+    check_enough(collection)
     train, valid = split_documents(collection.documents, corpus.validation_fraction, corpus.seed)
 
     with (
@@ -44,8 +52,11 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         train_tokens = _write_stream(folder / "train.bin", encoded, len(train))
         valid_tokens = _write_stream(folder / "valid.bin", encoded, len(valid))
 
-        remarks = check_lengths(np.fromfile(folder / "valid.bin", dtype="<u2"), config)
-        for remark in [*remarks, *check_amount(train_tokens, config)]:
+        tokens = np.memmap(folder / "train.bin", dtype="<u2", mode="r")
+        valid_stream = np.fromfile(folder / "valid.bin", dtype="<u2")
+        remarks = check_lengths(valid_stream, config)
+        remarks += check_amount(train_tokens, config) + check_known(tokens, valid_stream)
+        for remark in remarks:
             print(remark, flush=True)
 
         train_characters = sum(document.characters for document in train)
