@@ -1,6 +1,7 @@
 """Small Llama models as GGUF files, written by the package gguf."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,14 @@ def write_gguf(
     tokenizer: Tokenizer,
     path: Path,
     kind: GGMLQuantizationType = GGMLQuantizationType.F32,
+    *,
+    without: str | None = None,
+    change: Callable[[GGUFWriter], None] = lambda writer: None,
 ) -> None:
-    """The model as a GGUF file; its matrices as numbers of a kind, its vectors in float32."""
+    """The model as a GGUF file; its matrices as numbers of a kind, its vectors in float32.
+
+    without: a tensor that is left out. change: what else is written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     config = model.config
     writer = GGUFWriter(path, "llama")
@@ -74,8 +81,11 @@ def write_gguf(
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(config.vocab_size)
     _add_tokenizer(writer, tokenizer)
+    change(writer)
     for name, value in model.state_dict().items():
         part, _, last = name.rpartition(".")
+        if f"{_NAMES[part]}.{last}" == without:
+            continue
         array = _as_stored(_NAMES[part], value.numpy())
         if array.ndim > 1 and kind != GGMLQuantizationType.F32:
             writer.add_tensor(f"{_NAMES[part]}.{last}", quantize(array, kind), raw_dtype=kind)

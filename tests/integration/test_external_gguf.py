@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gguf import GGMLQuantizationType, dequantize
+from gguf import GGMLQuantizationType, GGUFWriter, RopeScalingType, dequantize
 from gguf.quants import quantize
 from made_external import D_VOCAB, make_tokens, texts
 from made_gguf import LAYERS, random_llama, write_gguf
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 
 from induction.config import ExternalModel, load_config
@@ -104,6 +105,46 @@ def test_a_gguf_file_is_measured_as_the_model_that_it_was(paths, made):
     assert "Its weights come from a GGUF file" in sentence(
         "zoo", "reading", model=NAME, reading=reading
     )
+
+
+def rope(writer: GGUFWriter) -> None:
+    writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+    writer.add_rope_scaling_factor(4.0)
+
+
+def bias(writer: GGUFWriter) -> None:
+    writer.add_tensor("blk.0.attn_q.bias", np.ones(32, dtype=np.float32))
+
+
+def part(writer: GGUFWriter) -> None:
+    writer.add_uint16("split.count", 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"without": "blk.1.ffn_up.weight"}, "lacks weights of this model: model.layers.1."),
+        ({"change": bias}, "31 tensors, where transformers reads 30: what is left out would"),
+        ({"change": rope}, "llama.rope.scaling.type is linear: transformers leaves that out"),
+        ({"change": part}, "one of 2 parts of a model: join them"),
+    ],
+)
+def test_a_file_that_would_be_read_as_another_model_is_refused(paths, made, changed, said):
+    tokenizer = Tokenizer.from_file(str(paths.tokens / "tokenizer.json"))
+    write_gguf(made[1], tokenizer, paths.root / "other" / "model.gguf", **changed)
+    with pytest.raises(StudyError) as raised:
+        local_entry(paths, NAME, entry("other"))
+    assert said in str(raised.value)
+    assert not list((paths.scratch / "hub").glob("gguf-*[!d]"))
+
+
+def test_a_folder_made_before_files_were_checked_is_made_anew(paths):
+    folder = paths.root / local_entry(paths, NAME, entry("plain")).source
+    manifest = read_json(folder / MANIFEST)
+    del manifest["gguf"]["checked"]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    local_entry(paths, NAME, entry("plain"))
+    assert read_json(folder / MANIFEST)["gguf"]["checked"]
 
 
 def test_quantised_weights_are_what_they_are_worth_and_are_said(paths, made):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from induction.errors import StudyError
 from induction.external.attention import attend_here, called, current_call
 from induction.external.configuration import spec_of
 from induction.external.families import as_norm, family_of, no_norm
@@ -34,6 +35,7 @@ class AdaptedModel:
         self._base: Any = model.base_model
         self._layers = getattr(self._base, self._family.layers)
         self.spec = spec_of(model.config)
+        self.longest: int = model.config.max_position_embeddings
         unembedding: Any = model.get_output_embeddings()
         self.W_E: Tensor = self._base.get_input_embeddings().weight.float()
         self.W_U: Tensor = unembedding.weight.float().T
@@ -64,10 +66,20 @@ class AdaptedModel:
         record: Record | None = None,
         intervene: Intervention | None = None,
     ) -> Tensor:
-        """The normalised final residual stream, [B, T, D]: what the unembedding reads."""
+        """The normalised final residual stream, [B, T, D]: what the unembedding reads.
+
+        Raises StudyError where it is not finite, as after an overflow in float16.
+        """
         first = intervene.start[0] if intervene and intervene.start else 0
         with called(record, intervene), _without(self._layers, first, self._family.tuples):
-            return self._base(tokens_BT, use_cache=False).last_hidden_state.float()
+            resid_BTD = self._base(tokens_BT, use_cache=False).last_hidden_state.float()
+        if not torch.isfinite(resid_BTD).all():
+            kind = str(self._model.dtype).removeprefix("torch.")
+            raise StudyError(
+                f"the model runs over in {kind}, to numbers that are not finite: give "
+                "dtype: float32 or bfloat16"
+            )
+        return resid_BTD
 
 
 def _reads(layer: int) -> Any:

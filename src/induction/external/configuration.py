@@ -1,5 +1,6 @@
 """What config.json says of a model: its family and sizes."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from transformers import AutoConfig
 
 from induction.errors import StudyError
 from induction.external.families import family_of
-from induction.files import read_json
+
+# Quantised weights that transformers turns back into numbers without packages of their own.
+_READ_AS_NUMBERS = ("fp8",)
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,11 @@ def spec_of(config: Any) -> ExternalSpec:
 def load_config(folder: Path) -> Any:
     """A revision's configuration. StudyError when it is damaged or of a family not known."""
     path = folder / "config.json"
-    values = read_json(path)
-    kind = values.get("model_type") if isinstance(values, dict) else None
+    values = read_values(path)
+    kind = values.get("model_type")
     try:
         family_of(kind)
+        _refuse_another_model(values)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         _refuse_unknown_layers(config)
         if hasattr(config, "head_dim"):  # null says that it is not given
@@ -45,6 +49,37 @@ def load_config(folder: Path) -> Any:
         raise StudyError(f"{path}: {error}") from None
     except Exception as error:  # of many kinds: every family checks its own values
         raise StudyError(f"{path}: not a configuration of a model: {error}") from None
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """A file of settings that is the user's. StudyError when it is missing or damaged."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StudyError(f"{path}: missing") from None
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{path}: damaged: {error}: get it anew from where it came") from None
+    if not isinstance(values, dict):
+        raise StudyError(f"{path}: damaged: not a table of keys: get it anew from where it came")
+    return values
+
+
+def _refuse_another_model(values: dict[str, Any]) -> None:
+    """StudyError where the family's own code would run something else than what was trained."""
+    own = values.get("auto_map")
+    if isinstance(own, dict) and "AutoModelForCausalLM" in own:
+        raise StudyError(
+            "auto_map: the model has code of its own, which is not run: where transformers' own "
+            f"{values['model_type']} is the same model, take auto_map out (in a folder of your own)"
+        )
+    if values.get("is_causal") is False:
+        raise StudyError("is_causal: false: not a model that predicts the next token")
+    quantised = values.get("quantization_config")
+    method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+    if quantised and method not in _READ_AS_NUMBERS:
+        raise StudyError(
+            f"quantization_config: quantised by {method}: give unquantised weights, or a GGUF file"
+        )
 
 
 def _refuse_unknown_layers(config: Any) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from induction.errors import StudyError
+from induction.external.configuration import read_values
 
+INDEX = "model.safetensors.index.json"
 Files = dict[str, tuple[int, str | None]]
 """Name → size in bytes and SHA-256, where that is known."""
 
@@ -28,13 +30,22 @@ def revision_folder(source: Path, name: str) -> Path:
     if (source / "config.json").is_file() and (name == "main" or not models):
         return source
     there = models or [path.name for path in sorted(source.iterdir()) if path.is_dir()]
+    way_out = (
+        f": `python -m induction.external.list {source}` lists them to paste" if models else ""
+    )
     raise StudyError(
-        f"{source / name}: no such revision: {source} holds {', '.join(there) or 'no folders'}"
+        f"{source / name}: no such revision: {source} holds "
+        f"{', '.join(there) or 'no folders'}{way_out}"
     )
 
 
 def broken_weights(folder: Path, names: list[str]) -> str | None:
-    """Which file of weights is not whole, by its own header; None when all are."""
+    """Which file of weights is not whole, by its own header, or is listed and not there; None when
+    all are."""
+    if names[1:] and (index := folder / INDEX).is_file():
+        listed = set(read_values(index).get("weight_map", {}).values())
+        if missing := sorted(name for name in listed if not (folder / str(name)).is_file()):
+            return f"{missing[0]}: listed in {INDEX} and not there"
     for name in names:
         try:
             with safe_open(folder / name, framework="np"):

@@ -25,6 +25,7 @@ PACKAGES = ("gguf", "accelerate")
 _SUFFIX = ".gguf"
 _SCRATCH = ".scratch"
 _ORIGIN = "gguf"  # the key of the manifest that holds what the folder was made from
+_CHECKED = "checked"  # whether the folder holds all that the file does; older ones were not asked
 _MAGIC = b"GGUF"
 _NOT_OURS = ("quantization_config", "_model_name_or_path", "transformers_version")
 
@@ -44,12 +45,16 @@ def local_entry(paths: StudyPaths, name: str, entry: ExternalModel) -> ExternalM
     target = checkout.root / source
     target.parent.mkdir(parents=True, exist_ok=True)
     with locked(target.with_name(f"{target.name}-made")):
-        if not (target / MANIFEST).is_file():
+        if not _is_checked(target / MANIFEST):
             print(f"{name}: {origin['file']}: turning its weights into safetensors, once")
-            about = {_ORIGIN: {**origin, "tensors": _tensor_types(file)}}
+            about = {_ORIGIN: {**origin, "tensors": _tensor_types(file), _CHECKED: True}}
             with published_folder(target, checkout.scratch, about) as folder:
                 _convert(file, folder)
     return entry.model_copy(update={"source": source.as_posix()})
+
+
+def _is_checked(manifest: Path) -> bool:
+    return manifest.is_file() and read_json(manifest).get(_ORIGIN, {}).get(_CHECKED, False)
 
 
 def about_weights(folder: Path) -> str:
@@ -106,9 +111,27 @@ def _tensor_types(file: Path) -> dict[str, int]:
     from gguf import GGUFReader
 
     try:
-        counts = Counter(tensor.tensor_type.name for tensor in GGUFReader(file).tensors)
+        reader = GGUFReader(file)
+        counts = Counter(tensor.tensor_type.name for tensor in reader.tensors)
+        parts = reader.get_field("split.count")
+        scaled = [
+            (key, field.contents())
+            for key, field in reader.fields.items()
+            if key.endswith(".rope.scaling.type")
+        ]
     except Exception as error:  # of many kinds, by what is wrong
         raise StudyError(f"{file}: a damaged GGUF file: {_said(error)}") from None
+    if parts and parts.contents() > 1:
+        raise StudyError(
+            f"{file}: one of {parts.contents()} parts of a model: join them, as `llama-gguf-split "
+            "--merge` does"
+        )
+    for key, how in scaled:
+        if how != "none":
+            raise StudyError(
+                f"{file}: {key} is {how}: transformers leaves that out when it reads GGUF files, "
+                "and the model would be another: give its safetensors"
+            )
     return dict(counts)
 
 
@@ -129,13 +152,17 @@ def _convert(file: Path, target: Path) -> None:
     logging.disable_progress_bar()
     given: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
     try:
-        model = AutoModelForCausalLM.from_pretrained(file.parent, dtype="float32", **given)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            file.parent, dtype="float32", output_loading_info=True, **given
+        )
+        model, about = loaded
         tokenizer = AutoTokenizer.from_pretrained(file.parent, **given)
     except Exception as error:  # of many kinds, by what is wrong
         raise StudyError(
             f"{file}: transformers cannot read this GGUF file: {_said(error)}"
         ) from None
     tied = model.config.tie_word_embeddings
+    _refuse_other_tensors(file, model, about)
     tensors = {
         name: value.contiguous()
         for name, value in model.state_dict().items()
@@ -149,6 +176,24 @@ def _convert(file: Path, target: Path) -> None:
     for path in target.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
+
+
+def _refuse_other_tensors(file: Path, model: Any, about: Any) -> None:
+    """StudyError where the file lacks tensors of the model, which would be random numbers, or has
+    others, which would be lost."""
+    from gguf import GGUFReader
+
+    names = {tensor.name for tensor in GGUFReader(file).tensors}
+    if lacking := sorted(map(str, about.get("missing_keys", ()))):
+        raise StudyError(f"{file}: lacks weights of this model: {lacking[0]}: get it whole")
+    wanted = len(model.state_dict())
+    if model.config.tie_word_embeddings:
+        names, wanted = names - {"output.weight"}, wanted - 1
+    if len(names) != wanted:
+        raise StudyError(
+            f"{file}: {len(names)} tensors, where transformers reads {wanted}: what is left out "
+            "would change the model: give its safetensors"
+        )
 
 
 def _said(error: Exception) -> str:

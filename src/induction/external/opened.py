@@ -86,10 +86,12 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
         *(paths.tokens, tokenizer, start_token.id, longest),
         *(config.model.n_ctx, config.evaluation),
     )
+    needed = max(each.shape[1] for each in (evaluation.tokens, evaluation.probes.tokens)) - 1
     largest = max(int(tokens.max()) for tokens in (evaluation.tokens, evaluation.probes.tokens))
     if largest >= model_config.vocab_size:
         raise StudyError(
-            f"{found.tokenizer}: token {largest} in a model of {model_config.vocab_size}"
+            f"{found.tokenizer}: token {largest} in a model of {model_config.vocab_size} tokens: "
+            "not its tokenizer: name the right one in the key tokenizer"
         )
 
     def load(snapshot: Snapshot) -> AdaptedModel:
@@ -100,6 +102,11 @@ def open_external(paths: StudyPaths, config: StudyConfig, name: str) -> Opened:
         if model.spec != spec_of(model_config):
             raise StudyError(
                 f"external.{name}: revision {revision.name} has other sizes than the first"
+            )
+        if model.longest < needed:
+            raise StudyError(
+                f"external.{name}: revision {revision.name} takes {model.longest} tokens, but "
+                f"{needed} are put to it: leave it out, or lower model.n_ctx"
             )
         return model
 

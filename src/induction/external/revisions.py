@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from induction.config import ExternalModel
 from induction.errors import StudyError
-from induction.external.folder import Files, broken_weights, list_folder, revision_folder
+from induction.external.folder import INDEX, Files, broken_weights, list_folder, revision_folder
 from induction.external.hub import list_hub
 from induction.external.reading import LeftOut
 from induction.files import read_record, sha256, write_json
@@ -19,7 +19,6 @@ from induction.files import read_record, sha256, write_json
 NAME = "revisions.json"
 CONFIG = "config.json"
 _TOKENIZER = "tokenizer.json"
-_INDEX = "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
 _OLDER = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -158,21 +157,28 @@ def needed_files(source: str, names: Collection[str]) -> list[str]:
 
     Raises Unusable when one is missing.
     """
+    if "adapter_config.json" in names:
+        raise Unusable(
+            "is an adapter, or has one beside it, which would not be read: merge it into its "
+            "model (merge_and_unload of the package peft), or take it out"
+        )
     if CONFIG not in names:
         raise Unusable(f"has no {CONFIG}: not a model that can be measured")
     if "model.safetensors" in names:
         return [CONFIG, "model.safetensors"]
     shards = sorted(name for name in names if _SHARD.fullmatch(name))
-    if shards and _INDEX in names:
+    if shards and INDEX in names:
         (asked,) = _SHARD.fullmatch(shards[0]).groups()  # pyright: ignore[reportOptionalMemberAccess]
         if len(shards) != int(asked):
             raise Unusable(f"has {len(shards)} of {int(asked)} files of weights")
-        return [CONFIG, _INDEX, *shards]
+        return [CONFIG, INDEX, *shards]
     if any(name in names for name in _OLDER):
         raise Unusable(
             "its weights are in the older format pytorch_model.bin, which can run code: convert "
             f"them: python -m induction.external.convert {source} FOLDER, and give FOLDER as source"
         )
+    if shards:
+        raise Unusable(f"has no {INDEX}, which says what is in its {len(shards)} files of weights")
     raise Unusable("has no weights: no model.safetensors")
 
 

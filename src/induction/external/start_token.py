@@ -7,8 +7,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from induction.errors import StudyError
+from induction.external.configuration import read_values
 from induction.external.reading import StartToken
-from induction.files import read_json
 
 
 def find_start_token(path: Path, config: Any, wanted: str | None) -> StartToken:
@@ -43,15 +43,14 @@ def _candidates(
     if whole[: len(bare)] != bare:
         yield whole[0], "its tokenizer puts it in front"
     beside = path.with_name("tokenizer_config.json")
-    values = read_json(beside) if beside.is_file() else {}
-    stated = values.get("bos_token") if isinstance(values, dict) else None
+    stated = (read_values(beside) if beside.is_file() else {}).get("bos_token")
     text = stated.get("content") if isinstance(stated, dict) else stated
     if isinstance(text, str) and (token := tokenizer.token_to_id(text)) is not None:
         yield token, "bos_token of tokenizer_config.json; its tokenizer adds none itself"
     for key in ("bos_token_id", "eos_token_id"):
         token = getattr(config, key, None)
         token = token[0] if isinstance(token, list) and token else token
-        if isinstance(token, int) and (token in special or not special):
+        if isinstance(token, int) and token >= 0 and (token in special or not special):
             yield token, f"{key} of config.json; its tokenizer adds none itself"
     if len(special) == 1:
         yield (

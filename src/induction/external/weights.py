@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -52,8 +52,19 @@ def load_model(folder: Path, entry: ExternalModel, device: torch.device) -> Adap
     for name, value in model.named_parameters():
         if not torch.isfinite(value).all():
             raise StudyError(f"{folder}: {name} holds values that are not finite")
+    _refuse_whole_numbers(folder)
     _check_unembedding(folder, model)
     return AdaptedModel(model.to(device))
+
+
+def _refuse_whole_numbers(folder: Path) -> None:
+    """StudyError for weights in whole numbers, which are quantised in a way that nothing says."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.offset_keys():
+                kind = file.get_slice(name).get_dtype()
+                if name.endswith(".weight") and kind.startswith(("I", "U")):
+                    raise StudyError(f"{path}: {name} is {kind}: give unquantised weights")
 
 
 def _check_unembedding(folder: Path, model: Any) -> None:
