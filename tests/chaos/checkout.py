@@ -294,6 +294,7 @@ def _make_small(root: Path) -> None:
     values["evaluation"]["examples"] = 512
     values["ablation"] |= {"snapshots": 8, "examples": 32}
     values["models"] = {name: values["models"][name] | own for name, own in _MODELS.items()}
+    values["llc"]["models"] = ["attn-2l"]
     yaml.dump(values, root / "params.yaml")
 
 

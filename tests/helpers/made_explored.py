@@ -50,6 +50,7 @@ def made_results(root: Path) -> Results:
         paths=paths,
         config=config,
         curves={name: _curves(name) for name in HEADS},
+        experiments={},
         loss_space=_loss_space(),
         models={
             "attn-1l": model("attn-1l", 1, behaviours=()),

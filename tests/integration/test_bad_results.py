@@ -51,7 +51,7 @@ def template(tmp_path_factory) -> Path:
     shutil.copyfile(ROOT / "dvc.yaml", paths.pipeline)
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(ROOT / "params" / "smoke.yaml")
-    values["models"] = {MODEL: values["models"][MODEL]}
+    values["models"], values["llc"]["models"] = {MODEL: values["models"][MODEL]}, []
     yaml.dump(values, paths.params)
     config = load_config(paths.params)
     make_tokens(paths.tokens, config)

@@ -55,6 +55,7 @@ def write_params(paths: StudyPaths, **compute) -> None:
     values = yaml.load(ROOT / "params" / "smoke.yaml")
     values["compute"] |= compute
     values["train"]["repeat_data"] = True
+    values["models"], values["llc"]["models"] = {MODEL: values["models"][MODEL]}, []
     values["models"][MODEL]["tokens"] = STEPS * values["train"]["batch_tokens"]
     yaml.dump(values, paths.params)
 

@@ -67,10 +67,10 @@ def test_a_model_trains_at_its_own_rate_on_the_text_in_its_own_order(study):
 
 def test_the_page_is_whole_and_says_that_it_is_no_real_study(study):
     page = (study.root / "reports/_output/index.html").read_text()
-    assert "Preliminary" in page
+    assert "Other parameters" in page
     assert "smoke" in page
     assert "Traceback" not in page
-    for model in load_config(study.root / "params.yaml").models:
+    for model in load_config(study.root / "params.yaml").usual.models:
         assert f"<code>{model}</code>" in page
     page_checks.check_page(study.root / "reports/_output/index.html")
 
@@ -122,7 +122,7 @@ def pulled(study, tmp_path_factory) -> Study:
 def test_a_clone_that_pulls_has_nothing_to_train(study, pulled):
     assert "nothing to do" in pulled.run(sys.executable, "-m", "induction.runner")
     assert not (pulled.root / ".scratch" / "logs").exists()
-    for model in load_config(study.root / "params.yaml").models:
+    for model in load_config(study.root / "params.yaml").usual.models:
         assert pulled.manifest(model) == study.manifest(model)
     page = Path("reports/_output/index.html")
     assert (pulled.root / page).read_bytes() == (study.root / page).read_bytes()
@@ -132,7 +132,7 @@ def test_a_clone_that_pulls_renders_the_report(study, pulled):
     shutil.rmtree(pulled.root / "reports" / "_output")
     pulled.run(sys.executable, "-m", "induction.stages.report")
     page = (pulled.root / "reports/_output/index.html").read_text()
-    for model in load_config(study.root / "params.yaml").models:
+    for model in load_config(study.root / "params.yaml").usual.models:
         assert f"<code>{model}</code>" in page
     assert (pulled.root / "reports/_output/report.pdf").read_bytes().startswith(b"%PDF")
 

@@ -21,7 +21,7 @@ class Entry(BaseModel):
 
     path: str
     md5: str
-    size: int
+    size: int = 0
     nfiles: int | None = None
 
     @property
