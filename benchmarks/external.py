@@ -21,10 +21,10 @@ from induction.config import ExternalModel, StudyConfig, load_config
 from induction.data.tokens import load_meta, load_tokens
 from induction.external.revisions import load_revisions
 from induction.paths import StudyPaths, find_study
+from induction.rules.curves import Curves, load_curves, read_table
+from induction.rules.head_kinds import find_head_kinds, head_names
+from induction.rules.phase_change import find_phase_change
 from induction.stages import ablate_external, measure_external, revisions
-from induction.study.curves import Curves, load_curves, read_table
-from induction.study.head_kinds import find_head_kinds, head_names
-from induction.study.phase_change import find_phase_change
 from induction.train.schedule import snapshot_steps
 
 ROOT = Path(__file__).parents[1]

@@ -37,8 +37,8 @@ from induction.measure import ARRAYS, CIRCUITS, HEADS
 from induction.measure.evaluation import make_evaluation
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.paths import StudyPaths
-from induction.study.curves import load_curves
-from induction.study.phase_change import find_phase_change, first_crossing
+from induction.rules.curves import load_curves
+from induction.rules.phase_change import find_phase_change, first_crossing
 from induction.train.loop import loss_function, train
 from induction.train.optimizer import make_optimizers
 

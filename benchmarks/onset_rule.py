@@ -13,7 +13,7 @@ from pathlib import Path
 from induction.config import load_config
 from induction.files import write_json
 from induction.paths import find_study
-from induction.study.curves import load_curves
+from induction.rules.curves import load_curves
 from induction.study.relative_rule import relative_fall
 from induction.study.windows import scores_by_window
 

@@ -21,8 +21,8 @@ from induction.config import load_config
 from induction.environment import environment
 from induction.files import read_json, write_json
 from induction.paths import StudyPaths, find_study
-from induction.study.curves import Curves, load_curves
-from induction.study.phase_change import find_phase_change
+from induction.rules.curves import Curves, load_curves
+from induction.rules.phase_change import find_phase_change
 
 # What an older processor would make PyTorch and its matrix library choose.
 OLDER = {

@@ -25,7 +25,7 @@ from induction.environment import environment
 from induction.external.gguf_files import local_entry
 from induction.files import read_json, write_json
 from induction.paths import find_study
-from induction.study.intervals import mean_interval
+from induction.rules.intervals import mean_interval
 
 MODEL, PROMPTS, SEED = "smollm2-135m", 48, 1
 TOOLS = (

@@ -24,7 +24,7 @@ from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.paths import find_study
-from induction.study.phase_change import find_phase_change
+from induction.rules.phase_change import find_phase_change
 from induction.train.loop import Step, batches, train
 from induction.train.optimizer import make_optimizers
 from induction.train.schedule import snapshot_steps

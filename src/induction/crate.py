@@ -27,6 +27,7 @@ from induction.config.plain_yaml import read_yaml
 from induction.data.wheels import wheel_members
 from induction.errors import StudyError, one_line
 from induction.files import MANIFEST, as_record, md5, published_folder, read_json, verify_folder
+from induction.fingerprint import for_model, lookup
 from induction.paths import StudyPaths
 from induction.runs.dvc_lock import Entry, Stage, load_stages
 from induction.runs.layout import stages_lock
@@ -78,16 +79,9 @@ def _about(paths: StudyPaths) -> dict[str, str]:
         if "foreach" not in stage:
             found[name] = stage.get("desc", name)
             continue
-        desc = stage["do"].get("desc", name)
-        for model in _value(params, stage["foreach"].strip("${}")) or ():
-            found[f"{name}@{model}"] = desc.replace("${key}", model).replace("${item}", model)
+        for model in lookup(params, stage["foreach"].strip("${}")):
+            found[f"{name}@{model}"] = for_model(stage["do"], model).get("desc", name)
     return found
-
-
-def _value(params: Mapping[str, Any], key: str) -> Any:
-    """The value of a key like llc.models, None where there is none."""
-    section, _, rest = key.partition(".")
-    return _value(params.get(section) or {}, rest) if rest else params.get(section)
 
 
 def _stages(paths: StudyPaths) -> dict[str, Stage]:

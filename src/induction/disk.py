@@ -81,6 +81,8 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
     if kind in ("ablate", "ablate-external"):
         rows = config.ablation.snapshots * _heads(config, model) * 4
         return rows * _HEAD_ROW_BYTES + _FOLDER_BYTES // 4
+    if kind in ("behave", "steer") and config.models[model].experiment:
+        return 0
     if kind in ("behave", "behave-external"):
         return _behaviours(config, model)
     if kind in ("steer", "steer-external"):

@@ -31,14 +31,13 @@ def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
     definition = _load(paths.pipeline)["stages"].get(stage, {}).get("do")
     if definition is None:
         raise StudyError(f"{paths.pipeline}: has no stage {stage} for each model")
-    as_text = json.dumps(definition).replace("${key}", model).replace("${item}", model)
-    filled = json.loads(as_text)
+    filled = for_model(definition, model)
     parameters = _load(paths.params)
     inputs = {
         "stage": f"{stage}@{model}",
         "deps": {name: _digest(paths.root / name) for name in filled.get("deps", [])},
         "params": {
-            key: _lookup(parameters, key)
+            key: lookup(parameters, key)
             for key in filled.get("params", [])
             if key not in _MAY_CHANGE
         },
@@ -53,7 +52,14 @@ def _load(path: Path) -> Any:
     return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 
-def _lookup(parameters: Any, key: str) -> Any:
+def for_model(definition: Any, model: str) -> Any:
+    """What dvc.yaml says of a stage that runs once per model, with the model's name in place."""
+    text = json.dumps(definition)
+    return json.loads(text.replace("${key}", model).replace("${item}", model))
+
+
+def lookup(parameters: Any, key: str) -> Any:
+    """The value of a key like llc.models."""
     for part in key.split("."):
         parameters = parameters[part]
     return parameters

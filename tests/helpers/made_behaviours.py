@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import polars as pl
 
+from induction.rules.head_kinds import head_names
 from induction.study.behaviours import Behaviours, Cost, TaskResult
-from induction.study.head_kinds import head_names
 from induction.study.looks import Looks
 
 LOOKS = Looks(0.7, 0.6, 0.8, (0.1, 0.2), (0.05, 0.15), (1, 1), 0.9, 0.85, 0.95)

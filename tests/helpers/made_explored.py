@@ -15,10 +15,10 @@ from induction.explore.store import OnPassages, save_model, save_passages
 from induction.files import published_folder
 from induction.paths import StudyPaths
 from induction.report.results import LossSpace, Results
-from induction.study.curves import Curves
-from induction.study.head_kinds import HeadKinds
+from induction.rules.curves import Curves
+from induction.rules.head_kinds import HeadKinds
+from induction.rules.phase_change import PhaseChange
 from induction.study.pca import Explained
-from induction.study.phase_change import PhaseChange
 
 ROOT = Path(__file__).parents[2]
 TOKENS = np.array([0, 2000, 4000, 8000, 16000, 32000, 64000])

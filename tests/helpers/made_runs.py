@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from induction.files import published_folder, write_json, write_text
 from induction.paths import StudyPaths
-from induction.study.curves import Curves, load_curves
+from induction.rules.curves import Curves, load_curves
 
 EXAMPLES, KEPT, N_CTX, SNAPSHOTS = 12, 2, 8, 10
 ENVIRONMENT = {"python": "3.11.0", "torch": "2.13.0", "system": "Linux", "machine": "made"}

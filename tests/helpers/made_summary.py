@@ -8,11 +8,11 @@ from made_behaviours import COPYING
 from induction.config import Model, load_config
 from induction.paths import find_study
 from induction.report.results import Results
+from induction.rules.head_kinds import HeadKinds
+from induction.rules.phase_change import PhaseChange
 from induction.study.attribution import Attribution, Removed
 from induction.study.behaviours import TaskResult
-from induction.study.head_kinds import HeadKinds
 from induction.study.mechanism import Circuit
-from induction.study.phase_change import PhaseChange
 from induction.study.summary import ModelSummary
 
 CONFIG = load_config(find_study().params)

@@ -26,8 +26,8 @@ from induction.files import MANIFEST, read_json, seal, verify_folder, write_json
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.model.weights import load_snapshot, save_snapshot
 from induction.paths import StudyPaths
+from induction.rules.curves import load_curves, read_table
 from induction.stages import measure, prepare, summarize, train
-from induction.study.curves import load_curves, read_table
 
 MODEL = "attn-1l"
 GENERATED = {"weights": 60, "json": 60, "tables": 60}

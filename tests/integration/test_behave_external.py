@@ -20,6 +20,7 @@ from induction.external.adapter import AdaptedModel
 from induction.files import MANIFEST
 from induction.model.hooks import Intervention
 from induction.paths import StudyPaths
+from induction.rules.head_kinds import HeadKinds
 from induction.stages import (
     behave,
     behave_external,
@@ -30,7 +31,6 @@ from induction.stages import (
 )
 from induction.study.behaviours import describe_behaviours, load_behaviours
 from induction.study.beyond.steering import COPYING, INDUCTION, RANDOM, load_steered
-from induction.study.head_kinds import HeadKinds
 
 NAME = "theirs"
 

@@ -28,8 +28,8 @@ from induction.external.reading import Reading
 from induction.files import MANIFEST, read_json, read_record
 from induction.paths import StudyPaths
 from induction.report.sentences import sentence
+from induction.rules.curves import load_curves
 from induction.stages import measure_external, revisions
-from induction.study.curves import load_curves
 
 ROOT = Path(__file__).parents[2]
 NAME = "theirs"

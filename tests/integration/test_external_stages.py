@@ -19,8 +19,8 @@ from induction.files import read_json
 from induction.over_snapshots import Rows
 from induction.paths import StudyPaths
 from induction.resume import SECONDS_VARIABLE
+from induction.rules.curves import load_curves, read_table
 from induction.stages import ablate_external, measure_external, revisions
-from induction.study.curves import load_curves, read_table
 
 ROOT = Path(__file__).parents[2]
 NAME = "theirs"

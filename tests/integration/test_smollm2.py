@@ -23,9 +23,9 @@ from induction.files import write_json
 from induction.measure import losses, prefix_matching, previous_token, total_copying
 from induction.model.hooks import Intervention, Record
 from induction.paths import StudyPaths, find_study
+from induction.rules.head_kinds import HeadKinds, find_head_kinds
 from induction.stages import revisions
 from induction.stages.measure import _head_rows
-from induction.study.head_kinds import HeadKinds, find_head_kinds
 
 NAME = "smollm2-135m"
 ROOT = find_study().root

@@ -26,7 +26,7 @@ from induction.measure.evaluation import Evaluation, Probes
 from induction.model.hooks import Intervention, Record
 from induction.model.transformer import Transformer
 from induction.model.weights import Snapshot, evenly_picked
-from induction.study.head_kinds import Head, HeadKinds, find_head_kinds, head_names
+from induction.rules.head_kinds import Head, HeadKinds, find_head_kinds, head_names
 
 _NOWHERE = Path("nowhere")
 HEADS_2_4 = [(layer, head) for layer in range(2) for head in range(4)]

@@ -228,7 +228,7 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
     whole = Beyond(stage, foresee(*made_zoo()), NO_CONTROL, Geometry("not tested"))
     write_record(tmp_path / "beyond.json", Beyond, whole)
     assert read_record(tmp_path / "beyond.json", Beyond) == whole
-    shown = made_results(model("deep", 2, 2e6), beyond=whole)
+    shown = made_results(model("deep", 2, 2e6), beyond=whole, paths=StudyPaths(tmp_path))
     assert "**Verdict: supported**, asked of `deep`." in beyond.bigrams(shown)
     assert "| `deep` |" in beyond.bigrams(shown)
     outcomes = [line.split("|")[-3:-1] for line in beyond.overview(shown).splitlines()[2:]]
@@ -236,7 +236,7 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
         ["1", "supported"],
         ["0", "not tested"],
         ["12", "supported"],
-        *5 * [["0", "not tested"]],
+        *6 * [["0", "not tested"]],
     ]
     assert "**Verdict: supported**, 12 models of 3 kinds." in beyond.foresight(shown)
     nothing = made_results(

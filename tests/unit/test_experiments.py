@@ -22,8 +22,9 @@ from induction.study.beyond.batch import SAME, batch_law, slope
 from induction.study.beyond.bigrams import BigramStage
 from induction.study.beyond.bottleneck import bottleneck
 from induction.study.beyond.bottleneck import decide as decide_bottleneck
+from induction.study.beyond.context import context_law
 from induction.study.beyond.control import Control
-from induction.study.beyond.experiments import Trained, Zoo, find_zoo
+from induction.study.beyond.experiments import Group, Trained, Zoo, find_zoo
 from induction.study.beyond.foresight import Foresight
 from induction.study.beyond.hapax import is_it_copying
 from induction.study.beyond.llc import Geometry
@@ -169,7 +170,34 @@ def test_the_rule_about_the_batch(zoo, outcome):
     assert found.outcome == (outcome or "inconclusive")
     if found.series:
         assert found.series[0].name == SAME
-        assert found.series[0].batches == (512, 1024, 2048, 4096, 8192)
+        assert found.series[0].sizes == (512, 1024, 2048, 4096, 8192)
+
+
+def at_contexts(power: float) -> dict[int, Group]:
+    return {size: Group("", seeds(around(3e6 * (size / 256) ** power))) for size in (128, 256, 512)}
+
+
+@pytest.mark.parametrize(
+    ("contexts", "outcome"),
+    [
+        (at_contexts(0.5), "supported"),
+        (at_contexts(0.0), "not supported"),
+        (at_contexts(3.0), "not supported"),
+        ({**at_contexts(0.5), 512: Group("", seeds([None] * 3))}, "inconclusive"),
+        ({**at_contexts(0.5), 512: Group("", seeds([3e6, 3e6]))}, "not tested"),
+        ({size: group for size, group in at_contexts(0.5).items() if size < 512}, "not tested"),
+    ],
+)
+def test_the_rule_about_the_context(contexts, outcome):
+    assert context_law(contexts, {}).outcome == outcome
+
+
+def test_a_context_is_set_against_as_long_a_batch():
+    found = context_law(at_contexts(0.5), {512: Group("", seeds(around(3e6)))})
+    difference = found.against_batch[512]
+    assert difference
+    assert difference.value == pytest.approx(0.5 * np.log(2))
+    assert difference.low < difference.value < difference.high
 
 
 def hapax_zoo(
@@ -332,6 +360,6 @@ def test_tables_and_figure_of_a_run_with_experiments_and_of_one_without():
 
     nothing = made_results(beyond=beyond({BASE: seeds(around(3e6))}), experiments={})
     for section in sections:
-        assert section(nothing) == f"**Verdict: not tested**. {report.NOT_ASKED}"
+        assert section(nothing).startswith("**Verdict: not tested**. This run lacks models")
     assert figures.icl_score_table(nothing).is_empty()
     plt.close(figures.icl_scores(nothing))

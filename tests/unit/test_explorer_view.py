@@ -29,8 +29,8 @@ from induction.report.interactive.view import (
     visible,
 )
 from induction.report.results import Results
-from induction.study.head_kinds import HeadKinds
-from induction.study.phase_change import PhaseChange
+from induction.rules.head_kinds import HeadKinds
+from induction.rules.phase_change import PhaseChange
 
 matplotlib.use("agg")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from induction.study.intervals import mean_bounds, mean_interval
+from induction.rules.intervals import mean_bounds, mean_interval
 
 
 def test_the_interval_is_centred_and_shrinks_with_the_root_of_the_samples():

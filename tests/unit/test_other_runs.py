@@ -7,6 +7,7 @@ from made_summary import made_results, model
 
 from induction.files import write_json, write_record
 from induction.paths import StudyPaths
+from induction.report.contexts import context
 from induction.report.other_runs import other_runs
 from induction.report.results import Results
 from induction.study.over_seeds import OverSeeds, SeedVerdict
@@ -78,3 +79,42 @@ def test_prose_is_told_apart_by_intervals_and_by_seeds(tmp_path):
     assert "On English prose, no model of the same zoo has a phase change." in other_runs(
         made(paths)
     )
+
+
+def publish_contexts(paths: StudyPaths) -> None:
+    """Three seeds at each of three contexts, whose onset grows with the root of it; and at the
+    middle one, batches as long as those of the others."""
+    for name, size in (("context-128", 128), ("beyond", 256), ("context-512", 512)):
+        zoo = {f"deep-s{seed}": entry(2, seed=seed) for seed in range(3)}
+        if name == "beyond":
+            zoo |= {
+                f"deep-{batch}-s{seed}": entry(2, seed=seed, batch_tokens=batch)
+                for seed in range(3)
+                for batch in (1024, 4096)
+            }
+            zoo["clamped"] = entry(2, clamp="induction")
+        train = {"batch_tokens": 8 * size}
+        values = params(zoo, name=name, model={"n_ctx": size}, train=train)
+        folder = write_run(paths.root / "data" / "published" / name, values)
+        onset = 3e6 * (size / 256) ** 0.5
+        row = {"band_complete": True, "icl_score": -0.4, "max_previous_token": 0.9}
+        metrics = {
+            model: row
+            | {"onset_tokens": onset * (1 + 0.01 * own["seed"]), "heads_formed_tokens": onset * 1.2}
+            | {"icl_removed_by_induction_heads": 0.9}
+            for model, own in zoo.items()
+        }
+        write_json(folder.metrics, {"models": metrics})
+
+
+def test_published_runs_at_other_contexts_make_one_series(tmp_path):
+    paths = write_run(tmp_path, params(ZOO, name="laptop"))
+    told = context(made(paths))
+    assert told.startswith("**Verdict: not tested**. It takes the published runs `beyond`, ")
+    publish_contexts(paths)
+    told = context(made(paths))
+    assert told.startswith("**Verdict: supported**. The claim: slopes of 0.5.")
+    assert "the square of the context, is outside the interval" in told
+    rows = [line[2:-2].split(" | ") for line in told.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows[2:]] == ["128", "256", "512"]
+    assert [bool(row[-1].strip()) for row in rows[2:]] == [True, False, True]

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from induction.errors import StudyError
-from induction.study.curves import Curves
+from induction.rules.curves import Curves
 from induction.study.pca import fit_loss_space, smooth_part
 
 TOKENS = np.array([0, 50_000, 200_000, 400_000, 800_000, 1_600_000])

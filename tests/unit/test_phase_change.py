@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_curves import RULE, TOKENS, step
 
-from induction.study.phase_change import (
+from induction.rules.phase_change import (
     around_peak,
     find_phase_change,
     first_crossing,

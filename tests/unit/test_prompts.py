@@ -16,7 +16,7 @@ from induction.report.figures.head_map import heads_of_map, mapped_model
 from induction.report.figures.prompt import attention_on_prompt, on_prompt
 from induction.report.prompts import chosen_prompt, prompt_sentence, prompts
 from induction.report.results import Results
-from induction.study.head_kinds import HeadKinds
+from induction.rules.head_kinds import HeadKinds
 from induction.study.over_seeds import OverSeeds
 from induction.study.verdicts import Check, Verdict
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_curves import NOISE, RULE, TOKENS, X, step
 
-from induction.study.phase_change import find_phase_change
+from induction.rules.phase_change import find_phase_change
 from induction.study.relative_rule import find_relative_change, relative_fall
 
 ABRUPT = step(3e6, 0.4, 0.15) + 0.015 * NOISE

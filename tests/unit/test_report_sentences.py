@@ -12,9 +12,9 @@ from induction.external.reading import LeftOut, Reading, Shared, StartToken
 from induction.report import ablations, causes, side_remarks, text, zoo
 from induction.report.results import Ablations, LossSpace
 from induction.report.sentences import sentence
+from induction.rules.head_kinds import HeadKinds
 from induction.study.attribution import Removed
 from induction.study.bump import Bump
-from induction.study.head_kinds import HeadKinds
 from induction.study.lag import Lag
 from induction.study.pca import Explained
 from induction.study.steepening import Steepening

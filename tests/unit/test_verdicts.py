@@ -8,11 +8,11 @@ import pytest
 from made_behaviours import COPYING
 from made_summary import CIRCUIT, CONFIG, REMOVED, model
 
+from induction.rules.phase_change import find_phase_change, first_crossing
 from induction.study.attribution import Removed
 from induction.study.behaviours import Cost, TaskResult
 from induction.study.cut_off import is_cut_off
 from induction.study.mechanism import Circuit
-from induction.study.phase_change import find_phase_change, first_crossing
 from induction.study.summary import ModelSummary
 from induction.study.verdicts import (
     Verdict,

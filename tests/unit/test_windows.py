@@ -5,7 +5,7 @@ import pytest
 from made_curves import RULE, TOKENS, X
 
 from induction.errors import StudyError
-from induction.study.phase_change import find_phase_change
+from induction.rules.phase_change import find_phase_change
 from induction.study.windows import icl_windows
 
 CHANGE = 1.0 / (1.0 + np.exp(-(X - np.log(3e6)) / 0.1))

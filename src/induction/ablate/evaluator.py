@@ -24,7 +24,7 @@ from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
 from induction.model.memory import fitting_batch
-from induction.study.head_kinds import Head
+from induction.rules.head_kinds import Head
 
 Kind = Literal["zero", "mean", "resample", "pattern_preserving"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -9,7 +9,7 @@ from induction.ablate.evaluator import KINDS, Ablation
 from induction.ablate.sets import HeadSet
 from induction.model.interface import Shape
 from induction.model.weights import Snapshot
-from induction.study.head_kinds import Head, HeadKinds
+from induction.rules.head_kinds import Head, HeadKinds
 
 SCHEMA = {
     **dict.fromkeys(("step", "tokens", "layer", "head"), pl.Int64),

@@ -14,7 +14,7 @@ from induction.ablate.effects import Effect
 from induction.ablate.evaluator import Ablation, Kind
 from induction.model.interface import Shape
 from induction.model.weights import Snapshot
-from induction.study.head_kinds import Head, HeadKinds, head_names
+from induction.rules.head_kinds import Head, HeadKinds, head_names
 
 _SETS = Literal["induction", "previous_token", "random", "other"]
 _KINDS: dict[str, tuple[Kind, ...]] = {

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from induction.ablate.sets import matched_sets
 from induction.behave.task import Task
+from induction.model.clamps import induction_targets
 from induction.model.hooks import Intervention, Record, Site
 from induction.model.interface import Shape
-from induction.study.head_kinds import Head
+from induction.rules.head_kinds import Head
 
 Kind = Literal["intact", "ablated", "knocked out"]
 Heads = Literal["none", "induction", "random"]
@@ -92,11 +93,7 @@ def induction_places(task: Task, rows: slice) -> Tensor:
     the places that the task calls right: where nothing is repeated literally, these are what a head
     would have to find by likeness.
     """
-    tokens_BT = task.tokens[rows]
-    B, T = tokens_BT.shape
-    places = torch.zeros(B, T, T, dtype=torch.bool)
-    places[:, :, 1:] = tokens_BT[:, :, None] == tokens_BT[:, None, :-1]
-    places &= torch.ones(T, T, dtype=torch.bool).tril()
+    places = induction_targets(task.tokens[rows])
     question, key = task.right.T
     row = task.example[question]
     here = (row >= rows.start) & (row < rows.stop)

@@ -9,7 +9,7 @@ from induction.behave.conditions import Condition
 from induction.behave.evaluator import Outcome
 from induction.behave.task import Task, Untestable
 from induction.model.weights import Snapshot
-from induction.study.head_kinds import Head, head_names
+from induction.rules.head_kinds import Head, head_names
 
 _MOMENT = dict.fromkeys(("step", "tokens"), pl.Int64)
 _TASK = dict.fromkeys(("behaviour", "variant"), pl.String)

@@ -9,8 +9,8 @@ import polars as pl
 
 from induction.errors import StudyError
 from induction.files import read_json
+from induction.rules.curves import Curves, load_curves
 from induction.runs.run import Run
-from induction.study.curves import Curves, load_curves
 from induction.study.pca import fit_loss_space
 
 How = Literal["joint", "projected into A", "projected into B", "the same basis"]

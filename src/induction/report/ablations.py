@@ -7,8 +7,8 @@ import polars as pl
 from induction.report.results import Results
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent
+from induction.rules.head_kinds import head_names
 from induction.study.attribution import Removed
-from induction.study.head_kinds import head_names
 
 
 def ablated_sets(results: Results) -> str:

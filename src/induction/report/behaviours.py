@@ -8,9 +8,9 @@ from induction.report.figures.behaviours import judged
 from induction.report.results import Results
 from induction.report.sentences import Values, sentence
 from induction.report.text import markdown_table, number, percent
+from induction.rules.head_kinds import head_names
+from induction.rules.intervals import Interval
 from induction.study.behaviours import TaskResult
-from induction.study.head_kinds import head_names
-from induction.study.intervals import Interval
 
 _FIRST_COPY = ("literal copying", "text, first copy")
 

@@ -1,9 +1,11 @@
 """Questions asked since the paper: their verdicts and tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from induction.report import contexts
 from induction.report.results import Results
-from induction.report.text import markdown_table, names, number, percent, short_tokens
+from induction.report.sentences import sentence
+from induction.report.text import markdown_table, number, percent, short_tokens
 from induction.study.beyond.bigrams import Nearest
 from induction.study.beyond.experiments import names_of
 from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
@@ -12,7 +14,7 @@ from induction.study.beyond.llc import Turns
 
 def overview(results: Results) -> str:
     """Every claim: whose it is, what is new here, on how many models it rests, and its verdict."""
-    found = results.beyond
+    found, of_context = results.beyond, contexts.load_context_law(results.paths)
     rows = (
         (
             "training passes through predictors of growing order",
@@ -50,6 +52,13 @@ def overview(results: Results) -> str:
             found.batch.outcome,
         ),
         (
+            "the onset follows the root of the context",
+            "Aoyama et al. 2025; Musat et al. 2025: its square",
+            "windows and probes that scale with it; batches as long beside it",
+            len(names_of(of_context.groups)),
+            of_context.outcome,
+        ),
+        (
             "the ICL score is copying",
             "asks after Şahin et al. 2025",
             "as many targets left out at random; targets apart that cannot be copied",
@@ -84,13 +93,10 @@ def bigrams(results: Results) -> str:
         *("model", "unigrams", "bigrams", "onset", "trigrams"),
         *("unigrams first", "bigrams before the onset", "from bigrams: least", "at the end"),
     )
-    verdict = verdict_line(found.outcome, [n.model for n in found.asked])
+    verdict = sentence(
+        "beyond", "verdict", outcome=found.outcome, asked=[n.model for n in found.asked]
+    )
     return f"{verdict}\n\n{markdown_table(header, 'lrrrrrrrr', rows)}" if rows else verdict
-
-
-def verdict_line(outcome: str, asked: Sequence[str]) -> str:
-    """The verdict, and the models that it rests on."""
-    return f"**Verdict: {outcome}**" + (f", asked of {names(asked)}." if asked else ".")
 
 
 def _nearest(n: Nearest) -> tuple[str, ...]:
@@ -110,9 +116,10 @@ def _nearest(n: Nearest) -> tuple[str, ...]:
 def geometry(results: Results) -> str:
     """The verdict on the learning coefficient, and where it turns in each model."""
     found = results.beyond.geometry
-    lead = verdict_line(found.outcome, [turns.model for turns in found.asked])
+    asked = [turns.model for turns in found.asked]
+    lead = sentence("beyond", "verdict", outcome=found.outcome, asked=asked)
     if not results.coefficients:
-        return f"{lead} This run samples no model: `make preset NAME=beyond` does."
+        return f"{lead} {sentence('beyond', 'without_samples')}"
     rows = [*_turns(found.asked, ""), *_turns(found.beside, "shown alone")]
     header = (
         *("model", "boundaries", "onset", "nearest", "spread", "range", "at the end"),
@@ -140,12 +147,12 @@ def _turns(models: tuple[Turns, ...], remark: str) -> Iterator[tuple[str, ...]]:
 def foresight(results: Results) -> str:
     """The verdict on foreseeing the onset, with its errors, or why it was not asked."""
     found = results.beyond.foresight
-    lead = f"**Verdict: {found.outcome}**, {found.models} models of {found.kinds} kinds."
+    lead = sentence(
+        "beyond", "foresight", outcome=found.outcome, models=found.models, kinds=found.kinds
+    )
     if not (found.without_kind and found.without_model and found.moment_tokens):
-        return (
-            f"{lead} It takes {MIN_MODELS} models of {MIN_KINDS} kinds with seeds enough, as the "
-            "extended run has them."
-        )
+        needs = sentence("beyond", "without_seeds", models=MIN_MODELS, kinds=MIN_KINDS)
+        return f"{lead} {needs}"
     rows = [
         (left_out, *(number(e) for e in (errors.regression, errors.constant, errors.formula)))
         for left_out, errors in (
@@ -154,8 +161,9 @@ def foresight(results: Results) -> str:
         )
     ]
     header = ("left out", "regression", "constant guess", "formula")
-    return (
-        f"{lead} From what is known at {short_tokens(found.moment_tokens)} tokens; errors in "
-        f"e-folds, root mean square. Of the shufflings, {percent(found.p_value or 0.0)} do as "
-        f"well.\n\n{markdown_table(header, 'lrrr', rows)}"
+    errors = sentence(
+        *("beyond", "foresight_errors"),
+        moment_tokens=found.moment_tokens,
+        p_value=found.p_value or 0.0,
     )
+    return f"{lead} {errors}\n\n{markdown_table(header, 'lrrr', rows)}"

@@ -7,7 +7,7 @@ import polars as pl
 from induction.report.results import Results, of_heads
 from induction.report.sentences import sentence
 from induction.report.text import code, markdown_table, number, short_tokens
-from induction.study.head_kinds import head_names
+from induction.rules.head_kinds import head_names
 
 
 def smear_shares(results: Results) -> str:

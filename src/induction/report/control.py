@@ -2,6 +2,7 @@
 
 from induction.report import provenance
 from induction.report.results import Results
+from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent
 from induction.study.beyond.control import Best, ModelControl
 from induction.study.beyond.steering import COPYING, INDUCTION, Mean
@@ -14,13 +15,14 @@ def verdict(results: Results) -> str:
     """The outcome, on how many models and prompts, and where the rule stands."""
     control = results.beyond.control
     written = provenance.written_in(results, _WRITTEN)
-    commit = f" (commit `{written[0]}`)" if written else ""
     counts = {control.models[name].prompts for name in control.tested}
-    prompts = f", {max(counts)} prompts of each task" if counts else ""
-    return (
-        f"**Verdict: {control.outcome}.** Plain models that could be tested: "
-        f"{len(control.tested)}{prompts}. The rule stood in `{_WRITTEN}` before any "
-        f"number{commit}."
+    return sentence(
+        *("beyond", "control"),
+        outcome=control.outcome,
+        models=len(control.tested),
+        prompts=max(counts, default=None),
+        written=_WRITTEN,
+        commit=written and written[0],
     )
 
 
@@ -43,7 +45,7 @@ def table(results: Results) -> str:
         *("model", "verdict", "conditions", "copying at 0, 1, best", "best scale"),
         *("loss there (nats)", "repetition there"),
     )
-    return markdown_table(header, "lllrrrr", rows) if rows else "No model has induction heads."
+    return markdown_table(header, "lllrrrr", rows) if rows else sentence("beyond", "no_handle")
 
 
 def _conditions(own: ModelControl) -> str:

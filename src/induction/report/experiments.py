@@ -2,47 +2,42 @@
 
 from collections.abc import Sequence
 
-from induction.report.beyond import verdict_line
 from induction.report.results import Results
+from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent, short_tokens
-from induction.study.beyond.batch import SLOPE
+from induction.study.beyond.batch import SLOPE, Series
 from induction.study.beyond.experiments import Group, names_of, whole
 from induction.study.over_seeds.resampling import Mean
 
-NOT_ASKED = (
-    "This run lacks models or seeds that the rule needs: `make preset NAME=beyond` has them."
+SERIES_HEADER = (
+    *("onset of each seed", "heads formed"),
+    *("slope of ln(onset)", "slope of ln(heads formed)"),
 )
 
 
 def batch(results: Results) -> str:
     """The verdict on the root of the batch, and the onset of every batch."""
     found = results.beyond.batch
-    header = (
-        "learning rates",
-        "batch",
-        "onset of each seed",
-        "heads formed",
-        "slope of ln(onset)",
-        "slope of ln(heads formed)",
-    )
-    rows = [
+    header = ("learning rates", "batch", *SERIES_HEADER)
+    rows = [row for series in found.series for row in series_rows(series)]
+    groups = [group for series in found.series for group in series.groups]
+    claim = sentence("beyond", "claimed_slopes", slope=f"{SLOPE:g}")
+    return _section(found.outcome, groups, header, "lrllll", rows, claim)
+
+
+def series_rows(series: Series) -> list[tuple[str, ...]]:
+    """A row for each batch or context; the first has the name and the slopes of all."""
+    slopes = (mean_cell(series.onset_slope), mean_cell(series.heads_slope))
+    return [
         (
             series.name,
             f"{tokens:,}",
-            _seeds([m.onset_tokens for m in group.models]),
-            _seeds([m.heads_formed_tokens for m in group.models]),
-            _mean(series.onset_slope) if first else "",
-            _mean(series.heads_slope) if first else "",
+            seeds_cell([m.onset_tokens for m in group.models]),
+            seeds_cell([m.heads_formed_tokens for m in group.models]),
+            *(("", "") if place else slopes),
         )
-        for series in found.series
-        for first, tokens, group in zip(
-            (True, *(False for _ in series.batches)), series.batches, series.groups, strict=False
-        )
+        for place, (tokens, group) in enumerate(zip(series.sizes, series.groups, strict=True))
     ]
-    groups = [group for series in found.series for group in series.groups]
-    return _section(
-        found.outcome, groups, header, "lrllll", rows, f"The claim: slopes of {SLOPE:g}."
-    )
 
 
 def copying(results: Results) -> str:
@@ -61,7 +56,7 @@ def copying(results: Results) -> str:
                 (
                     f"`{group.names[0]}`: {group.done}",
                     f"{sum(m.changed for m in group.models)} of {len(group.models)}",
-                    _seeds([m.onset_tokens for m in group.models]),
+                    seeds_cell([m.onset_tokens for m in group.models]),
                     _average([m.icl_score for m in group.models]),
                     _average([m.uncopyable_icl for m in group.models]),
                     "" if difference is None else _percents(difference),
@@ -83,15 +78,14 @@ def bottleneck(results: Results) -> str:
     rows = [
         (
             group.done,
-            _seeds([m.onset_tokens for m in group.models]),
+            seeds_cell([m.onset_tokens for m in group.models]),
             ", ".join("none" if a is None else f"{a:+.2f}" for a in advance),
             _average([m.icl_score for m in group.models]),
             _average([m.max_previous_token for m in group.models]),
         )
         for group, advance in zip(groups, advances, strict=True)
     ]
-    part = {"previous-token": "attention to the token before", "induction": "induction attention"}
-    lead = f"The part: {part[found.found]}." if found.found else ""
+    lead = sentence("beyond", "bottleneck", part=found.found) if found.found else ""
     return _section(found.outcome, groups, header, "lllrr", rows, lead)
 
 
@@ -115,8 +109,8 @@ def _repeated(group: Group, onset: Mean | None, weighs: Mean | None) -> tuple[st
     removed = [m.removed_share for m in group.models if m.removed_share is not None]
     return (
         group.done,
-        _seeds([m.onset_tokens for m in group.models]),
-        "" if onset is None else _mean(onset),
+        seeds_cell([m.onset_tokens for m in group.models]),
+        "" if onset is None else mean_cell(onset),
         percent(sum(removed) / len(removed)) if removed else "none",
         "" if weighs is None else _percents(weighs),
         _average([m.icl_score for m in group.models]),
@@ -131,13 +125,14 @@ def _section(
     rows: Sequence[Sequence[str]],
     remark: str = "",
 ) -> str:
-    lead = verdict_line(outcome, names_of(groups))
+    lead = sentence("beyond", "verdict", outcome=outcome, asked=names_of(groups))
     if not rows:
-        return f"{lead} {NOT_ASKED}"
+        return f"{lead} {sentence('beyond', 'without_experiments')}"
     return f"{lead} {remark}".rstrip() + f"\n\n{markdown_table(header, align, rows)}"
 
 
-def _seeds(tokens: Sequence[float | None]) -> str:
+def seeds_cell(tokens: Sequence[float | None]) -> str:
+    """Tokens of every seed."""
     return ", ".join("none" if each is None else short_tokens(each) for each in tokens)
 
 
@@ -146,7 +141,8 @@ def _average(values: Sequence[float | None]) -> str:
     return number(sum(found) / len(found) if found else None)
 
 
-def _mean(found: Mean | None) -> str:
+def mean_cell(found: Mean | None) -> str:
+    """A mean with its interval."""
     if found is None:
         return "none"
     return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"

@@ -11,12 +11,12 @@ from induction.data.tokens import TokensMeta, load_meta
 from induction.external.reading import Reading
 from induction.files import read_json, read_record, verify_folder
 from induction.paths import StudyPaths, find_study
+from induction.rules.curves import Curves, load_curves
+from induction.rules.head_kinds import Head, head_names
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import Divergences, load_divergences
 from induction.study.beyond.llc import Coefficients, load_all_coefficients
-from induction.study.curves import Curves, load_curves
-from induction.study.head_kinds import Head, head_names
 from induction.study.kinds import find_kinds
 from induction.study.loss_map import LossMap, map_loss
 from induction.study.over_seeds import OverSeeds

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from induction.config import ExternalModel, Model
 from induction.report.results import Results, Timing
 from induction.report.text import code, markdown_table, number, percent, short_digest, short_tokens
-from induction.study.intervals import Interval
+from induction.rules.intervals import Interval
 from induction.study.verdicts import Check
 
 _LABELS = {

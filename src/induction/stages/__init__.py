@@ -6,12 +6,13 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
 from induction.config import StudyConfig, load_config
 from induction.errors import NO_MEMORY, StudyError, one_line, tells_of_no_memory
-from induction.files import write_json
+from induction.files import published_folder, write_json
 from induction.paths import StudyPaths, find_study
 
 # As libraries in Rust say it, in exceptions of their own.
@@ -53,6 +54,12 @@ def run_stage(
         if isinstance(error, MemoryError) or tells_of_no_memory(str(error)):
             sys.exit(f"{name}: {NO_MEMORY}")
         raise
+
+
+def leave_out(paths: StudyPaths, target: Path) -> None:
+    """Publish an empty folder, where no rule asks: of an experiment beyond the paper."""
+    with published_folder(target, paths.scratch):
+        pass
 
 
 def _peak_gib() -> float:

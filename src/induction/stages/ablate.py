@@ -17,10 +17,10 @@ from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
 from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.rules.curves import Curves, load_curves
+from induction.rules.head_kinds import find_head_kinds
+from induction.rules.phase_change import find_phase_change
 from induction.stages import model_argument, run_stage
-from induction.study.curves import Curves, load_curves
-from induction.study.head_kinds import find_head_kinds
-from induction.study.phase_change import find_phase_change
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:

@@ -13,11 +13,14 @@ from induction.model.weights import Snapshot, list_snapshots, load_snapshot
 from induction.ngrams.divergence import divergences, predictions
 from induction.over_snapshots import Tell, over_snapshots
 from induction.paths import StudyPaths
-from induction.stages import model_argument, run_stage
+from induction.stages import leave_out, model_argument, run_stage
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     model_config(config, name)
+    if config.models[name].experiment:
+        leave_out(paths, paths.ngrams(name))
+        return
     device = set_up_torch(config.compute)
     verify_folder(paths.snapshots(name))
     settings = config.evaluation

@@ -8,10 +8,10 @@ from induction.errors import StudyError
 from induction.files import whole_file, write_record
 from induction.measure.evaluation import load_evaluation
 from induction.paths import StudyPaths
+from induction.rules.curves import load_curves
+from induction.rules.phase_change import find_phase_change
 from induction.stages import run_stage
-from induction.study.curves import load_curves
 from induction.study.pca import Explained, fit_loss_space, smooth_part
-from induction.study.phase_change import find_phase_change
 from induction.study.top_loading_tokens import top_loading_tokens
 from induction.study.trajectory_angle import find_trajectory_angle
 

@@ -17,14 +17,17 @@ from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, list_snapshots, load_snapshot
 from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
-from induction.stages import model_argument, run_stage
+from induction.rules.curves import load_curves
+from induction.rules.head_kinds import find_head_kinds
+from induction.stages import leave_out, model_argument, run_stage
 from induction.steer.measures import asked_tasks, scalings, steer
-from induction.study.curves import load_curves
-from induction.study.head_kinds import find_head_kinds
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     model_config(config, name)
+    if config.models[name].experiment:
+        leave_out(paths, paths.steering(name))
+        return
     device = set_up_torch(config.compute)
     verify_folder(paths.snapshots(name))
     last = list_snapshots(paths.snapshots(name))[-1]

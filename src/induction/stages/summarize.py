@@ -5,6 +5,7 @@ import polars as pl
 from induction.config import StudyConfig
 from induction.files import verify_folder, write_json, write_record, write_text
 from induction.paths import StudyPaths
+from induction.rules.curves import Curves, load_curves, read_table
 from induction.stages import run_stage
 from induction.study.behaviours import load_behaviours
 from induction.study.beyond import Beyond
@@ -18,7 +19,6 @@ from induction.study.beyond.hapax import is_it_copying
 from induction.study.beyond.llc import geometry, load_all_coefficients
 from induction.study.beyond.repetition import repetition
 from induction.study.beyond.steering import Steered, load_steered
-from induction.study.curves import Curves, load_curves, read_table
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
 from induction.study.summary import ModelSummary, summarize
 from induction.study.verdicts import Verdict, judge
@@ -35,9 +35,9 @@ def main(paths: StudyPaths, config: StudyConfig) -> None:
         pairs[name] = read_table(paths.measurements(name) / "circuits.parquet")
         sets[name] = read_table(paths.ablations(name) / "sets.parquet")
         key_paths[name] = read_table(paths.ablations(name) / "key_paths.parquet")
-    behaviours = {name: load_behaviours(paths, name) for name in config.studied}
-    summaries = summarize(curves, pairs, sets, behaviours, config)
     usual = config.usual
+    behaviours = {name: load_behaviours(paths, name) for name in usual.studied}
+    summaries = summarize(curves, pairs, sets, behaviours, config)
     seeds = gather(summaries, curves, pairs, sets, key_paths, config)
     table = pl.concat(_curve_table(name, own) for name, own in curves.items())
     write_text(paths.curves, table.write_csv(float_precision=5))

@@ -17,9 +17,9 @@ from induction.config import Behaviours, Steering
 from induction.measure.evaluation import Evaluation
 from induction.measure.losses import token_losses
 from induction.model.interface import Measurable, Shape
+from induction.rules.head_kinds import Head
 from induction.steer.generation import continuations, repeated_share
 from induction.steer.scaled import ScaledHeads
-from induction.study.head_kinds import Head
 
 SCHEMA = {
     **{"measure": pl.String, "variant": pl.String},

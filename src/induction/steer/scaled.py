@@ -11,7 +11,7 @@ from torch import Tensor
 
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable, Norm, Shape
-from induction.study.head_kinds import Head
+from induction.rules.head_kinds import Head
 
 _UNCHANGED = Intervention()
 

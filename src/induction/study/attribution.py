@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from induction.study.head_kinds import Head
+from induction.rules.head_kinds import Head
 
 
 @dataclass(frozen=True)

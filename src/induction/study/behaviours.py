@@ -11,9 +11,9 @@ from induction.config import Verdicts as Thresholds
 from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
-from induction.study.curves import read_table
-from induction.study.head_kinds import Head
-from induction.study.intervals import mean_interval
+from induction.rules.curves import read_table
+from induction.rules.head_kinds import Head
+from induction.rules.intervals import mean_interval
 from induction.study.looks import Looks, describe_looks
 
 SHUFFLED = "shuffled"  # ends the name of a control with the labels dealt out anew

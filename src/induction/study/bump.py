@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from induction.study.phase_change import make_smoother
+from induction.rules.phase_change import make_smoother
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from induction.config import PhaseChange as Rule
-from induction.study.phase_change import find_phase_change, make_smoother
+from induction.rules.phase_change import find_phase_change, make_smoother
 
 
 def is_traced(tokens: np.ndarray, rule: Rule) -> bool:

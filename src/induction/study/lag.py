@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from induction.config import PhaseChange as Rule
-from induction.study.phase_change import around_peak, find_phase_change, make_smoother
+from induction.rules.phase_change import around_peak, find_phase_change, make_smoother
 
 
 @dataclass(frozen=True)

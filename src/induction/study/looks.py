@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from induction.rules.head_kinds import Head
+from induction.rules.intervals import Interval, mean_interval
 from induction.study.attribution import read_heads
-from induction.study.head_kinds import Head
-from induction.study.intervals import Interval, mean_interval
 
 EVEN = 0.5
 

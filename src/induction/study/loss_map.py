@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from induction.study.phase_change import make_smoother
+from induction.rules.phase_change import make_smoother
 
 
 @dataclass(frozen=True)

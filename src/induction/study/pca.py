@@ -15,8 +15,8 @@ import polars as pl
 from sklearn.decomposition import PCA
 
 from induction.errors import StudyError
-from induction.study.curves import Curves
-from induction.study.phase_change import make_smoother
+from induction.rules.curves import Curves
+from induction.rules.phase_change import make_smoother
 from induction.study.trajectory_angle import TrajectoryAngle
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from induction.config import PhaseChange as Rule
-from induction.study.phase_change import PhaseChange, Smoother, describe_change, make_smoother
+from induction.rules.phase_change import PhaseChange, Smoother, describe_change, make_smoother
 
 _SHORTEST = np.exp(2)
 

@@ -10,21 +10,21 @@ from pydantic import Field
 
 from induction.config import ExternalModel, Model, StudyConfig
 from induction.files import as_record, read_json
-from induction.study.attribution import Attribution, attribute
-from induction.study.behaviours import Behaviours, TaskResult, describe_behaviours
-from induction.study.bump import Bump, find_bumps
-from induction.study.curves import Curves
-from induction.study.cut_off import is_cut_off, is_traced
-from induction.study.head_kinds import HeadKinds, find_head_kinds
-from induction.study.intervals import Interval, last_intervals, mean_interval
-from induction.study.lag import Lag, find_lag
-from induction.study.mechanism import Circuit, describe_circuits
-from induction.study.phase_change import (
+from induction.rules.curves import Curves
+from induction.rules.head_kinds import HeadKinds, find_head_kinds
+from induction.rules.intervals import Interval, last_intervals, mean_interval
+from induction.rules.phase_change import (
     PhaseChange,
     find_phase_change,
     first_crossing,
     onset_interval,
 )
+from induction.study.attribution import Attribution, attribute
+from induction.study.behaviours import Behaviours, TaskResult, describe_behaviours
+from induction.study.bump import Bump, find_bumps
+from induction.study.cut_off import is_cut_off, is_traced
+from induction.study.lag import Lag, find_lag
+from induction.study.mechanism import Circuit, describe_circuits
 from induction.study.relative_rule import find_relative_change
 from induction.study.steepening import Steepening, find_steepening
 
@@ -42,11 +42,11 @@ class ModelSummary:
     prefix-matching score first reached half of its final value; None when that final value is below
     verdicts.head_score. cut_off: whether training ended
     inside a change of the ICL score; traced: whether there are snapshots enough to see one.
-    icl_gains: by how many nats its final ICL score is better than
-    that of each other model, 95 % over the windows that both read. lag: from the ICL onset to that
-    of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens and over
-    ln(tokens). kinds, circuits, attribution, behaviours: of the last snapshot; attribution is None
-    for models without induction heads or without a control.
+    icl_gains: by how many nats its final ICL score is better than that of each plain model that
+    arguments 2 and 6 compare it to, 95 % over the windows that both read. lag: from the ICL onset
+    to that of prefix matching. bump, steepening: the greatest ones of the loss curve, over tokens
+    and over ln(tokens). kinds, circuits, attribution, behaviours: of the last snapshot; attribution
+    is None for models without induction heads or without a control.
     """
 
     name: Annotated[str, _KNOWN]
@@ -136,10 +136,11 @@ def summarize(
 ) -> list[ModelSummary]:
     """Apply the rules to all models.
 
-    pairs, sets: circuits.parquet and the ablated sets of each model.
+    pairs, sets: circuits.parquet and the ablated sets of each model. behaviours: of those that are
+    no experiments beyond the paper.
     """
     return [
-        _summarize(name, curves, pairs[name], sets[name], behaviours[name], config)
+        _summarize(name, curves, pairs[name], sets[name], behaviours.get(name), config)
         for name in config.studied
     ]
 
@@ -149,7 +150,7 @@ def _summarize(
     curves: Mapping[str, Curves],
     pairs: pl.DataFrame,
     sets: pl.DataFrame,
-    behaviours: Behaviours,
+    behaviours: Behaviours | None,
     config: StudyConfig,
 ) -> ModelSummary:
     own, rule = curves[name], config.phase_change
@@ -176,7 +177,7 @@ def _summarize(
         relative_change=find_relative_change(own.tokens, own.icl_score, rule),
         cut_off=is_cut_off(own.tokens, own.icl_score, rule),
         traced=is_traced(own.tokens, rule),
-        icl_gains=_icl_gains(name, curves),
+        icl_gains=_icl_gains(name, curves, config),
         icl_score=float(own.icl_score[-1]),
         loss=float(own.loss[-1]),
         loss_per_character=None if own.per_character is None else float(own.per_character[-1]),
@@ -195,7 +196,7 @@ def _summarize(
             )
         ),
         attribution=attribution,
-        behaviours=describe_behaviours(behaviours, kinds.induction),
+        behaviours=describe_behaviours(behaviours, kinds.induction) if behaviours else (),
         intervals={
             "onset_tokens": onset_interval(
                 own.tokens, own.early, own.late, rule, rule.resamples, seed
@@ -210,11 +211,25 @@ def _summarize(
     )
 
 
-def _icl_gains(name: str, curves: Mapping[str, Curves]) -> dict[str, Interval]:
+def _icl_gains(name: str, curves: Mapping[str, Curves], config: StudyConfig) -> dict[str, Interval]:
     """Over the same windows, so that what is hard for all models drops out."""
-    last = {model: (own.late - own.early)[-1] for model, own in curves.items()}
-    ends = {model: mean_interval(score - last[name]) for model, score in last.items()}
-    return {model: interval for model, interval in ends.items() if interval and model != name}
+    own = (curves[name].late - curves[name].early)[-1]
+    ends = {
+        other: mean_interval((curves[other].late - curves[other].early)[-1] - own)
+        for other, entry in config.studied.items()
+        if _compared(config.studied[name], entry)
+    }
+    return {other: interval for other, interval in ends.items() if interval}
+
+
+def _compared(entry: Model | ExternalModel, other: Model | ExternalModel) -> bool:
+    """Whether argument 2 asks what smeared keys win over the other, or argument 6 how far the
+    deeper other is."""
+    ours = isinstance(entry, Model) and isinstance(other, Model)
+    if not (ours and other.plain and entry.attn_only == other.attn_only):
+        return False
+    twins = entry.smeared_keys and entry.n_layers == other.n_layers
+    return twins or (entry.plain and entry.n_layers < other.n_layers)
 
 
 def _attribution(

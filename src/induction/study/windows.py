@@ -7,7 +7,7 @@ import polars as pl
 
 from induction.config import PhaseChange as Rule
 from induction.errors import StudyError
-from induction.study.phase_change import find_phase_change
+from induction.rules.phase_change import find_phase_change
 from induction.study.relative_rule import find_relative_change
 
 Window = tuple[int, int]

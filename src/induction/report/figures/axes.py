@@ -13,8 +13,8 @@ from induction.report.figures.seeds import by_kind, draw_seeds
 from induction.report.results import Results
 from induction.report.style import BAND, FAINT, looks
 from induction.report.text import short_tokens
-from induction.study.curves import Curves
-from induction.study.intervals import mean_bounds
+from induction.rules.curves import Curves
+from induction.rules.intervals import mean_bounds
 from induction.study.kinds import kind_label
 
 Color = str | tuple[float, float, float]

@@ -10,8 +10,8 @@ from induction.report.figures import cells
 from induction.report.figures.axes import courses, token_axis, trained_range
 from induction.report.results import Results
 from induction.report.style import FAINT, looks, marker_of
+from induction.rules.head_kinds import head_names
 from induction.study.behaviours import Behaviours
-from induction.study.head_kinds import head_names
 
 _KEY = ("behaviour", "variant")
 _COLUMNS = 4

@@ -11,8 +11,8 @@ import polars as pl
 from induction.report.figures.seeds import by_kind, median
 from induction.report.figures.training import shallow_models
 from induction.report.results import Results
-from induction.study.curves import Curves
-from induction.study.intervals import mean_bounds
+from induction.rules.curves import Curves
+from induction.rules.intervals import mean_bounds
 from induction.study.kinds import kind_label
 
 Table = Callable[[Results], pl.DataFrame]

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from induction.report.prompts import chosen_prompt
 from induction.report.results import Results
-from induction.study.head_kinds import Head
+from induction.rules.head_kinds import Head
 
 _PANELS = (
     ("prefix_matching", "prefix matching", "viridis", Normalize(0, 1)),

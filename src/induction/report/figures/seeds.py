@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from induction.report.results import Results
 from induction.report.style import looks, marker_of
-from induction.study.curves import Curves
+from induction.rules.curves import Curves
 from induction.study.kinds import find_kinds
 
 

@@ -21,7 +21,7 @@ from induction.report.figures.axes import (
 from induction.report.figures.seeds import by_kind, draw_seeds
 from induction.report.results import Results
 from induction.report.style import kind, looks
-from induction.study.curves import Curves
+from induction.rules.curves import Curves
 
 _SERIES = {
     "attn": "attention only",

@@ -17,7 +17,7 @@ from induction.report.interactive.view import (
 )
 from induction.report.results import Results
 from induction.report.text import number, short_tokens
-from induction.study.head_kinds import Head, head_names
+from induction.rules.head_kinds import Head, head_names
 
 
 def explorer(results: Results) -> str:

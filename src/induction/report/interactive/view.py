@@ -7,9 +7,9 @@ import numpy as np
 from induction.explore.store import Explored, OnPassages, load_explored
 from induction.report.results import Results, of_heads
 from induction.report.text import short_tokens
-from induction.study.head_kinds import Head
+from induction.rules.head_kinds import Head
+from induction.rules.phase_change import make_smoother
 from induction.study.kinds import find_kinds
-from induction.study.phase_change import make_smoother
 
 
 @dataclass(frozen=True)

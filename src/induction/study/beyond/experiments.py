@@ -11,8 +11,9 @@ from itertools import chain
 import numpy as np
 
 from induction.config import Model
-from induction.study.curves import Curves
+from induction.rules.curves import Curves
 from induction.study.over_seeds.facts import MIN_SEEDS, kind_of
+from induction.study.over_seeds.resampling import Mean, difference_over_seeds
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Outcome
 
@@ -95,6 +96,11 @@ def whole(values: Sequence[float | None]) -> list[float] | None:
     """The values, where none is missing."""
     found = [value for value in values if value is not None]
     return found if len(found) == len(values) else None
+
+
+def difference(sample: Sequence[float] | None, other: Sequence[float] | None) -> Mean | None:
+    """Of two kinds' means over seeds, with its interval; None where one of them has no values."""
+    return difference_over_seeds(sample, other) if sample and other else None
 
 
 def names_of(groups: Sequence[Group]) -> list[str]:

@@ -16,11 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from induction.config import StudyConfig
+from induction.rules.curves import Curves
+from induction.rules.phase_change import make_smoother
 from induction.study.beyond.bigrams import Divergences
-from induction.study.curves import Curves
 from induction.study.kinds import kind_label
 from induction.study.over_seeds.facts import Kind, SeedFacts
-from induction.study.phase_change import make_smoother
 from induction.study.verdicts.verdict import Outcome
 
 MIN_MODELS, MIN_KINDS = 10, 3

@@ -14,7 +14,7 @@ from induction.config import Model, StudyConfig
 from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
-from induction.study.phase_change import make_smoother
+from induction.rules.phase_change import make_smoother
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Outcome
 

@@ -6,8 +6,15 @@ The rule is that of reports/beyond.md.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from induction.study.beyond.experiments import Group, Zoo, have_seeds, untouched, whole
-from induction.study.over_seeds.resampling import Mean, difference_over_seeds
+from induction.study.beyond.experiments import (
+    Group,
+    Zoo,
+    difference,
+    have_seeds,
+    untouched,
+    whole,
+)
+from induction.study.over_seeds.resampling import Mean
 from induction.study.verdicts.verdict import Outcome
 
 EARLIER = -0.3
@@ -80,14 +87,10 @@ def decide(found: Sequence[Repeated]) -> Outcome:
 def _repeated(share: float, in_reverse: bool, models: tuple, base: Group) -> Repeated:
     group = Group(f"{share:.0%}{', in reverse' if in_reverse else ''}", models)
     return Repeated(
-        share, in_reverse, group, _difference(group.onsets, base.onsets), _weighs(group, base)
+        share, in_reverse, group, difference(group.onsets, base.onsets), _weighs(group, base)
     )
 
 
 def _weighs(group: Group, base: Group) -> Mean | None:
     own, usual = ([m.removed_share for m in each.models] for each in (group, base))
-    return _difference(whole(own), whole(usual))
-
-
-def _difference(own: list[float] | None, usual: list[float] | None) -> Mean | None:
-    return difference_over_seeds(own, usual) if own and usual else None
+    return difference(whole(own), whole(usual))

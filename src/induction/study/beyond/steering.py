@@ -10,7 +10,7 @@ import polars as pl
 from induction.errors import StudyError
 from induction.files import verify_folder
 from induction.paths import StudyPaths
-from induction.study.curves import read_table
+from induction.rules.curves import read_table
 
 COPYING, FEW_SHOT, REPETITION, LOSS = "literal copying", "few-shot", "repetition", "loss"
 MEASURES = (COPYING, FEW_SHOT, REPETITION, LOSS)

@@ -8,7 +8,7 @@ import numpy as np
 
 from induction.config import PhaseChange as Rule
 from induction.config import Verdicts as Thresholds
-from induction.study.curves import Curves
+from induction.rules.curves import Curves
 from induction.study.kinds import kind_label
 from induction.study.over_seeds import arguments
 from induction.study.over_seeds.arguments import Onset, Seeds

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from induction.config import Model, StudyConfig
-from induction.study.curves import Curves
-from induction.study.head_kinds import Head
+from induction.rules.curves import Curves
+from induction.rules.head_kinds import Head
 from induction.study.mechanism import as_theory_says, describe_circuits
 from induction.study.summary import ModelSummary
 

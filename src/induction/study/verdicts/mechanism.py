@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from induction.config import Verdicts as Thresholds
-from induction.study.head_kinds import head_names
+from induction.rules.head_kinds import head_names
 from induction.study.mechanism import Circuit, as_theory_says
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Check, Verdict, more_tokens, outcome, used

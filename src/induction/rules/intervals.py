@@ -5,7 +5,7 @@ They say how far a score would move with other windows of the same text, not wit
 
 import numpy as np
 
-from induction.study.curves import Curves
+from induction.rules.curves import Curves
 
 Interval = tuple[float, float]
 

@@ -1,0 +1,1 @@
+"""What other packages ask of measured curves: kinds of heads, onsets, intervals."""
