@@ -16,9 +16,9 @@ from flop import ablation_flop, forward_flop, training_flop
 
 from induction.ablate.evaluator import KINDS
 from induction.config import StudyConfig, load_config
-from induction.disk import parameter_count
 from induction.model.transformer import TransformerSpec
 from induction.paths import StudyPaths
+from induction.runner.disk import parameter_count
 from induction.train.schedule import snapshot_steps
 
 ROOT = Path(__file__).parents[1]

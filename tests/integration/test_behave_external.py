@@ -12,7 +12,7 @@ from refusals import ROOT
 from ruamel.yaml import YAML
 
 from induction.behave.conditions import INTACT, Condition, induction_places
-from induction.behave.evaluator import put_to
+from induction.behave.evaluator import evaluate
 from induction.behave.task import Prompt, make_task
 from induction.config import load_config
 from induction.external import opened
@@ -131,7 +131,7 @@ def test_conditions_from_the_intact_run_are_those_from_the_tokens(family):
         "knocked out": Intervention(blocked={1: places & gone[:, None, None]}),
     }.items():
         condition = Condition(kind, "random", 0, frozenset({(1, 0), (1, 3)}))  # pyright: ignore[reportArgumentType]
-        ours = put_to(model, task, [INTACT, condition], batch_size=2).answers
+        ours = evaluate(model, task, [INTACT, condition], batch_size=2).answers
         logits = (model.residual(task.tokens, None, changes) @ model.W_U)[task.example, task.query]
         theirs = torch.nn.functional.cross_entropy(
             logits, torch.from_numpy(task.target), reduction="none"

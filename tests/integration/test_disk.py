@@ -13,15 +13,15 @@ import test_security as security
 from refusals import ROOT, check_line, files_below
 from smoke_study import Study
 
-import induction.disk as disk
+import induction.runner.disk as disk
 from induction.config import load_config
 from induction.data.fetch import read_requirements
-from induction.disk import parameter_count, require_room, stage_bytes
 from induction.errors import StudyError
 from induction.model.transformer import Transformer
 from induction.model.weights import list_snapshots, load_snapshot
 from induction.paths import StudyPaths
 from induction.runner.__main__ import main
+from induction.runner.disk import parameter_count, require_room, stage_bytes
 
 Usage = namedtuple("Usage", "total used free")
 PER_MODEL = ("train", "measure", "ablate", "behave", "steer")

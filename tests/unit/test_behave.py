@@ -13,7 +13,7 @@ from refusals import message_of
 
 from induction.behave import BEHAVIOURS, fuzzy_copying, make_tasks
 from induction.behave.conditions import INTACT, Condition, conditions, induction_places
-from induction.behave.evaluator import Outcome, put_to
+from induction.behave.evaluator import Outcome, evaluate
 from induction.behave.material import Material, drawable_tokens
 from induction.behave.tables import LOOKS, SHOWN, rows
 from induction.behave.task import Task, Untestable
@@ -402,7 +402,7 @@ def accuracy(outcome: Outcome, condition: Condition) -> float:
 def test_a_built_induction_model_copies_until_its_head_or_its_pattern_is_gone(small):
     model, task = induction_model(), built_task(small, "literal copying")
     wanted = conditions(model.spec, [(1, 0)], random_draws=3, seed=0)
-    outcome = put_to(model, task, wanted, batch_size=7)
+    outcome = evaluate(model, task, wanted, batch_size=7)
     found = {(c.kind, c.heads, c.draw): accuracy(outcome, c) for c in wanted}
     assert found.pop(("intact", "none", 0)) == 1.0
     for (_kind, heads, _), value in found.items():
@@ -423,7 +423,7 @@ def test_a_built_induction_model_copies_until_its_head_or_its_pattern_is_gone(sm
 
 def test_one_token_of_prefix_leaves_a_built_induction_model_undecided(small):
     task = built_task(small, "[A][B][C] matching")
-    outcome = put_to(induction_model(), task, [INTACT])
+    outcome = evaluate(induction_model(), task, [INTACT])
     assert outcome.right.found[0, 1, 0] == pytest.approx(0.5, abs=1e-3)
     assert outcome.wrong.found[0, 1, 0] == pytest.approx(0.5, abs=1e-3)
     assert outcome.answers[INTACT].loss == pytest.approx(np.log(2), abs=0.05)
@@ -432,14 +432,14 @@ def test_one_token_of_prefix_leaves_a_built_induction_model_undecided(small):
 def test_a_previous_token_head_taken_out_takes_the_copying_along(small):
     model, task = induction_model(), built_task(small, "literal copying")
     condition = Condition("ablated", "induction", 0, frozenset({(0, 0)}))
-    outcome = put_to(model, task, [INTACT, condition])
+    outcome = evaluate(model, task, [INTACT, condition])
     assert accuracy(outcome, condition) <= 0.3
 
 
 def test_short_memory_makes_batches_smaller_and_changes_no_answer(small, monkeypatch):
     model, task = induction_model(), built_task(small, "literal copying")
     wanted = conditions(model.spec, [(1, 0)], random_draws=1, seed=0)
-    whole = put_to(model, task, wanted).answers
+    whole = evaluate(model, task, wanted).answers
     each = memory.bytes_per_example(model.spec, task.tokens.shape[1], patterns=True)
     monkeypatch.setattr(memory, "free_memory", lambda device: 6 * each)
     sizes, residual = [], model.residual
@@ -449,7 +449,7 @@ def test_short_memory_makes_batches_smaller_and_changes_no_answer(small, monkeyp
         return residual(tokens, *given)
 
     monkeypatch.setattr(model, "residual", note)
-    parts = put_to(model, task, wanted).answers
+    parts = evaluate(model, task, wanted).answers
     assert set(sizes) == {3, 2}
     for condition in wanted:
         np.testing.assert_allclose(parts[condition].loss, whole[condition].loss, atol=1e-5)
@@ -457,7 +457,7 @@ def test_short_memory_makes_batches_smaller_and_changes_no_answer(small, monkeyp
 
 def test_without_the_layer_below_nothing_is_copied(small):
     task = built_task(small, "literal copying")
-    outcome = put_to(one_layer_model(), task, [INTACT])
+    outcome = evaluate(one_layer_model(), task, [INTACT])
     assert accuracy(outcome, INTACT) <= task.chance + 0.1
 
 
@@ -468,7 +468,7 @@ def test_a_random_model_is_at_chance(number, material):
     model = random_model(d_vocab=D_TEXT, n_ctx=400)
     for task in BEHAVIOURS[behaviour](material, settings, np.random.default_rng(1)):
         assert isinstance(task, Task)
-        correct = put_to(model, task, [INTACT]).answers[INTACT].correct
+        correct = evaluate(model, task, [INTACT]).answers[INTACT].correct
         by_prompt = np.array([correct[task.example == k].mean() for k in range(60)])
         error = max(by_prompt.std(ddof=1), 0.05) / np.sqrt(60)
         assert abs(by_prompt.mean() - task.chance) < 4 * error, (behaviour, list(task.variants))
@@ -479,7 +479,7 @@ def test_a_model_that_knows_nothing_is_at_chance_to_the_last_digit(material):
     model.W_U.zero_()
     for task in make_tasks(material, SETTINGS):
         assert isinstance(task, Task)
-        assert put_to(model, task, [INTACT]).answers[INTACT].correct == pytest.approx(task.chance)
+        assert evaluate(model, task, [INTACT]).answers[INTACT].correct == pytest.approx(task.chance)
 
 
 def test_conditions_from_the_intact_run_are_those_from_the_tokens(material):
@@ -500,7 +500,7 @@ def test_conditions_from_the_intact_run_are_those_from_the_tokens(material):
     }
     for kind, changes in plain.items():
         condition = Condition(kind, "random", 0, chosen)  # pyright: ignore[reportArgumentType]
-        ours = put_to(model, task, [INTACT, condition]).answers[condition].loss
+        ours = evaluate(model, task, [INTACT, condition]).answers[condition].loss
         logits = model(task.tokens, intervene=changes)[task.example, task.query]
         theirs = torch.nn.functional.cross_entropy(
             logits, torch.from_numpy(task.target), reduction="none"
@@ -542,7 +542,7 @@ def test_tables_say_what_the_built_model_does(small):
     found = [built_task(small, name) for name in ("literal copying", "[A][B][C] matching")]
     told = Untestable("translation", "phrases", "no pairs")
     wanted = conditions(model.spec, [(1, 0)], random_draws=2, seed=0)
-    outcomes = [put_to(model, task, wanted) for task in found]
+    outcomes = [evaluate(model, task, wanted) for task in found]
     snapshot = Snapshot(7, 700, Path("none"))
     tables = rows(snapshot, [*found, told], outcomes, last=True)
     assert tables["tasks"].row(-1, named=True)["why_not"] == "no pairs"
@@ -615,7 +615,7 @@ def published(tables: Tables, paths: StudyPaths, **without: str) -> None:
 def test_tables_are_read_back_and_a_missing_column_is_named(tmp_path, small):
     paths, model = StudyPaths(tmp_path), induction_model()
     task = built_task(small, "literal copying")
-    found = rows(Snapshot(1, 2, tmp_path), [task], [put_to(model, task, [INTACT])], last=True)
+    found = rows(Snapshot(1, 2, tmp_path), [task], [evaluate(model, task, [INTACT])], last=True)
     published(Tables(**found), paths)
     [doing] = describe_behaviours(load_behaviours(paths, "m"), [])
     assert (doing.accuracy, doing.ablated, doing.needs_induction) == (1.0, None, False)

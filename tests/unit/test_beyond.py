@@ -12,7 +12,7 @@ import torch
 from made_summary import CONFIG, made_results, model
 
 from induction.errors import StudyError
-from induction.files import read_record, write_record
+from induction.files import read_record, write_json, write_record
 from induction.ngrams import predictors
 from induction.ngrams.divergence import divergences, predictions
 from induction.ngrams.predictors import predict
@@ -238,6 +238,14 @@ def test_what_was_found_is_read_back_and_shown(tmp_path) -> None:
         ["12", "supported"],
         *6 * [["0", "not tested"]],
     ]
+    other = StudyPaths(tmp_path / "data/published/other")
+    write_json(other.root / "run.json", {})
+    write_json(
+        other.beyond, {"batch": {"outcome": "not supported"}, "copying": {"outcome": "not tested"}}
+    )
+    told = beyond.overview(shown)
+    assert told.count("not tested here; not supported in `other` |") == 1
+    assert "not tested in" not in told
     assert "**Verdict: supported**, 12 models of 3 kinds." in beyond.foresight(shown)
     nothing = made_results(
         beyond=Beyond(

@@ -7,8 +7,8 @@ import pytest
 
 from induction.config import load_config
 from induction.data.fetch import read_requirements
-from induction.disk import parameter_count
 from induction.files import read_json
+from induction.runner.disk import parameter_count
 
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "data/published/laptop"

@@ -175,7 +175,7 @@ def test_what_the_tests_over_seeds_found_is_told_with_its_grounds():
         corrected=0.2,
         outcome="not supported",
     )
-    remark = "By the rule in nats it would be supported."
+    remark = "By the absolute rule it would be supported."
     unsure = SeedVerdict(1, "", (5, 5), corrected=0.01, outcome="inconclusive", shown=(remark,))
     assert over_seeds(unsure, good[0], bad) == (
         f"{lead} argument 2 is **supported**; argument 1 is **inconclusive** ({remark}); argument "

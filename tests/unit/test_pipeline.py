@@ -18,7 +18,7 @@ CARRIERS = {
         "config.__init__",
         "environment",
         "errors",
-        "files",
+        *(f"files.{part}" for part in ("__init__", "folders", "locks", "whole")),
         "fingerprint",
         "over_snapshots",
         "paths",

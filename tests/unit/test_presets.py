@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from induction.config import StudyConfig, load_config
-from induction.disk import parameter_count
+from induction.runner.disk import parameter_count
 from induction.train.schedule import snapshot_steps
 
 PRESETS = Path(__file__).parents[2] / "params"

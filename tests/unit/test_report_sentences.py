@@ -147,9 +147,9 @@ def test_bumps_and_steepenings_are_told_with_their_place_or_as_none():
     models = [replace(CHANGED, name=name, bump=bump, steepening=steepening) for name in "ab"]
     told = causes.bump_sentence(made_results(*models, FLAT))
     assert "(a bump) in `a` at 2M, `b` at 2M. Over ln(tokens), its fall steepens again" in told
-    assert "slowing down in `a` at 3M, `b` at 3M. The second rule" in told
+    assert "slowing down in `a` at 3M, `b` at 3M. Steepening is" in told
     told = causes.bump_sentence(made_results(FLAT))
-    assert "bump: all are convex. Over ln(tokens), no fall steepens again. The second" in told
+    assert "bump: all are convex. Over ln(tokens), no fall steepens again. Steepening" in told
 
 
 def test_previous_token_heads_are_taken_out_both_ways():

@@ -8,7 +8,7 @@ from made_external import random_external
 
 from induction.ablate.sets import matched_sets
 from induction.behave.conditions import INTACT, Condition
-from induction.behave.evaluator import put_to
+from induction.behave.evaluator import evaluate
 from induction.behave.task import Prompt, make_task
 from induction.config import load_config
 from induction.external.adapter import AdaptedModel
@@ -82,9 +82,9 @@ def test_a_scale_of_zero_is_the_zero_ablation():
         prompt.write([after])
     task = make_task("b", {"v": "literal"}, prompts)
     gone = Condition("ablated", "induction", 0, frozenset({(1, 0)}))
-    ablated = put_to(model, task, [INTACT, gone]).answers
+    ablated = evaluate(model, task, [INTACT, gone]).answers
     for scale, condition in ((0.0, gone), (1.0, INTACT)):
-        found = put_to(ScaledHeads(model, [(1, 0)], scale), task, [INTACT]).answers[INTACT]
+        found = evaluate(ScaledHeads(model, [(1, 0)], scale), task, [INTACT]).answers[INTACT]
         np.testing.assert_allclose(found.loss, ablated[condition].loss, atol=1e-5)
         assert np.array_equal(found.correct, ablated[condition].correct)
     assert ablated[INTACT].correct.mean() == 1

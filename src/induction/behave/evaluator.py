@@ -63,7 +63,7 @@ class Attention:
 
 
 @torch.no_grad()
-def put_to(
+def evaluate(
     model: Measurable, task: Task, wanted: Sequence[Condition], batch_size: int | None = None
 ) -> Outcome:
     """Answers under each condition, INTACT among them."""

@@ -16,6 +16,7 @@ from induction.runs.layout import (
     ABOUT,
     copies,
     measured_files,
+    published_folders,
     published_runs,
     small_files,
 )
@@ -107,8 +108,7 @@ def _published(paths: StudyPaths, name: str) -> Path:
 
 
 def _published_names(paths: StudyPaths) -> list[str]:
-    folders = published_runs(paths).glob(f"*/{ABOUT}")
-    return sorted(f"{PUBLISHED}:{about.parent.name}" for about in folders)
+    return [f"{PUBLISHED}:{name}" for name in published_folders(paths)]
 
 
 def _no_such_run(name: str, known: Iterable[str]) -> str:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+from induction.files import read_json
+from induction.paths import StudyPaths
 from induction.report import contexts
 from induction.report.results import Results
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.runs.layout import published_folders
 from induction.study.beyond.bigrams import Nearest
 from induction.study.beyond.experiments import names_of
 from induction.study.beyond.foresight import MIN_KINDS, MIN_MODELS
@@ -13,75 +16,89 @@ from induction.study.beyond.llc import Turns
 
 
 def overview(results: Results) -> str:
-    """Every claim: whose it is, what is new here, on how many models it rests, and its verdict."""
+    """Every claim: whose it is, what is new here, on how many models it rests, and its verdict;
+    where this run does not test it, that of published runs that do."""
     found, of_context = results.beyond, contexts.load_context_law(results.paths)
-    rows = (
+    claims = (
         (
             "training passes through predictors of growing order",
             "Hoogland et al. 2024, Edelman et al. 2024",
             "before the onset in real text; one-layer models pass through them too",
-            len(found.bigrams.asked),
-            found.bigrams.outcome,
+            *("bigrams", len(found.bigrams.asked)),
         ),
         (
             "the loss's geometry turns where induction heads form",
             "Hoogland et al. 2024, Wang et al. 2024",
             "one-layer models as a control; chains must agree",
-            len(found.geometry.asked),
-            found.geometry.outcome,
+            *("geometry", len(found.geometry.asked)),
         ),
         (
             "the onset can be foreseen from what a model shows early",
             "asks against Aoyama et al. 2025",
             "kinds of model left out; a constant guess and their formula beside it",
-            found.foresight.models,
-            found.foresight.outcome,
+            *("foresight", found.foresight.models),
         ),
         (
             "induction heads are a handle on copying",
             "asked here",
             "other heads scaled in the same way; what it costs",
-            len(found.control.tested),
-            found.control.outcome,
+            *("control", len(found.control.tested)),
         ),
         (
             "the onset follows the root of the batch",
             "Aoyama et al. 2025",
             "with and without rates that follow the batch; intervals over seeds",
-            len(names_of([group for series in found.batch.series for group in series.groups])),
-            found.batch.outcome,
+            *("batch", len(names_of(found.batch.groups))),
         ),
         (
             "the onset follows the root of the context",
             "Aoyama et al. 2025; Musat et al. 2025: its square",
             "windows and probes that scale with it; batches as long beside it",
-            len(names_of(of_context.groups)),
-            of_context.outcome,
+            *("context", len(names_of(of_context.groups))),
         ),
         (
             "the ICL score is copying",
             "asks after Şahin et al. 2025",
             "as many targets left out at random; targets apart that cannot be copied",
-            len(names_of([group for each in found.copying.asked for group in each.groups])),
-            found.copying.outcome,
+            *("copying", len(names_of(found.copying.groups))),
         ),
         (
             "the change waits for one part of the circuit",
             "Singh et al. 2024",
             "each part given from the start, in real text; induction forbidden",
-            len(names_of([each.group for each in found.bottleneck.clamped])),
-            found.bottleneck.outcome,
+            *("bottleneck", len(names_of(found.bottleneck.groups))),
         ),
         (
             "repetition brings heads earlier, but less depends on them",
             "Sabry and Belz 2025",
             "reversed segments as a control; intervals over seeds",
-            len(names_of([each.group for each in found.repetition.repeated])),
-            found.repetition.outcome,
+            *("repetition", len(names_of(found.repetition.groups))),
         ),
     )
+    elsewhere = _published(results)
+    rows = []
+    for claim, whose, added, question, models in claims:
+        own = of_context if question == "context" else getattr(found, question)
+        told = sentence(
+            *("beyond", "outcome"),
+            outcome=own.outcome,
+            elsewhere=elsewhere.get(question, {}),
+        )
+        rows.append((claim, whose, added, str(models), told))
     header = ("claim", "by whom", "what is added here", "models", "verdict")
-    return markdown_table(header, "lllrl", ((*row[:3], str(row[3]), row[4]) for row in rows))
+    return markdown_table(header, "lllrl", rows)
+
+
+def _published(results: Results) -> dict[str, dict[str, str]]:
+    """By question, the outcomes of the other published runs that test it."""
+    found: dict[str, dict[str, str]] = {}
+    for name, folder in published_folders(results.paths).items():
+        path = StudyPaths(folder).beyond
+        if name != results.config.name and path.is_file():
+            for question, value in read_json(path).items():
+                if value["outcome"] != "not tested":
+                    found.setdefault(question, {})[name] = value["outcome"]
+    return found
 
 
 def bigrams(results: Results) -> str:

@@ -8,7 +8,7 @@ from induction.report.experiments import SERIES_HEADER, mean_cell, series_rows
 from induction.report.results import Results
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table
-from induction.runs.layout import ABOUT, published_runs
+from induction.runs.layout import published_folders
 from induction.runs.run import Run, load_run
 from induction.study.beyond.batch import SLOPE
 from induction.study.beyond.context import SQUARE, ContextLaw, context_law
@@ -42,10 +42,10 @@ def context(results: Results) -> str:
 
 def load_context_law(paths: StudyPaths) -> ContextLaw:
     """What the published runs say of it; not tested where one of them is missing."""
-    folders = {name: published_runs(paths) / name for name in (USUAL, *OTHERS)}
-    if not all((folder / ABOUT).is_file() for folder in folders.values()):
+    folders = published_folders(paths)
+    if not folders.keys() >= {USUAL, *OTHERS}:
         return ContextLaw()
-    usual, *others = (load_run(folder) for folder in folders.values())
+    usual, *others = (load_run(folders[name]) for name in (USUAL, *OTHERS))
     contexts = {
         _size(run): Group(run.label, tuple(_trained(run, None))) for run in (usual, *others)
     }

@@ -20,9 +20,8 @@ def batch(results: Results) -> str:
     found = results.beyond.batch
     header = ("learning rates", "batch", *SERIES_HEADER)
     rows = [row for series in found.series for row in series_rows(series)]
-    groups = [group for series in found.series for group in series.groups]
     claim = sentence("beyond", "claimed_slopes", slope=f"{SLOPE:g}")
-    return _section(found.outcome, groups, header, "lrllll", rows, claim)
+    return _section(found.outcome, found.groups, header, "lrllll", rows, claim)
 
 
 def series_rows(series: Series) -> list[tuple[str, ...]]:
@@ -47,10 +46,9 @@ def copying(results: Results) -> str:
         *("learns from", "seeds with a change", "onset of each seed", "ICL score"),
         *("ICL score, uncopyable targets", "against all targets"),
     )
-    rows, groups = [], []
+    rows = []
     for masked in found.asked:
         moved = (None, masked.moved, masked.moved_at_random)
-        groups += masked.groups
         for group, difference in zip(masked.groups, moved, strict=True):
             rows.append(
                 (
@@ -62,7 +60,7 @@ def copying(results: Results) -> str:
                     "" if difference is None else _percents(difference),
                 )
             )
-    return _section(found.outcome, groups, header, "llllrl", rows)
+    return _section(found.outcome, found.groups, header, "llllrl", rows)
 
 
 def bottleneck(results: Results) -> str:
@@ -72,9 +70,7 @@ def bottleneck(results: Results) -> str:
         *("attention fixed", "onset of each seed", "advance, e-folds", "ICL score"),
         "best previous-token score",
     )
-    base = [found.untouched] if found.untouched else []
-    groups = [*base, *(each.group for each in found.clamped)]
-    advances = [*((),) * len(base), *(each.advances for each in found.clamped)]
+    advances = [(), *(each.advances for each in found.clamped)]
     rows = [
         (
             group.done,
@@ -83,10 +79,10 @@ def bottleneck(results: Results) -> str:
             _average([m.icl_score for m in group.models]),
             _average([m.max_previous_token for m in group.models]),
         )
-        for group, advance in zip(groups, advances, strict=True)
+        for group, advance in zip(found.groups, advances, strict=False)
     ]
     lead = sentence("beyond", "bottleneck", part=found.found) if found.found else ""
-    return _section(found.outcome, groups, header, "lllrr", rows, lead)
+    return _section(found.outcome, found.groups, header, "lllrr", rows, lead)
 
 
 def repetition(results: Results) -> str:
@@ -96,13 +92,9 @@ def repetition(results: Results) -> str:
         *("repeated windows at first", "onset of each seed", "difference of ln(onset)"),
         *("share of the gain lost without induction heads", "difference of it", "ICL score"),
     )
-    rows = []
-    if found.untouched:
-        rows.append(_repeated(found.untouched, None, None))
+    rows = [_repeated(group, None, None) for group in found.groups[:1]]
     rows += [_repeated(each.group, each.onset, each.weighs) for each in found.repeated]
-    base = [found.untouched] if found.untouched else []
-    groups = [*base, *(each.group for each in found.repeated)]
-    return _section(found.outcome, groups, header, "lllrlr", rows)
+    return _section(found.outcome, found.groups, header, "lllrlr", rows)
 
 
 def _repeated(group: Group, onset: Mean | None, weighs: Mean | None) -> tuple[str, ...]:

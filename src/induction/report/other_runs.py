@@ -6,7 +6,7 @@ from induction.files import read_record
 from induction.report.results import Results
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table, quantity
-from induction.runs.layout import ABOUT, published_runs
+from induction.runs.layout import published_folders
 from induction.runs.metrics import Row, metric, rows, seed_spreads, yardstick
 from induction.runs.run import Run, load_run
 from induction.study.over_seeds import OverSeeds
@@ -30,8 +30,7 @@ def other_runs(results: Results) -> str:
 
 
 def _published(results: Results) -> dict[str, Run]:
-    folders = sorted(about.parent for about in published_runs(results.paths).glob(f"*/{ABOUT}"))
-    return {folder.name: load_run(folder) for folder in folders}
+    return {name: load_run(folder) for name, folder in published_folders(results.paths).items()}
 
 
 def _verdicts(results: Results, others: Sequence[Run]) -> str:

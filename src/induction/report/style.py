@@ -16,7 +16,7 @@ _COLORS = {
     "attn": (0.58, 0.78, 0.76),
     "mlp": (0.085, 1.0, 0.70),
     "smear": (0.45, 0.95, 0.50),
-    "values": (0.10, 0.60, 0.60),
+    "values": (0.10, 0.60, 0.57),
     "external": (0.86, 0.60, 0.66),
 }
 _HUE_STEP = 0.055  # between kinds that differ in nothing that shows, such as the optimiser

@@ -15,10 +15,10 @@ from typing import Any
 from rich.console import Console
 
 from induction.config import StudyConfig, load_config
-from induction.disk import require_room
 from induction.errors import StudyError
 from induction.files import delete_unfinished, write_json
 from induction.paths import StudyPaths, find_study
+from induction.runner.disk import require_room
 from induction.runner.display import (
     LiveDisplay,
     PlainDisplay,

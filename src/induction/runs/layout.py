@@ -19,6 +19,12 @@ def published_runs(paths: StudyPaths) -> Path:
     return paths.root / "data" / "published"
 
 
+def published_folders(paths: StudyPaths) -> dict[str, Path]:
+    """The folder of every published run by its name, in the order of names."""
+    folders = (about.parent for about in published_runs(paths).glob(f"*/{ABOUT}"))
+    return {folder.name: folder for folder in sorted(folders)}
+
+
 def copies(paths: StudyPaths) -> Path:
     """Where runs are laid out side by side to be compared."""
     return paths.scratch / "compare"

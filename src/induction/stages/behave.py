@@ -9,7 +9,7 @@ import polars as pl
 
 from induction.behave import make_tasks
 from induction.behave.conditions import INTACT, conditions
-from induction.behave.evaluator import put_to
+from induction.behave.evaluator import evaluate
 from induction.behave.material import Material, drawable_tokens
 from induction.behave.tables import rows
 from induction.behave.task import Task
@@ -94,7 +94,7 @@ def behave_all(
         asked, outcomes = [task for task in tasks() if isinstance(task, Task)], []
         for task in asked:
             judged = set(task.variants.values()) != {"control"}
-            outcomes.append(put_to(model, task, wanted if judged else [INTACT]))
+            outcomes.append(evaluate(model, task, wanted if judged else [INTACT]))
             tell(len(outcomes) / len(asked))
         last = snapshot == snapshots[-1]
         return {}, rows(snapshot, tasks(), outcomes, last, wanted[1:], asked_with().texts)

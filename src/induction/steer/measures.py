@@ -10,7 +10,7 @@ import polars as pl
 from induction.ablate.sets import matched_sets
 from induction.behave import BEHAVIOURS, few_shot, literal_copying
 from induction.behave.conditions import INTACT
-from induction.behave.evaluator import put_to
+from induction.behave.evaluator import evaluate
 from induction.behave.material import Material
 from induction.behave.task import Task
 from induction.config import Behaviours, Steering
@@ -113,7 +113,7 @@ def steer(
 
 def _answers(model: Measurable, task: Task) -> Iterator[dict]:
     """Accuracy of every prompt in the variants that are no controls."""
-    correct = put_to(model, task, [INTACT]).answers[INTACT].correct
+    correct = evaluate(model, task, [INTACT]).answers[INTACT].correct
     for index, (variant, kind) in enumerate(task.variants.items()):
         if kind == "control":
             continue

@@ -1,10 +1,10 @@
-"""A second rule for a phase change, which no unit of the ICL score enters.
+"""The relative rule for a phase change, which no unit of the ICL score enters.
 
 With other windows the ICL score is another number of nats, and so is what `phase_change` asks for.
 This rule asks for a fall within one e-fold of tokens, relative to two things that change with the
 windows in the same way: the score's whole fall in training (`min_share` of it), and its noise from
 snapshot to snapshot (`min_signal` times as much). Where the fastest fall lies, and so the onset, is
-found as by the other rule. How the two numbers were fixed: reports/preregistration.md.
+found as by the absolute rule. How the two numbers were fixed: reports/preregistration.md.
 """
 
 from dataclasses import dataclass

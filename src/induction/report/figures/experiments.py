@@ -66,12 +66,10 @@ def _panels(results: Results) -> Iterator[tuple[str, Sequence[Group]]]:
         yield f"batch, {series.name}", series.groups
     for masked in found.copying.asked:
         yield f"{masked.everything.names[0]} learns from", masked.groups
-    if found.bottleneck.untouched:
-        groups = [each.group for each in found.bottleneck.clamped]
-        yield "clamped from the start", [found.bottleneck.untouched, *groups]
-    if found.repetition.untouched:
-        groups = [each.group for each in found.repetition.repeated]
-        yield "windows that hold a segment twice", [found.repetition.untouched, *groups]
+    if found.bottleneck.groups:
+        yield "clamped from the start", found.bottleneck.groups
+    if found.repetition.groups:
+        yield "windows that hold a segment twice", found.repetition.groups
 
 
 def _draw(axes: Axes, results: Results, title: str, groups: Sequence[Group]) -> None:

@@ -42,6 +42,10 @@ class BatchLaw:
     outcome: Outcome = "not tested"
     series: tuple[Series, ...] = ()
 
+    @property
+    def groups(self) -> list[Group]:
+        return [group for each in self.series for group in each.groups]
+
 
 def batch_law(zoo: Zoo, usual: int) -> BatchLaw:
     """Ask the first untouched kind that has both series. usual: train.batch_tokens."""

@@ -37,6 +37,11 @@ class Bottleneck:
     untouched: Group | None = None
     clamped: tuple[Clamped, ...] = ()
 
+    @property
+    def groups(self) -> list[Group]:
+        """The untouched models, and those with each clamp; none where it was not asked."""
+        return [self.untouched, *(e.group for e in self.clamped)] if self.untouched else []
+
 
 def bottleneck(zoo: Zoo) -> Bottleneck:
     """Ask the first untouched kind that has all clamps."""

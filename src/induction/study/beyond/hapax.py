@@ -45,6 +45,10 @@ class Copying:
     outcome: Outcome = "not tested"
     asked: tuple[Masked, ...] = ()
 
+    @property
+    def groups(self) -> list[Group]:
+        return [group for each in self.asked for group in each.groups]
+
 
 def is_it_copying(zoo: Zoo) -> Copying:
     """Ask every untouched kind that has a mask."""

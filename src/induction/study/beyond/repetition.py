@@ -58,6 +58,11 @@ class Repetition:
     untouched: Group | None = None
     repeated: tuple[Repeated, ...] = ()
 
+    @property
+    def groups(self) -> list[Group]:
+        """The untouched models, and those with each share; none where it was not asked."""
+        return [self.untouched, *(e.group for e in self.repeated)] if self.untouched else []
+
 
 def repetition(zoo: Zoo) -> Repetition:
     """Ask the first untouched kind that has repeated segments and reversed ones."""

@@ -44,7 +44,7 @@ def judge_over_seeds(seeds: Seeds, thresholds: Thresholds) -> list[SeedVerdict]:
     found = _judged(seeds, thresholds, lambda s: s.onset_tokens)
     other = _judged(seeds, thresholds, lambda s: s.absolute_onset_tokens)
     if found[0].outcome != other[0].outcome:
-        remark = f"By the rule in nats it would be {other[0].outcome}."
+        remark = f"By the absolute rule it would be {other[0].outcome}."
         shown = (
             *found[0].shown,
             f"By the relative rule alone it would be {found[0].outcome}.",
