@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from made_external import CONFIGS, D_VOCAB, random_external
+from safetensors.torch import load_file, save_file
 from test_measure import SETTINGS
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
@@ -449,6 +450,49 @@ def test_a_head_size_of_null_is_one_that_is_not_given(family, tmp_path):
 def test_layers_of_which_too_little_is_said_are_one_line(changes, expected, tmp_path):
     with pytest.raises(StudyError, match=rf"config.json: .*{expected}"):
         load(saved(random_external("smollm3"), tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"auto_map": {"AutoModelForCausalLM": "mine.Mine"}},
+            "auto_map: the model has code of its",
+        ),
+        ({"is_causal": False}, "is_causal: false: not a model that predicts the next token"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised by gptq: give"),
+    ],
+)
+def test_a_configuration_that_means_another_model_is_one_line(changes, said, tmp_path):
+    with pytest.raises(StudyError, match=rf"config.json: .*{said}"):
+        load(saved(random_external("llama"), tmp_path, **changes))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "\ufeff{}", '{"a": '])
+def test_a_damaged_configuration_is_not_to_be_deleted(content, tmp_path):
+    folder = saved(random_external("llama"), tmp_path)
+    (folder / "config.json").write_text(content)
+    with pytest.raises(StudyError, match="damaged: .*: get it anew from where it came"):
+        load(folder)
+
+
+def test_weights_in_whole_numbers_are_refused(tmp_path):
+    folder = saved(random_external("llama"), tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    weights[name] = weights[name].to(torch.int8)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StudyError, match=f"{name} is I8: give unquantised weights"):
+        load(folder)
+
+
+def test_a_model_that_runs_over_in_half_precision_says_so():
+    theirs = random_external("llama")
+    with torch.no_grad():
+        theirs.model.layers[1].mlp.down_proj.weight.fill_(6e4)
+    ours = AdaptedModel(theirs.half())
+    with pytest.raises(StudyError, match="runs over in float16.*: give dtype: float32"):
+        logits(ours)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])

@@ -129,6 +129,10 @@ HOLES = {
         lambda path: path.with_name("config.json").unlink(),
         r"^has no config\.json",
     ),
+    "an adapter": (
+        lambda path: path.with_name("adapter_config.json").write_text("{}"),
+        "adapter.*: merge it into its model",
+    ),
 }
 
 
@@ -154,6 +158,29 @@ def test_hole_of_a_shard_that_is_missing(suite):
     [left_out] = find_revisions(suite.parent, entry()).left_out
     assert left_out.reason.startswith("has ")
     assert left_out.reason.endswith(" files of weights")
+
+
+def test_hole_of_shards_that_the_index_tells(suite):
+    shutil.rmtree(suite / "step2")
+    random_external("llama", 5).save_pretrained(suite / "step2", max_shard_size="20KB")
+    index = suite / "step2" / "model.safetensors.index.json"
+    values = json.loads(index.read_text())
+    first = next(iter(values["weight_map"]))
+    index.write_text(
+        json.dumps(values | {"weight_map": {first: "model-00099-of-00099.safetensors"}})
+    )
+    [left_out] = find_revisions(suite.parent, entry()).left_out
+    assert left_out.reason.startswith(
+        "model-00099-of-00099.safetensors: listed in model.safetensors"
+    )
+    index.unlink()
+    [left_out] = find_revisions(suite.parent, entry()).left_out
+    assert left_out.reason.startswith("has no model.safetensors.index.json, which says what is in")
+
+
+def test_checkpoints_without_names_say_what_lists_them(suite):
+    with pytest.raises(StudyError, match=r"holds step1, .*: `python -m induction.external.list "):
+        find_revisions(suite.parent, entry(revisions={}))
 
 
 def test_nothing_but_holes_is_one_refusal(suite):
@@ -242,7 +269,7 @@ def test_start_token_is_the_tokenizers_own(what, suite, tokenizer):
 
 def test_start_token_of_the_configuration_that_is_an_ordinary_token_does_not_count(suite):
     config = load_config(suite / "step1")
-    config.bos_token_id, config.eos_token_id = 1, 2
+    config.bos_token_id, config.eos_token_id = 1, -1
     path = suite / "step1" / "tokenizer.json"
     assert find_start_token(path, config, None).text == "<|start|>"
     with pytest.raises(StudyError, match=r"start_token: <s>: no token of .*: <\|start\|>"):

@@ -45,7 +45,8 @@ def test_names_are_listed_as_in_prose():
     assert names(["a"]) == "`a`"
     assert names(["a", "b", "c"]) == "`a`, `b` and `c`"
     assert names([]) == ""
-    assert names(["a", "a-s10", "a-s11", "b-s1"]) == "`a`, `a` (s10, s11) and `b-s1`"
+    assert names(["a-s10", "a-s11", "b-s1"]) == "`a` (s10, s11) and `b-s1`"
+    assert names(["a", "a-s10", "a-s11", "b", "b-s1"]) == "`a` (and s10, s11), `b` and `b-s1`"
 
 
 def test_text_of_the_corpus_is_code_on_one_line():

@@ -62,14 +62,12 @@ def _precise(value: float) -> str:
 
 
 def names(models: Sequence[str], most: int | None = None) -> str:
-    """`a`, `b` and `c`; several seeds of a kind together: `a` (s10, s11) and `b`. Of more than
-    `most`, the others are counted."""
+    """`a`, `b` and `c`; several seeds of a kind together: `a` (s10, s11) and `b`, or `a` (and s1,
+    s2) with one that has no number. Of more than `most`, the others are counted."""
     groups: dict[str, list[str]] = {}
     for name in models[:most]:
-        groups.setdefault(re.sub(r"-s\d+$", "-s", name), []).append(name)
-    quoted = [
-        _seeds(group, found) if found[1:] else f"`{found[0]}`" for group, found in groups.items()
-    ]
+        groups.setdefault(re.sub(r"-s\d+$", "", name), []).append(name)
+    quoted = [each for stem, found in groups.items() for each in _quoted(stem, found)]
     more = 0 if most is None else max(0, len(models) - most)
     return listed([*quoted, f"{more} more"] if more else quoted)
 
@@ -79,10 +77,12 @@ def listed(parts: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
-def _seeds(stem: str, models: Sequence[str]) -> str:
-    """attn-2l-s and the models attn-2l-s10 and attn-2l-s11 → `attn-2l` (s10, s11)."""
-    numbers = (f"s{name.removeprefix(stem)}" for name in models)
-    return f"`{stem.removesuffix('-s')}` ({', '.join(numbers)})"
+def _quoted(stem: str, models: Sequence[str]) -> list[str]:
+    """attn-2l and its models attn-2l-s10 and attn-2l-s11 → `attn-2l` (s10, s11)."""
+    numbered = [name.removeprefix(f"{stem}-") for name in models if name != stem]
+    if len(numbered) < 2:
+        return [f"`{name}`" for name in models]
+    return [f"`{stem}` ({'and ' if stem in models else ''}{', '.join(numbered)})"]
 
 
 def code(text: str) -> str:
