@@ -472,7 +472,7 @@ def test_a_configuration_that_means_another_model_is_one_line(changes, said, tmp
 def test_a_damaged_configuration_is_not_to_be_deleted(content, tmp_path):
     folder = saved(random_external("llama"), tmp_path)
     (folder / "config.json").write_text(content)
-    with pytest.raises(StudyError, match="damaged: .*: get it anew from where it came"):
+    with pytest.raises(StudyError, match=r"damaged: .*: get it anew from where it came"):
         load(folder)
 
 
@@ -491,7 +491,7 @@ def test_a_model_that_runs_over_in_half_precision_says_so():
     with torch.no_grad():
         theirs.model.layers[1].mlp.down_proj.weight.fill_(6e4)
     ours = AdaptedModel(theirs.half())
-    with pytest.raises(StudyError, match="runs over in float16.*: give dtype: float32"):
+    with pytest.raises(StudyError, match=r"runs over in float16.*: give dtype: float32"):
         logits(ours)
 
 

@@ -165,10 +165,8 @@ def test_hole_of_shards_that_the_index_tells(suite):
     random_external("llama", 5).save_pretrained(suite / "step2", max_shard_size="20KB")
     index = suite / "step2" / "model.safetensors.index.json"
     values = json.loads(index.read_text())
-    first = next(iter(values["weight_map"]))
-    index.write_text(
-        json.dumps(values | {"weight_map": {first: "model-00099-of-00099.safetensors"}})
-    )
+    first, absent = next(iter(values["weight_map"])), "model-00099-of-00099.safetensors"
+    index.write_text(json.dumps(values | {"weight_map": {first: absent}}))
     [left_out] = find_revisions(suite.parent, entry()).left_out
     assert left_out.reason.startswith(
         "model-00099-of-00099.safetensors: listed in model.safetensors"
