@@ -16,6 +16,7 @@ from induction.external.list import as_yaml, step_of, thinned
         *(("checkpoint-500", 500), ("ckpt_500", 500), ("iter_0000500", 500), ("100000", 100_000)),
         *(("stage1-step1000-tokens5B", 1000), ("seed-7/step20", 20), ("global_step512", 512)),
         *(("alias-gpt2-small-x21-checkpoint-400000", 400_000), ("step0", 0)),
+        *(("step1.5k", 1500), ("step_2.5M", 2_500_000), ("step1,000", None), ("step1.5", None)),
         *((name, None) for name in ("main", "seed-3", "v1.0", "stage1", "tokens5B", "float16")),
     ],
 )

@@ -13,11 +13,11 @@ from induction.errors import StudyError, one_line
 from induction.external.hub import list_names
 from induction.external.revisions import check_source
 
-_NUMBER = r"(\d[\d_]*)(k|m)?"
+_NUMBER = r"(\d[\d_]*(?:\.\d+(?=[km]))?)(k|m)?"
 # A word for steps with a number, or a number alone: seeds, stages and versions have numbers too.
 _NAMED = re.compile(
     rf"(?:^|[^a-z])(?:global_?step|steps?|checkpoint|ckpt|iter(?:ation)?|it)s?[-_=.]?{_NUMBER}"
-    r"(?![a-z\d])",
+    r"(?![a-z\d]|[.,]\d)",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"^(?:.*/)?{_NUMBER}$", re.IGNORECASE)
@@ -29,7 +29,7 @@ def step_of(name: str) -> int | None:
     found = _NAMED.search(name) or _BARE.match(name)
     if not found:
         return None
-    return int(found[1].replace("_", "")) * _SCALE[(found[2] or "").lower()]
+    return round(float(found[1].replace("_", "")) * _SCALE[(found[2] or "").lower()])
 
 
 def thinned(steps: dict[str, int], most: int) -> dict[str, int]:
