@@ -170,7 +170,7 @@ def top_loading_tokens(results: Results, components: Sequence[int], count: int) 
 def windows(results: Results) -> str:
     """Range of the ICL score and of the onset over all pairs of windows, by both onset rules."""
     return markdown_table(
-        ("model", "ICL score", "onset", "pairs with a change", "onset, other rule", "pairs"),
+        ("model", "ICL score", "onset", "pairs with a change", "onset, relative rule", "pairs"),
         "lrrrrr",
         (
             _window_row(name, rows)
