@@ -35,6 +35,7 @@ _HEADS_OF_OTHERS = 16  # in a layer; known only once a model is there
 _FOLDER_BYTES = 20_000  # manifests, headers of small tables
 _REPORT_BYTES = 6_000_000  # with the scripts of its charts
 _SMALL_STAGE_BYTES = 500_000
+_LEFT_OUT_BYTES = 500  # the manifest of an empty folder
 # Weights and optimisers, twice while one state takes the place of another.
 _STATE_PER_PARAMETER = 2 * 3 * _FLOAT
 
@@ -82,7 +83,7 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
         rows = config.ablation.snapshots * _heads(config, model) * 4
         return rows * _HEAD_ROW_BYTES + _FOLDER_BYTES // 4
     if kind in ("behave", "steer") and config.models[model].experiment:
-        return 0
+        return _LEFT_OUT_BYTES
     if kind in ("behave", "behave-external"):
         return _behaviours(config, model)
     if kind in ("steer", "steer-external"):
