@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from made_text import WORDS
 from ruamel.yaml import YAML
 
 from induction.config import StudyConfig, load_config
@@ -19,20 +20,6 @@ from induction.data.tokens import load_meta
 from induction.paths import StudyPaths
 
 ROOT = Path(__file__).parents[2]
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "garden",
-    "winter",
-    "harbour",
-    "ladder",
-    "engine",
-    "window",
-    "market",
-    "holds",
-    "warms",
-]
 
 
 def paragraph(rng: random.Random, sentences: int = 6) -> str:

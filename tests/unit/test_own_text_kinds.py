@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_text import WORDS
 
 from induction.data.documents import Collection, collect_documents
 from induction.data.fetch import copy_own_files, own_files
@@ -13,19 +14,6 @@ from induction.data.overlap import STRETCH, known_share
 from induction.data.own_text import decoded, is_prose, longest_run, why_no_text, without_long_runs
 from induction.data.tally import check_enough, check_known, kept_and_dropped
 from induction.errors import StudyError
-
-WORDS = [
-    "river",
-    "stone",
-    "lamp",
-    "garden",
-    "winter",
-    "harbour",
-    "ladder",
-    "engine",
-    "window",
-    "market",
-]
 
 
 def prose(characters: int, seed: int = 0) -> str:

