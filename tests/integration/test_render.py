@@ -268,6 +268,22 @@ def test_a_date_that_is_none_is_refused(tmp_path: Path, date: str) -> None:
         render(source, tmp_path / "out", date=date)
 
 
+def test_a_table_printed_in_pieces_is_one_table(tmp_path: Path, without_quarto: None) -> None:
+    """The kernel sends printed text whenever it likes, in half lines too; figures stay."""
+    code = """#| output: asis
+print("| step |", "loss |\\n|---:|", end="", flush=True)
+print("---:|\\n| 1 |", end="", flush=True)
+print(" 2.50 |\\n\\nBefore.", flush=True)
+display(Markdown("Between."))
+print("After.")"""
+    start = CELL.format("from IPython.display import Markdown, display\nNone")
+    source = write_source(tmp_path / "source", start + "\n\n" + CELL.format(code))
+    render(source, tmp_path)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert re.search(r"<td[^>]*>1</td>\s*<td[^>]*>2\.50</td>", page)
+    assert page.index("Before.") < page.index("Between.") < page.index("After.")
+
+
 SCRIPT = r"""<script type="application/json">
 {"a": "<\/script> &amp; < > \" ' ``` ::: {{< var x >}} $$ <\!-- <img src='gone.png'> @fig-gone",
 	"b": "a tab, two spaces at the end"  ,

@@ -44,7 +44,26 @@ def run_cells(source: Source, environment: Mapping[str, str]) -> dict[int, Outpu
     notebook.cells = [nbformat.v4.new_code_cell(piece.code) for _, piece in runnable]
     if runnable:
         _execute(notebook, [piece for _, piece in runnable], source, environment)
-    return {index: cell.outputs for (index, _), cell in zip(runnable, notebook.cells, strict=True)}
+    return {
+        index: _whole_streams(cell.outputs)
+        for (index, _), cell in zip(runnable, notebook.cells, strict=True)
+    }
+
+
+def _whole_streams(outputs: Outputs) -> Outputs:
+    """Printed text that came in pieces, joined up to the next output of another kind.
+
+    The kernel sends what is printed at moments of its own, so one table can come as two. nbclient's
+    own joining (`coalesce_streams`) would also move text to before the figure that it follows.
+    """
+    whole: Outputs = []
+    for output in outputs:
+        last = whole[-1] if whole else {}
+        if output["output_type"] == "stream" and output["name"] == last.get("name"):
+            last["text"] += output["text"]
+        else:
+            whole.append(output)
+    return whole
 
 
 def _execute(
