@@ -61,8 +61,8 @@ def test_arguments_are_counted_by_their_outcome():
         (
             "inconclusive",
             [None, None],
-            "0 of 2 checks held. Cannot be told: asked of 0 (`m`); asked of 1 (`m`). What would "
-            "settle it: more tokens.",
+            "0 of 2 checks held. Open: asked of 0 (`m`); asked of 1 (`m`). What would settle it: "
+            "more tokens.",
         ),
     ],
 )
@@ -128,9 +128,12 @@ def test_depths_that_change_make_the_series():
         studied={"one": CONFIG.models["attn-1l"], "two": CONFIG.models["attn-2l"]},
         verdicts=CONFIG.verdicts,
     )
-    steps = [check("neighbouring depths are close", "two", "deep", icl_step=-0.02)]
+    steps = [
+        check("neighbouring depths are close", "two", "deep", onset_step=-0.07, icl_step=-0.02)
+    ]
     found = values(judged(6, *steps), config=zoo)
-    assert found == {"depths": 1, "steps": [0.02], "needed": CONFIG.verdicts.min_depths}
+    needed = CONFIG.verdicts.min_depths
+    assert found == {"depths": 1, "onset_steps": [0.07], "steps": [0.02], "needed": needed}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,17 @@ def test_depths_that_change_make_the_series():
             "without induction heads, 70\u00a0% to 90\u00a0% of what the plain models gained is "
             "gone; without as many others, at most 20\u00a0% on average",
         ),
-        (6, {"depths": 1, "steps": [], "needed": 3}, "1 depth changes; 3 would make a series"),
+        (
+            6,
+            {"depths": 1, "onset_steps": [], "steps": [], "needed": 3},
+            "1 depth changes (3 are needed)",
+        ),
+        (
+            6,
+            {"depths": 3, "onset_steps": [0.07, 0.01], "steps": [0.01, 0.02], "needed": 3},
+            "3 depths change (3 are needed); from one to the next the onset moves by 0.07 e-folds "
+            "at most and the score by 0.02 nats",
+        ),
     ],
 )
 def test_cells_of_the_table_say_what_their_values_are(argument, values, told):

@@ -66,9 +66,17 @@ def test_the_choice_of_windows_is_told_by_the_pairs_that_agree():
     lost = told(None, 3.0, None, None)
     assert lost.startswith("In 1 of 2 pairs")
     assert "rests on" in lost
-    assert lost.endswith("it is 1 of 2.")
+    assert lost.endswith("these models change with 1 of 2.")
     more = told(None, 3.0, 2.0, 4.0)
     assert more.startswith("In 1 of 2 pairs")
+    flat, changed = (
+        replace(FLAT, relative_change=CHANGED.change),
+        replace(CHANGED, relative_change=None),
+    )
+    apart = causes.windows_sentence(made_results(flat, changed, windows=table(None, 3.0, 2.0, 4.0)))
+    assert apart.endswith(
+        "with 1 of 2; with the study's own pair it also counts `one` and leaves out `two`."
+    )
 
 
 def test_what_the_first_rule_leaves_out_is_counted_over_models_with_a_change():
@@ -167,6 +175,22 @@ def test_previous_token_heads_are_taken_out_both_ways():
     ]
 
 
+@pytest.mark.parametrize(
+    ("worse", "better", "told"),
+    [
+        ([], [0.2, 0.1], "better in 2 of 3, by 0.10 to 0.20 nats: whatever these heads"),
+        ([0.1], [0.2], "worse in 1 of 3 models, by 0.10 nats, and better in 1 of 3, by 0.20 nats."),
+        ([0.1], [], "worse in 1 of 3 models, by 0.10 nats."),
+        ([], [], "detectably neither worse nor better in any of 3 models."),
+    ],
+)
+def test_what_kept_patterns_leave_of_in_context_learning_is_said(worse, better, told):
+    values = {"models": 3, "worse": worse, "better": better}
+    said = sentence("ablations", "previous_token", **values)
+    assert said.startswith(f"With patterns kept, in-context learning gets {told}")
+    assert sentence("ablations", "previous_token", models=0, worse=[], better=[]) == ""
+
+
 def test_the_loss_of_sets_is_a_mean_over_random_ones():
     own = sets(
         ("induction", 0, "1.0", "zero", 0.4, 0.5),
@@ -240,7 +264,9 @@ def test_heads_of_neither_kind_are_counted_in_models_with_induction_heads():
         found = made_results(*models, ablations={each.name: own[each.name] for each in models})
         return sentence("side_remarks", "others_hinder", **side_remarks.others_hinder(found))
 
-    assert "induction heads, 1 of 2 (50\u00a0%) of the heads of neither kind" in told(FLAT, CHANGED)
+    many = told(FLAT, CHANGED)
+    assert "induction heads, 1 of 2 (50\u00a0%, 95 % interval 1\u00a0% to 99\u00a0%" in many
+    assert "if heads were independent) of the heads of neither kind" in many
     assert "induction heads, none of the heads of neither kind" in told(FLAT)
 
 

@@ -90,12 +90,7 @@ def ablation_kinds(results: Results) -> str:
 def previous_token_paths(results: Results) -> str:
     """What the previous-token heads of each model are worth, with later patterns free and kept."""
     rows = []
-    for name, own in results.ablations.items():
-        last = own.sets.filter(
-            (pl.col("step") == pl.col("step").max()) & (pl.col("set") == "previous_token")
-        )
-        if last.is_empty() or name not in results.with_induction_heads:
-            continue
+    for name, last in _previous_token_sets(results).items():
         effects = []
         for kind in ("zero", "pattern_preserving"):
             row = last.filter(pl.col("kind") == kind).row(0, named=True)
@@ -103,3 +98,30 @@ def previous_token_paths(results: Results) -> str:
             effects.append(f"{number(row['icl_attribution'])} ({interval})")
         rows.append((f"`{name}`", last["heads"][0], *effects))
     return markdown_table(("model", "heads", "zero", "zero, patterns kept"), "llrr", rows)
+
+
+def previous_token_sentence(results: Results) -> str:
+    """What became of in-context learning without these heads where later patterns were kept."""
+    kept = [
+        last.filter(pl.col("kind") == "pattern_preserving").row(0, named=True)
+        for last in _previous_token_sets(results).values()
+    ]
+    return sentence(
+        "ablations",
+        "previous_token",
+        models=len(kept),
+        worse=[row["icl_attribution"] for row in kept if row["icl_low"] > 0],
+        better=[-row["icl_attribution"] for row in kept if row["icl_high"] < 0],
+    )
+
+
+def _previous_token_sets(results: Results) -> dict[str, pl.DataFrame]:
+    """All previous-token heads taken out at the end of training, of models with induction heads."""
+    sets = {
+        name: own.sets.filter(
+            (pl.col("step") == pl.col("step").max()) & (pl.col("set") == "previous_token")
+        )
+        for name, own in results.ablations.items()
+        if name in results.with_induction_heads
+    }
+    return {name: last for name, last in sets.items() if not last.is_empty()}

@@ -22,19 +22,19 @@ def overview(results: Results) -> str:
     claims = (
         (
             "training passes through predictors of growing order",
-            "Hoogland et al. 2024, Edelman et al. 2024",
+            "Hoogland et al. 2025, Edelman et al. 2024",
             "before the onset in real text; one-layer models pass through them too",
             *("bigrams", len(found.bigrams.asked)),
         ),
         (
             "the loss's geometry turns where induction heads form",
-            "Hoogland et al. 2024, Wang et al. 2024",
+            "Hoogland et al. 2025, Wang et al. 2025",
             "one-layer models as a control; chains must agree",
             *("geometry", len(found.geometry.asked)),
         ),
         (
             "the onset can be foreseen from what a model shows early",
-            "asks against Aoyama et al. 2025",
+            "against Aoyama et al. 2025",
             "kinds of model left out; a constant guess and their formula beside it",
             *("foresight", found.foresight.models),
         ),
@@ -58,7 +58,7 @@ def overview(results: Results) -> str:
         ),
         (
             "the ICL score is copying",
-            "asks after Şahin et al. 2025",
+            "Şahin et al. 2025",
             "as many targets left out at random; targets apart that cannot be copied",
             *("copying", len(names_of(found.copying.groups))),
         ),

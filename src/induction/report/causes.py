@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import polars as pl
 
 from induction.report.results import Results, of_heads
-from induction.report.sentences import sentence
+from induction.report.sentences import Values, sentence
 from induction.report.text import code, markdown_table, number, short_tokens
 from induction.rules.head_kinds import head_names
+
+PAPERS_SHARE = 0.75  # of the final ICL score that the change brings, by the paper's account
 
 
 def smear_shares(results: Results) -> str:
@@ -97,7 +99,9 @@ def band_sentence(results: Results) -> str:
         for name, model in results.models.items()
         if model.change and model.change.share is not None
     }
-    return sentence("causes", "band", shares=shares) if shares else ""
+    above = sum(share > PAPERS_SHARE for share in shares.values())
+    found = {"shares": shares, "above": above, "paper": PAPERS_SHARE}
+    return sentence("causes", "band", **found) if shares else ""
 
 
 def circuits(results: Results) -> str:
@@ -197,16 +201,21 @@ def windows_sentence(results: Results) -> str:
     return sentence("causes", "windows", **windows_that_agree(results))
 
 
-def windows_that_agree(results: Results) -> dict[str, int]:
-    """The same as numbers, by either rule."""
+def windows_that_agree(results: Results) -> Values:
+    """The same as numbers, by either rule, and what the relative rule finds besides with the
+    study's own pair of windows."""
     own = set(results.changed)
     in_nats, pairs = _pairs_as(results.windows, "onset_tokens", own)
     relative, _ = _pairs_as(results.windows, "relative_onset_tokens", own)
+    models = results.models.items()
+    by_relative = {name for name, model in models if model.relative_change is not None}
     return {
         "in_nats": in_nats,
         "relative": relative,
         "pairs": pairs,
         "rests_on_windows": in_nats < pairs,
+        "besides": sorted(by_relative - own),
+        "missing": sorted(own - by_relative),
     }
 
 

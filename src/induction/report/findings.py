@@ -163,6 +163,7 @@ def _extrapolation(results: Results, verdict: Verdict) -> Values:
     }
     return {
         "depths": len(depths),
+        "onset_steps": [abs(check.value("onset_step")) for check in verdict.checks],
         "steps": [abs(check.value("icl_step")) for check in verdict.checks],
         "needed": results.config.verdicts.min_depths,
     }

@@ -5,6 +5,7 @@ import polars as pl
 
 from induction.report.results import Results, of_heads
 from induction.report.sentences import Values, sentence
+from induction.study.over_seeds.resampling import share_interval
 
 
 def all_sentences(results: Results) -> str:
@@ -55,7 +56,11 @@ def others_hinder(results: Results) -> Values:
         if kinds.induction:
             total += len(others)
             better += int((others["icl_attribution"] < 0).sum())
-    return {"better": better, "total": total}
+    return {
+        "better": better,
+        "total": total,
+        "interval": share_interval(better, total)[1:] if total else None,
+    }
 
 
 def negative_copying(results: Results) -> Values:

@@ -56,7 +56,7 @@ def _rules_agree(summaries: Sequence[ModelSummary]) -> Check:
     listed = ", ".join(f"`{name}`" for name in apart)
     return Check(
         kind="both onset rules agree",
-        question="a rule that asks for no number of nats finds a change in the same models",
+        question="by both onset rules the same models change",
         models=tuple(apart or (s.name for s in summaries)),
         numbers={"models_with_change": float(sum(s.change is not None for s in summaries))},
         held=None if apart else True,
