@@ -40,7 +40,7 @@ def test_cases_above_chance_are_counted_by_models_tasks_and_induction_heads():
 @pytest.mark.parametrize(
     ("doings", "told"),
     [
-        ([GUESSES], "None is detectably above chance in tasks for which no repeated prefix is"),
+        ([GUESSES], "By the rule, none does tasks for which no repeated prefix is"),
         ([SORTS], "1 of 2 models is above chance in tasks for which no repeated prefix is enough"),
         ([SORTS], "8 shots). There the loss of the answers rises more without the"),
         ([BY_OTHERS], "other labels). There the loss of the answers does not rise more without"),
@@ -50,7 +50,7 @@ def test_cases_above_chance_are_counted_by_models_tasks_and_induction_heads():
 )
 def test_what_models_do_is_told_by_how_many_cases_there_are(doings, told):
     said = behaviours.can_and_cannot(made(one=doings, plain=[COPYING]))
-    assert said.startswith("1 of 2 models have induction heads. None is detectably above chance in")
+    assert said.startswith("1 of 2 models have induction heads. By the rule, none does")
     assert told in said
     assert ("Where models" in said) == (GUESSES in doings)
 

@@ -34,7 +34,7 @@ def ablated_sets(results: Results) -> str:
             "model",
             "control",
             "gain (nats)",
-            "induction heads",
+            "induction heads (layer.head)",
             "without them (95 % interval)",
             "without previous-token heads",
             "without random others",

@@ -93,7 +93,7 @@ def _moved(group: Group, everything: Group) -> Mean | None:
     own, usual = (whole([m.uncopyable_icl for m in each.models]) for each in (group, everything))
     if own is None or usual is None:
         return None
-    # A score is negative: what is positive here is less learning.
+    # Of its size: the sign stays that of the difference, positive for less learning.
     scale = abs(float(np.mean(usual)))
     return Mean(*(end / scale for end in difference_over_seeds(own, usual)))
 
