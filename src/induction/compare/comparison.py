@@ -55,11 +55,14 @@ class Comparison:
     @cached_property
     def parameters(self) -> list[Difference]:
         """Keys that differ, without those of models that only one run has."""
-        lost = [f"models.{name}." for name in (*self.only_a, *self.only_b)]
+        lost = (
+            *(f"{self.a.key_of(name)}." for name in self.only_a),
+            *(f"{self.b.key_of(name)}." for name in self.only_b),
+        )
         return [
             found
             for found in differences(self.a.params, self.b.params)
-            if not any(found.key.startswith(prefix) for prefix in lost)
+            if not found.key.startswith(lost)
         ]
 
     @cached_property

@@ -19,7 +19,7 @@ from induction.errors import StudyError
 from induction.paths import StudyPaths
 from induction.runs.dvc_lock import Stages, load_stages
 from induction.runs.layout import measured_files, small_files
-from induction.runs.run import load_params
+from induction.runs.run import entries_of, load_params
 
 
 class History:
@@ -89,7 +89,7 @@ class History:
             self._write(files, [copy.params, target / "dvc.lock", copy.metrics], target)
             if not (copy.params.is_file() and copy.metrics.is_file()):
                 raise StudyError(f"{name}: this commit holds no results of the study ({sha[:12]})")
-            models, stages = load_params(copy.params)["models"], load_stages(copy)
+            models, stages = entries_of(load_params(copy.params)), load_stages(copy)
             lost = self._write(files, small_files(copy, models, stages), target, stages)
             if lost:
                 raise StudyError(self._how_to_get(name, sha, lost))

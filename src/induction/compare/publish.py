@@ -13,7 +13,7 @@ from induction.paths import StudyPaths, find_study
 from induction.runner.graph import stages_to_run
 from induction.runs.dvc_lock import load_stages
 from induction.runs.layout import published_runs, small_files
-from induction.runs.run import load_params, load_run
+from induction.runs.run import entries_of, load_params, load_run
 
 USAGE = "usage: make publish NAME=laptop (lower-case letters, digits and hyphens)"
 
@@ -42,7 +42,7 @@ def publish(paths: StudyPaths, name: str) -> int:
     name before stays as it is then.
     """
     _refuse_uncommitted_parameters(paths)
-    models, stages = load_params(paths.params)["models"], load_stages(paths)
+    models, stages = entries_of(load_params(paths.params)), load_stages(paths)
     files = small_files(paths, models, stages)
     if stale := _stale(paths):
         raise StudyError(f"results are behind ({', '.join(stale[:4])}): run `make study` first")

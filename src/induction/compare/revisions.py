@@ -20,7 +20,7 @@ from induction.runs.layout import (
     published_runs,
     small_files,
 )
-from induction.runs.run import load_params
+from induction.runs.run import entries_of, load_params
 
 WORKSPACE, PUBLISHED = "workspace", "published"
 
@@ -63,9 +63,9 @@ def lay_out(paths: StudyPaths, name: str) -> Path:
 
 def copy_run(paths: StudyPaths, target: Path, with_losses: bool) -> None:
     """Copy the files of the checkout that make a run and are there into an empty folder."""
-    wanted = small_files(paths, load_params(paths.params)["models"], load_stages(paths))
+    models = entries_of(load_params(paths.params))
+    wanted = small_files(paths, models, load_stages(paths))
     if with_losses:
-        models = load_params(paths.params)["models"]
         wanted += [path for model in models for path in measured_files(paths, model)]
     for path in wanted:
         if path.is_file():

@@ -41,8 +41,9 @@ def parameters(comparison: Comparison) -> str:
         (f"`{found.key}`", _code(value_text(found.a)), _code(value_text(found.b)))
         for found in comparison.parameters
     ]
-    rows += [(f"`models.{name}`", "in A alone", "–") for name in comparison.only_a]
-    rows += [(f"`models.{name}`", "–", "in B alone") for name in comparison.only_b]
+    a, b = comparison.a, comparison.b
+    rows += [(f"`{a.key_of(name)}`", "in A alone", "–") for name in comparison.only_a]
+    rows += [(f"`{b.key_of(name)}`", "–", "in B alone") for name in comparison.only_b]
     return markdown_table(("key", "A", "B"), "lll", rows)
 
 

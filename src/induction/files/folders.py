@@ -63,7 +63,7 @@ def empty_folder(folder: Path) -> None:
 def delete_unfinished(scratch_root: Path) -> None:
     """Delete what processes left in their workplaces, but for those that are at work."""
     for home in (scratch_root / _UNFINISHED).glob("*/"):
-        with locked(home) as free:
+        with locked(home, 0.0) as free:
             if free:
                 empty_folder(home)
 

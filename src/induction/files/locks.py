@@ -11,7 +11,7 @@ from induction.errors import StudyError
 
 
 @contextmanager
-def locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
+def locked(folder: Path, patience: float) -> Iterator[bool]:
     """Lock a folder for this process, as long as the block lasts; False if another one has it.
 
     patience: seconds that the other one is waited for. The lock is on a file beside the folder,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from induction.files import MANIFEST
 from induction.paths import StudyPaths
 
 ABOUT = "run.json"
@@ -31,7 +32,7 @@ def copies(paths: StudyPaths) -> Path:
 
 
 def tokens_manifest(paths: StudyPaths) -> Path:
-    return paths.tokens / "manifest.json"
+    return paths.tokens / MANIFEST
 
 
 def tokens_meta(paths: StudyPaths) -> Path:
@@ -57,7 +58,7 @@ def small_files(paths: StudyPaths, models: Iterable[str], stages: Iterable[str])
         tokens_meta(paths),
         tokens_manifest(paths),
         *(paths.timing(stage) for stage in stages),
-        *(paths.measurements(model) / "manifest.json" for model in models),
+        *(paths.measurements(model) / MANIFEST for model in models),
     ]
 
 

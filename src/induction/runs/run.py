@@ -11,7 +11,7 @@ from induction.config import ExternalModel, Model
 from induction.config.plain_yaml import read_yaml
 from induction.environment import packages
 from induction.errors import StudyError
-from induction.files import read_json, sha256
+from induction.files import MANIFEST, read_json, sha256
 from induction.paths import StudyPaths
 from induction.runs.dvc_lock import Stages, load_stages
 from induction.runs.layout import ABOUT, stages_lock, tokens_manifest, tokens_meta
@@ -56,20 +56,19 @@ class Run:
     def models(self) -> dict[str, Model | ExternalModel]:
         """All models, as far as looks need it: entries of other revisions are not checked."""
         plain = {"n_layers": 1, "attn_only": True, "smeared_keys": False}
-        ours = self.params["models"].items()
+        ours, others = self.params["models"].items(), (self.params.get("external") or {}).items()
         return {
             **{name: Model.model_construct(**{**plain, **entry}) for name, entry in ours},
-            **{name: ExternalModel.model_construct(**e) for name, e in self._external.items()},
+            **{name: ExternalModel.model_construct(**e) for name, e in others},
         }
 
     @property
     def entries(self) -> Mapping[str, Mapping[str, Any]]:
-        """The entries of all models: those trained in the run, then those of others."""
-        return {**self.params["models"], **self._external}
+        return entries_of(self.params)
 
-    @property
-    def _external(self) -> Mapping[str, Mapping[str, Any]]:
-        return self.params.get("external") or {}
+    def key_of(self, model: str) -> str:
+        """Where the entry of a model stands in the parameters."""
+        return f"models.{model}" if model in self.params["models"] else f"external.{model}"
 
     def trained(self, model: str) -> pl.DataFrame:
         """The curves of a model at the snapshots that a logarithmic axis can show; no rows where
@@ -125,11 +124,7 @@ def load_run(folder: Path) -> Run:
         "description of the text": tokens_meta(paths),
         "list of packages": paths.lock,
     }
-    manifests = {
-        name: paths.measurements(name) / "manifest.json"
-        for name in (*params["models"], *(params.get("external") or {}))
-    }
-    environments = {name: _json(path) for name, path in manifests.items()}
+    environments = {name: _json(paths.measurements(name) / MANIFEST) for name in entries_of(params)}
     timings = [_json(path) for path in sorted(paths.timings.glob("*.json"))]
     missing = [name for name, path in optional.items() if not path.is_file()]
     if not any(environments.values()):
@@ -161,6 +156,11 @@ def load_params(path: Path) -> dict[str, Any]:
     if not isinstance(values.get("models"), dict):
         raise StudyError(f"{path}: no `models:`: not the parameters of this study")
     return values
+
+
+def entries_of(params: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The entries of all models: those trained in the run, then those of others."""
+    return {**params["models"], **(params.get("external") or {})}
 
 
 def _mapping(path: Path) -> dict[str, Any]:
