@@ -552,7 +552,8 @@ def test_publishing_keeps_a_run_that_can_be_compared(repository, monkeypatch):
     with pytest.raises(StudyError, match=r"did you mean published:made"):
         lay_out(repository.paths, "published:mode")
     monkeypatch.chdir(root)
-    assert command.main(["published", "no-such-revision"]) == 1
+    with pytest.raises(StudyError, match="no-such-revision"):
+        command.main(["published", "no-such-revision"])
 
 
 @pytest.mark.parametrize("arguments", [[], [""], ["a", "b", "c"], ["--help"]])

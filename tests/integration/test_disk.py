@@ -168,10 +168,11 @@ def test_make_study_starts_nothing_on_a_full_disk(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "argv", ["study"])
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1, 1, 0))
-    assert main() == 1
-    output, errors = capsys.readouterr()
-    assert output == ""
-    (line,) = errors.splitlines()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert capsys.readouterr() == ("", "")
+    line = str(ended.value)
+    check_line(line)
     assert line.startswith("study: ")
     assert "0 MB are free" in line
     assert not (root / ".scratch" / "logs").exists()
@@ -185,10 +186,10 @@ def test_dvc_without_room_for_its_notes_ends_in_one_line(checkout, monkeypatch, 
     monkeypatch.setattr("induction.runner.__main__.stages_to_run", full)
     monkeypatch.chdir(checkout.root)
     monkeypatch.setattr(sys, "argv", ["study"])
-    assert main() == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    check_line(line)
-    assert line.endswith("database or disk is full")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    check_line(str(ended.value))
+    assert str(ended.value).endswith("database or disk is full")
 
 
 def test_sizes_are_told_in_units_that_people_read():

@@ -8,7 +8,7 @@ from induction.compare.comparison import Comparison
 from induction.compare.glance import at_a_glance
 from induction.compare.page import PAGE, PDF, render_page
 from induction.compare.revisions import WORKSPACE, lay_out
-from induction.errors import StudyError
+from induction.errors import ends_in_one_line
 from induction.paths import find_study
 from induction.runs.run import load_run
 
@@ -20,29 +20,19 @@ USAGE = (
 
 
 def main(arguments: list[str]) -> int:
-    """Compare and render. The exit status is 0, 1 for what is wrong, or 130 when interrupted."""
+    """Compare and render. The exit status is 0, or 2 without runs to compare."""
     if not 1 <= len(arguments) <= 2 or any(not a or a.startswith("-") for a in arguments):
         print(USAGE, file=sys.stderr)
         return 2
-    try:
-        paths = find_study()
-        a, b = (load_run(lay_out(paths, name)) for name in [*arguments, WORKSPACE][:2])
-        comparison = Comparison(a, b)
-        print(f"A: {a.label}\nB: {b.label}")
-        for kind, sentence in at_a_glance(comparison).items():
-            print(f"{kind}: {_plain(sentence)}")
-        renderer = render_page(paths, comparison)
-        place = os.path.relpath(paths.report_output / PAGE)
-        print(f"rendered with {renderer}: {place}, {PDF} beside it")
-    except StudyError as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"compare: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("compare: interrupted", file=sys.stderr)
-        return 130
+    paths = find_study()
+    a, b = (load_run(lay_out(paths, name)) for name in [*arguments, WORKSPACE][:2])
+    comparison = Comparison(a, b)
+    print(f"A: {a.label}\nB: {b.label}")
+    for kind, sentence in at_a_glance(comparison).items():
+        print(f"{kind}: {_plain(sentence)}")
+    renderer = render_page(paths, comparison)
+    place = os.path.relpath(paths.report_output / PAGE)
+    print(f"rendered with {renderer}: {place}, {PDF} beside it")
     return 0
 
 
@@ -51,4 +41,5 @@ def _plain(markdown: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with ends_in_one_line("compare"):
+        sys.exit(main(sys.argv[1:]))

@@ -6,7 +6,7 @@ import sys
 
 from induction.compare.revisions import write_published
 from induction.compare.stages import makers_of, outdated
-from induction.errors import StudyError
+from induction.errors import StudyError, ends_in_one_line
 from induction.files import published_folder
 from induction.git import git
 from induction.paths import StudyPaths, find_study
@@ -19,16 +19,12 @@ USAGE = "usage: make publish NAME=laptop (lower-case letters, digits and hyphens
 
 
 def main(arguments: list[str]) -> int:
-    """Publish the run of the checkout. The exit status is 0, or 1 for what is wrong."""
+    """Publish the run of the checkout. The exit status is 0, or 2 without a name for it."""
     if len(arguments) != 1 or not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", arguments[0]):
         print(USAGE, file=sys.stderr)
         return 2
-    try:
-        paths = find_study()
-        size = publish(paths, arguments[0])
-    except StudyError as error:
-        print(f"publish: {error}", file=sys.stderr)
-        return 1
+    paths = find_study()
+    size = publish(paths, arguments[0])
     folder = os.path.relpath(published_runs(paths) / arguments[0])
     print(f"{folder}: {size / 1000:.0f} kB; commit it, then `make compare A=published` works")
     return 0
@@ -73,4 +69,5 @@ def _stale(paths: StudyPaths) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with ends_in_one_line("publish"):
+        sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,6 @@ and plain containers and refuses all else; what is no tensor is refused here.
 import argparse
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from induction.config import ExternalModel
-from induction.errors import StudyError, one_line
+from induction.errors import StudyError, ends_in_one_line
 from induction.external.folder import Files
 from induction.external.revisions import Revision, check_source, files_of, pin
 from induction.external.store import Store
@@ -142,12 +141,10 @@ def main() -> None:
         help="of a repository: main; of a folder: all that need it; may be given several times",
     )
     options = parser.parse_args()
-    try:
+    with ends_in_one_line("convert"):
         cache = find_study().hub / options.source.replace("/", "--")
         for name in _revisions(options.source, options.revision):
             convert(options.source, options.folder, name, cache)
-    except StudyError as error:
-        sys.exit(one_line(f"convert: {error}"))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,9 @@ Steps are read off the names of a repository's branches and tags, or of a folder
 import argparse
 import math
 import re
-import sys
 from pathlib import Path
 
-from induction.errors import StudyError, one_line
+from induction.errors import StudyError, ends_in_one_line
 from induction.external.hub import list_names
 from induction.external.revisions import check_source
 
@@ -80,7 +79,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     folder = Path(options.source)
-    try:
+    with ends_in_one_line("list"):
         check_source(folder, options.source)
         if options.most < 1:
             raise StudyError(f"--most: {options.most}: expected 1 or more")
@@ -90,8 +89,6 @@ def main() -> None:
             else list_names(options.source)
         )
         print(as_yaml(names, options.most))
-    except StudyError as error:
-        sys.exit(one_line(f"list: {error}"))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import argparse
 import fcntl
 import os
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from induction.config import StudyConfig, load_config
-from induction.errors import StudyError
+from induction.errors import StudyError, ends_in_one_line
 from induction.files import delete_unfinished, write_json
 from induction.paths import StudyPaths, find_study
 from induction.runner.disk import require_room
@@ -48,26 +47,15 @@ def main() -> int:
     )
     parser.add_argument("--address", help="of the Ray cluster: HOST:PORT (default: auto)")
     arguments = parser.parse_args()
-    try:
-        paths = find_study()
-        config = load_config(paths.params)
-        executor = make_executor(arguments.executor, arguments.address, paths, config)
-        with _only_one(paths):
-            return _study(paths, config, executor, arguments.jobs)
-    except StudyError as error:
-        print(f"study: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"study: {error.filename or 'the disk'}: {error.strerror}", file=sys.stderr)
-        return 1
-    except sqlite3.Error as error:  # DVC keeps its notes in such databases
-        print(
-            f"study: DVC's notes (.dvc/tmp, `dvc config core.site_cache_dir`): {error}",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        return _stopped()
+    with ends_in_one_line("study"):
+        try:
+            paths = find_study()
+            config = load_config(paths.params)
+            executor = make_executor(arguments.executor, arguments.address, paths, config)
+            with _only_one(paths):
+                return _study(paths, config, executor, arguments.jobs)
+        except KeyboardInterrupt:
+            return _stopped()
 
 
 def _study(

@@ -1,7 +1,6 @@
 """One thin command per DVC stage: read, call, write. Each runs without DVC too."""
 
 import os
-import re
 import resource
 import sys
 import time
@@ -11,12 +10,9 @@ from pathlib import Path
 import psutil
 
 from induction.config import StudyConfig, load_config
-from induction.errors import NO_MEMORY, StudyError, one_line, tells_of_no_memory
+from induction.errors import ends_in_one_line
 from induction.files import published_folder, write_json
 from induction.paths import StudyPaths, find_study
-
-# As libraries in Rust say it, in exceptions of their own.
-_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def run_stage(
@@ -27,10 +23,9 @@ def run_stage(
     The note is for runs that DVC records: by hand, a stage gives the same bits and changes nothing
     else. The report reads all notes, so it leaves none of its own (`timed` is false).
 
-    A StudyError, a file that cannot be used, or too little memory end the process with one line on
-    standard error and exit status 1; an interrupt with status 130.
+    What a user can mend ends the process with one line (see `ends_in_one_line`).
     """
-    try:
+    with ends_in_one_line(name):
         paths = find_study()
         config = load_config(paths.params)
         stage(paths, config)
@@ -39,21 +34,6 @@ def run_stage(
         if timed and "DVC_STAGE" in os.environ:
             about = {"stage": name, "seconds": seconds, "peak_gib": _peak_gib()}
             write_json(paths.timing(name), about)
-    except StudyError as error:
-        sys.exit(one_line(f"{name}: {error}"))
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:
-        place = error.filename or "the disk"
-        problem = os.strerror(error.errno) if error.errno else error
-        sys.exit(one_line(f"{name}: {place}: {problem}"))
-    except Exception as error:
-        if problem := _SYSTEM_ERROR.search(str(error)):
-            sys.exit(f"{name}: the disk: {os.strerror(int(problem[1]))}")
-        if isinstance(error, MemoryError) or tells_of_no_memory(str(error)):
-            sys.exit(f"{name}: {NO_MEMORY}")
-        raise
 
 
 def leave_out(paths: StudyPaths, target: Path) -> None:
