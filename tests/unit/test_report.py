@@ -1,6 +1,7 @@
 """The report's words, tables and looks."""
 
 import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from made_summary import made_results, model
 
 from induction.config import load_config
 from induction.environment import package_changes, packages
-from induction.paths import find_study
+from induction.paths import StudyPaths, find_study
 from induction.report import tables
 from induction.report.figures.axes import spread
 from induction.report.sentences import TEMPLATES as TEXT
@@ -159,3 +160,12 @@ def test_a_zoo_with_many_seeds_lists_one_of_each_kind():
             assert [name for name in entries if f"`{name}`" in table] == listed
         told = [name for name in entries if f"`{name}`" in tables.all_seeds(results)]
         assert told == (list(entries) if entries is many else [])
+
+
+def test_the_table_of_parameters_has_the_models_of_experiments_too(tmp_path):
+    paths = StudyPaths(tmp_path)
+    shutil.copyfile(find_study().root / "params" / "beyond.yaml", paths.params)
+    whole = load_config(paths.params)
+    told = tables.parameters(made_results(config=whole.usual, paths=paths))
+    assert whole.usual.models.keys() < whole.models.keys()
+    assert all(f"| `models.{name}` |" in told for name in whole.models)

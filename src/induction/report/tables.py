@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from induction.config import ExternalModel, Model
+from induction.config import ExternalModel, Model, load_config
 from induction.report.results import Results, Timing
 from induction.report.text import code, markdown_table, number, percent, short_digest, short_tokens
 from induction.rules.intervals import Interval
@@ -156,7 +156,8 @@ def checks_if_any(results: Results, argument: int) -> str:
 
 def parameters(results: Results) -> str:
     """Every parameter of the study, a row for each table of params.yaml and for each model."""
-    values = results.config.model_dump(mode="json")
+    # All of params.yaml: `results.config` leaves out the models of experiments.
+    values = load_config(results.paths.params).model_dump(mode="json")
     models = {
         f"{table}.{name}": entry
         for table in ("models", "external")
