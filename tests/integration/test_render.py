@@ -381,6 +381,14 @@ FAILURES = {
         '::: {.content-visible when-format="docx"}\nA\n:::',
         r":5: conditional content needs",
     ),
+    "hidden": (
+        'A\n\n::: {.content-hidden when-format="html"}\nB\n:::',
+        r":7: content-hidden is not supported: write .content-visible with when-format",
+    ),
+    "unless": (
+        'A [B]{.content-visible unless-format="html"}.',
+        r":5: conditional content needs when-format, \"html\" or \"typst\", and nothing else",
+    ),
     "option": (CELL.format("#| fig-kap: A\n1"), r":5: unknown cell option 'fig-kap'"),
     "option syntax": (CELL.format("#| label: a: b\n1"), r":6: mapping values are not allowed"),
     "open cell": ("```{python}\n1", r":5: this cell is never closed"),

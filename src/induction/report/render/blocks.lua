@@ -4,24 +4,18 @@ local common = dofile(pandoc.path.join {pandoc.path.directory(PANDOC_SCRIPT_FILE
 local html, target, stop = common.html, common.target, common.stop
 local raw_block = common.raw_block
 
-local function wanted(element)
-  local visible = element.classes:includes('content-visible')
-  local hidden = element.classes:includes('content-hidden')
-  if not (visible or hidden) then return nil end
-  local when, unless = element.attributes['when-format'], element.attributes['unless-format']
-  local condition = when or unless
-  if condition ~= 'html' and condition ~= 'typst' then
-    stop(condition or 'content-' .. (visible and 'visible' or 'hidden'),
-      'conditional content needs when-format or unless-format, "html" or "typst"')
-  end
-  local matches = (condition == target) == (when ~= nil)
-  return matches == visible
-end
-
 local function conditional(element)
-  local keep = wanted(element)
-  if keep == nil then return nil end
-  return keep and element.content or {}
+  if element.classes:includes('content-hidden') then
+    stop('content-hidden', 'content-hidden is not supported: write .content-visible with ' ..
+      'when-format="html" or "typst"')
+  end
+  if not element.classes:includes('content-visible') then return nil end
+  local format, unless = element.attributes['when-format'], element.attributes['unless-format']
+  if unless or (format ~= 'html' and format ~= 'typst') then
+    stop(unless and 'unless-format' or format or 'content-visible',
+      'conditional content needs when-format, "html" or "typst", and nothing else')
+  end
+  return format == target and element.content or {}
 end
 
 -- What a reader has to know first: a box in the PDF, a class for the style sheet on the page.
