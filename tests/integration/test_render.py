@@ -376,6 +376,7 @@ FAILURES = {
         r":5: this inline code gives nothing: Quarto would show the code itself",
     ),
     "callout": ("::: {.callout-note}\nA\n:::", r":5: a callout: for its icon Quarto's PDF loads a"),
+    "wide column": ("::: {.column-page}\nA\n:::", r":5: column-page is not supported: a figure is"),
     "stray label": ("A sum {#eq-sum}.", r":5: the label eq-sum does not follow"),
     "format": (
         '::: {.content-visible when-format="docx"}\nA\n:::',

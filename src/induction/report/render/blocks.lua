@@ -28,14 +28,17 @@ local function box(element)
 end
 
 local function div(element)
-  if element.classes:includes('summary') or element.classes:includes('notice') then
-    return box(element)
-  end
   for _, class in ipairs(element.classes) do
     if class:match('^callout') then
       stop(class, 'a callout: for its icon Quarto\'s PDF loads a font from the network: write ' ..
         '::: {.notice} instead')
     end
+    if class:match('^column%-') then
+      stop(class, class .. ' is not supported: a figure is as wide as it is drawn')
+    end
+  end
+  if element.classes:includes('summary') or element.classes:includes('notice') then
+    return box(element)
   end
 end
 
