@@ -1,5 +1,6 @@
 """Rendering without Quarto: every construct of the report, and the ways it fails."""
 
+import errno
 import os
 import re
 import shutil
@@ -425,6 +426,29 @@ def test_failures_say_where_and_leave_the_output(
     assert "\n" not in str(error.value)
     assert [path.name for path in output.iterdir()] == ["index.html"]
     assert (output / "index.html").read_text() == "earlier"
+
+
+def test_a_full_disk_leaves_both_files(
+    tmp_path: Path, without_quarto: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_source(tmp_path / "source", "Text.")
+    output = tmp_path / "out"
+    output.mkdir()
+    names = ("index.html", "report.pdf")
+    for name in names:
+        (output / name).write_text("earlier")
+
+    def copy(origin: Path, target: Path) -> None:
+        target.write_text("half")
+        if origin.name == "report.pdf":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    with pytest.raises(OSError, match="No space left"):
+        render(source, output)
+    assert {path.name: path.read_text() for path in output.iterdir()} == dict.fromkeys(
+        names, "earlier"
+    )
 
 
 @pytest.mark.parametrize("folder", [REPORTS, REPORTS / "compare"])

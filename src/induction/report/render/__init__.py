@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from induction.files import whole_file
 from induction.report.render.pandoc import HTML, PDF, render_with_pandoc, renderer_name
 from induction.report.render.quarto import find_quarto, render_with_quarto
 from induction.report.render.source import Source
@@ -55,21 +56,8 @@ def render(
             render_with_quarto(quarto, source, Path(scratch), variables)
         else:
             render_with_pandoc(source, Path(scratch), variables)
-        _publish(Path(scratch), output_dir, {HTML: page, PDF: pdf})
+        # Both are written before either takes the place of an earlier one.
+        with whole_file(output_dir / page) as new_page, whole_file(output_dir / pdf) as new_pdf:
+            shutil.copyfile(Path(scratch) / HTML, new_page)
+            shutil.copyfile(Path(scratch) / PDF, new_pdf)
     return name
-
-
-def _publish(scratch: Path, output_dir: Path, names: Mapping[str, str]) -> None:
-    """Put the finished files in place: copied beside their targets first, then renamed."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    waiting = {name: output_dir / f".{name}.{os.getpid()}" for name in names}
-    try:
-        for name, path in waiting.items():
-            shutil.copyfile(scratch / name, path)
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        for name, path in waiting.items():
-            path.replace(output_dir / names[name])
-    finally:
-        for path in waiting.values():
-            path.unlink(missing_ok=True)
