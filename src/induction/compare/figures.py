@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from induction.compare.comparison import Comparison
 from induction.compare.loss_space import PathThrough
-from induction.report.figures.axes import mark_band, spread, token_axis
+from induction.report.figures.axes import mark_band, panel_grid, spread, token_axis
 from induction.report.style import BAND, FAINT, Look, looks
 from induction.report.text import percent, short_tokens
 from induction.runs.metrics import Row
@@ -20,7 +20,6 @@ QUANTITIES = {
     "prefix_matching": "prefix matching (best head)",
     "loss": "validation loss (nats)",
 }
-_COLUMNS = 4
 _INK = "#1f1f1f"
 _A = {"color": "#4d4d4d", "linestyle": (0, (4, 1.6)), "linewidth": 1.2}
 _PANELS = {  # metrics that are set against each other, with the label of their axis
@@ -95,14 +94,8 @@ def curves_by_model(comparison: Comparison) -> Figure:
 def curves(comparison: Comparison, quantity: str) -> Figure:
     """A panel for each model that differs, all with the same axes."""
     names = comparison.drawn_models
-    columns = min(_COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(8.4, 0.7 + 1.9 * rows), sharex=True, sharey=True, squeeze=False
-    )
-    for axes in grid.flat[len(names) :]:
-        axes.set_visible(False)
-    for name, axes in zip(names, grid.flat, strict=False):
+    figure, grid = panel_grid(len(names), 1.9, 0.7)
+    for name, axes in zip(names, grid, strict=True):
         _overlay(axes, comparison, name, quantity)
         axes.set_title(name, fontweight="bold", color=_color(comparison, name))
         token_axis(axes, "", ticks=(1.0,))

@@ -17,9 +17,8 @@ from induction.rules.curves import Curves
 from induction.rules.intervals import mean_bounds
 from induction.study.kinds import kind_label
 
-Color = str | tuple[float, float, float]
+Color = str | tuple[float, float, float] | tuple[float, float, float, float]
 
-_COLUMNS = 4
 LABEL_INCHES = 0.15
 
 
@@ -118,17 +117,11 @@ def panels_of_models(
     models: those that have what the cell draws, if not all.
     """
     kinds = by_kind(results, models or courses(results))
-    names = list(kinds)
-    columns = min(_COLUMNS, len(names))
-    rows = math.ceil(len(names) / columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(8.4, 0.4 + 2 * rows), sharex=True, sharey=True, squeeze=False
-    )
-    for axes in grid.flat[len(names) :]:
-        axes.set_visible(False)
-    for name, axes in zip(names, grid.flat, strict=False):
+    figure, grid = panel_grid(len(kinds), 2.0, 0.4)
+    for (name, seeds), axes in zip(kinds.items(), grid, strict=True):
         draw(axes, results, name)
-        title = kind_title(kinds[name])
+        count = f" ({len(seeds)} seeds)" if seeds[1:] else ""
+        title = f"{kind_label(seeds)}{count}"
         axes.set_title(title, color=looks(results.config.studied)[name].color, fontweight="bold")
         token_axis(axes, "", ticks=(1.0,))
     figure.supxlabel("tokens trained", fontsize=9)
@@ -136,9 +129,22 @@ def panels_of_models(
     return figure
 
 
-def kind_title(names: list[str]) -> str:
-    """Of a panel: the kind, and how many seeds it has if there are several."""
-    return kind_label(names) + (f" ({len(names)} seeds)" if names[1:] else "")
+def panel_grid(
+    count: int, height: float, margin: float, columns: int = 4, *, share: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure of as many panels of one height, and a margin for what they share, in inches.
+
+    share: all panels have the same axes. What the last row has too many is not shown.
+    """
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    size = (8.4, margin + height * rows)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=size, sharex=share, sharey=share, squeeze=False
+    )
+    for axes in grid.flat[count:]:
+        axes.set_visible(False)
+    return figure, list(grid.flat[:count])
 
 
 def token_axis(axes: Axes, label: str = "tokens trained", ticks: tuple = (1.0, 3.0)) -> None:
@@ -149,9 +155,9 @@ def token_axis(axes: Axes, label: str = "tokens trained", ticks: tuple = (1.0, 3
     axes.set_xlabel(label)
 
 
-def mark_band(axes: Axes, band: tuple[float, float] | None, color: Color = BAND) -> None:
+def mark_band(axes: Axes, band: tuple[float, float] | None) -> None:
     if band:
-        axes.axvspan(band[0], band[1], color=color, alpha=0.45, linewidth=0, zorder=0)
+        axes.axvspan(band[0], band[1], color=BAND, alpha=0.45, linewidth=0, zorder=0)
 
 
 def shade_interval(

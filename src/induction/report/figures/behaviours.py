@@ -7,14 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from induction.report.figures import cells
-from induction.report.figures.axes import courses, token_axis, trained_range
+from induction.report.figures.axes import courses, panel_grid, token_axis, trained_range
 from induction.report.results import Results
 from induction.report.style import FAINT, looks, marker_of
 from induction.rules.head_kinds import head_names
 from induction.study.behaviours import Behaviours
 
 _KEY = ("behaviour", "variant")
-_COLUMNS = 4
 # Black: literal; blue and purple: loose; warm and dashed: abstract. More variants than colours
 # begin again.
 _LOOKS = {
@@ -121,25 +120,14 @@ def with_and_without(results: Results) -> Figure:
     end."""
     names, table = results.listed, at_the_end(results)
     order = [f"{behaviour}: {variant}" for behaviour, variant, _ in judged(results)]
-    columns = min(_COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    figure, grid = plt.subplots(
-        rows,
-        columns,
-        figsize=(8.4, 0.7 + (0.4 + 0.17 * len(order)) * rows),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-    )
-    for axes in grid.flat[len(names) :]:
-        axes.set_visible(False)
+    figure, grid = panel_grid(len(names), 0.4 + 0.17 * len(order), 0.7)
     style = looks(results.config.studied)
-    for name, axes in zip(names, grid.flat, strict=False):
+    for name, axes in zip(names, grid, strict=True):
         _dots(axes, table.filter(pl.col("model") == name), order, style[name].color)
         axes.set_title(name, color=style[name].color, fontweight="bold")
         axes.tick_params(labelsize=7)
-    grid[0, 0].set_yticks(range(len(order)), order)
-    grid[0, 0].invert_yaxis()
+    grid[0].set_yticks(range(len(order)), order)
+    grid[0].invert_yaxis()
     figure.supxlabel("accuracy: 0 is chance, 1 is perfect", fontsize=9)
     marks = [
         Line2D(

@@ -1,6 +1,6 @@
 """One analysis of one model, drawn into given axes: the cells of all small multiples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import polars as pl
@@ -8,7 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter
 
-from induction.report.figures.axes import courses, layer_color, mark_band, seen, shade_interval
+from induction.report.figures.axes import (
+    Color,
+    courses,
+    layer_color,
+    mark_band,
+    seen,
+    shade_interval,
+)
 from induction.report.figures.seeds import draw_thin, twins
 from induction.report.results import Results
 from induction.report.style import FAINT, looks, marker_of
@@ -49,7 +56,7 @@ def head_score(score: str, label_from: float | None = None) -> Cell:
 
     def draw(axes: Axes, results: Results, name: str) -> None:
         for twin in twins(results, name):
-            _faint_heads(axes, results, twin, results.curves[twin].heads, score)
+            _faint(axes, results, twin, results.curves[twin].heads, score)
         _heads(axes, results, name, results.curves[name].heads, score, label_from)
 
     return draw
@@ -64,7 +71,7 @@ def head_ablation(effect: str, label_from: float | None = None) -> Cell:
 
     def draw(axes: Axes, results: Results, name: str) -> None:
         for twin in twins(results, name):
-            _faint_heads(axes, results, twin, rows_of(results, twin), effect)
+            _faint(axes, results, twin, rows_of(results, twin), effect)
         rows = rows_of(results, name)
         axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
         _heads(axes, results, name, rows, effect, label_from)
@@ -137,13 +144,20 @@ def _line(axes: Axes, results: Results, name: str, values: np.ndarray) -> None:
     mark_band(axes, results.models[name].band_tokens)
 
 
-def _faint_heads(axes: Axes, results: Results, name: str, rows: pl.DataFrame, column: str) -> None:
+def _faint(axes: Axes, results: Results, name: str, rows: pl.DataFrame, column: str) -> None:
     """The lines of `_heads` thin and without labels."""
+    for _, line, shade in _lines(results, name, rows, column):
+        axes.plot(line["tokens"], line[column], color=shade, linewidth=0.6, alpha=0.25)
+
+
+def _lines(
+    results: Results, name: str, rows: pl.DataFrame, column: str
+) -> Iterator[tuple[str, pl.DataFrame, Color]]:
+    """Name, course and colour of each head."""
     n_layers = results.config.studied[name].n_layers
     trained = rows.filter((pl.col("tokens") > 0) & pl.col(column).is_not_null())
-    for (layer, _), line in trained.group_by("layer", "head", maintain_order=True):
-        shade = layer_color(int(layer), n_layers)  # pyright: ignore[reportArgumentType]
-        axes.plot(line["tokens"], line[column], color=shade, linewidth=0.6, alpha=0.25)
+    for (layer, head), line in trained.group_by("layer", "head", maintain_order=True):
+        yield f"{layer}.{head}", line, layer_color(int(str(layer)), n_layers)
 
 
 def _heads(
@@ -155,14 +169,12 @@ def _heads(
     label_from: float | None,
 ) -> None:
     """A line for each head, darker in earlier layers, with the model's band."""
-    n_layers = results.config.studied[name].n_layers
-    trained = rows.filter((pl.col("tokens") > 0) & pl.col(column).is_not_null())
-    if trained.is_empty():
+    lines = list(_lines(results, name, rows, column))
+    if not lines:
         _undefined(axes)
         return
     mark_band(axes, results.models[name].band_tokens)
-    for (layer, head), line in trained.group_by("layer", "head", maintain_order=True):
-        shade = layer_color(int(layer), n_layers)  # pyright: ignore[reportArgumentType]
+    for head, line, shade in lines:
         axes.plot(
             *(line["tokens"], line[column]),
             color=shade,
@@ -172,7 +184,7 @@ def _heads(
         )
         if label_from is not None and abs(line[column][-1]) >= label_from:
             axes.annotate(
-                f"{layer}.{head}",
+                head,
                 (line["tokens"][-1], line[column][-1]),
                 xytext=(2, 0),
                 textcoords="offset points",

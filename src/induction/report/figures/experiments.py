@@ -3,18 +3,16 @@
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
-import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from induction.report.figures.axes import nothing, token_axis
+from induction.report.figures.axes import nothing, panel_grid, token_axis
 from induction.report.figures.seeds import median
 from induction.report.results import Results
 from induction.study.beyond.experiments import Group
 
-_COLUMNS = 2
 _COLORS = ("#222222", "#0072b2", "#d55e00", "#009e73", "#9b4d96")
 
 
@@ -23,12 +21,9 @@ def icl_scores(results: Results) -> Figure:
     panels = list(_panels(results))
     if not panels:
         return nothing("no such models in this run")
-    rows = -(-len(panels) // _COLUMNS)
-    figure, all_axes = plt.subplots(rows, _COLUMNS, figsize=(8, 2.9 * rows), squeeze=False)
-    for axes, (title, groups) in zip(all_axes.flat, panels, strict=False):
+    figure, grid = panel_grid(len(panels), 2.9, 0.0, columns=2, share=False)
+    for axes, (title, groups) in zip(grid, panels, strict=True):
         _draw(axes, results, title, groups)
-    for axes in list(all_axes.flat)[len(panels) :]:
-        axes.remove()
     return figure
 
 

@@ -1,11 +1,11 @@
 """One prompt with the attention of one head, as the section on argument 4 shows it."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from induction.report.figures.axes import nothing
 from induction.report.figures.passage import (
     ATTENTION,
     COLUMNS,
@@ -30,7 +30,7 @@ def attention_on_prompt(results: Results) -> Figure:
     """
     prompt = chosen_prompt(results)
     if prompt is None:
-        return _nothing()
+        return nothing("no model has induction heads")
     texts = [visible(text) for text in prompt.tokens["text"]]
     texts.append(f"[{visible(prompt.answer)}]")
     attention = prompt.tokens["attention"].to_numpy()
@@ -43,13 +43,6 @@ def attention_on_prompt(results: Results) -> Figure:
     draw_tokens(axes, texts, places, np.array(ATTENTION(scale([*attention, 0.0]))), framed)
     page.bar(axes, ATTENTION, scale)
     return page.figure
-
-
-def _nothing() -> Figure:
-    figure, axes = plt.subplots(figsize=(6, 0.6))
-    axes.text(0.5, 0.5, "no model has induction heads", ha="center", va="center")
-    axes.axis("off")
-    return figure
 
 
 def on_prompt(results: Results) -> pl.DataFrame:
