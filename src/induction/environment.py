@@ -1,6 +1,8 @@
 """What the numbers were made with, for manifests and the report."""
 
 import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from induction.files import sha256
@@ -43,15 +45,20 @@ def packages(lock: str) -> dict[str, str]:
     return found
 
 
-def package_changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What changed between two sets of packages: "+ altair 6.3.0", "torch 2.12.0 → 2.13.0"."""
-    changes = []
-    for name in sorted(before.keys() | after.keys()):
-        old, new = before.get(name), after.get(name)
-        if old is None:
-            changes.append(f"+ {name} {new}")
-        elif new is None:
-            changes.append(f"− {name} {old}")
-        elif old != new:
-            changes.append(f"{name} {old} → {new}")
-    return changes
+@dataclass(frozen=True)
+class Change:
+    """A package by its version in each of two sets, or a source of text by its digest; None where
+    it is missing."""
+
+    name: str
+    a: str | None
+    b: str | None
+
+
+def changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[Change]:
+    """What differs between two sets, by name."""
+    return [
+        Change(name, a.get(name), b.get(name))
+        for name in sorted(a.keys() | b.keys())
+        if a.get(name) != b.get(name)
+    ]

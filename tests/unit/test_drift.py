@@ -10,7 +10,7 @@ import torch
 from test_bad_results import study, template  # noqa: F401  (fixtures)
 
 from induction.config import load_config
-from induction.environment import environment, package_changes, packages
+from induction.environment import environment
 from induction.files import read_json
 from induction.fingerprint import fingerprint
 from induction.paths import StudyPaths
@@ -115,13 +115,6 @@ def test_every_manifest_says_what_its_results_were_made_with(stage, checkout, mo
         stage.main(checkout, config, MODEL)
         assert made_with(folder) == environment(checkout.lock)
     assert made_with(folder) != before
-
-
-def test_package_changes_name_every_package_that_moved():
-    before = packages("torch==2.13.0\nnumpy==2.0 ; python_version > '3'\n# a comment==1\ngone==1\n")
-    after = packages("torch==2.14.0\nnumpy==2.0\nnew==3\n")
-    assert package_changes(before, after) == ["− gone 1", "+ new 3", "torch 2.13.0 → 2.14.0"]
-    assert package_changes(before, before) == []
 
 
 def test_the_gpu_is_named_where_one_is_used_and_work_goes_on_with_another(checkout, monkeypatch):

@@ -11,8 +11,9 @@ import polars as pl
 
 from induction.compare import loss_space, origins, stages
 from induction.compare.loss_space import CommonSpace, WhyNot
-from induction.compare.origins import Fact, PackageChange
+from induction.compare.origins import Fact
 from induction.compare.stages import Outdated, Rerun
+from induction.environment import Change
 from induction.errors import StudyError
 from induction.runs import metrics
 from induction.runs.metrics import Row, SeedSpread
@@ -169,11 +170,11 @@ class Comparison:
         return origins.facts(self.a, self.b)
 
     @cached_property
-    def sources(self) -> list[PackageChange]:
+    def sources(self) -> list[Change]:
         return origins.source_changes(self.a, self.b)
 
     @cached_property
-    def packages(self) -> list[PackageChange]:
+    def packages(self) -> list[Change]:
         return origins.package_changes(self.a, self.b)
 
     @cached_property

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from induction.environment import Change, changes
 from induction.runs.run import Run
 
 _ENVIRONMENT = {
@@ -35,15 +36,6 @@ class Fact:
         return None if self.a is None or self.b is None else self.a != self.b
 
 
-@dataclass(frozen=True)
-class PackageChange:
-    """A package with its version in A and in B; None where a run does not have it."""
-
-    name: str
-    a: str | None
-    b: str | None
-
-
 def facts(a: Run, b: Run) -> list[Fact]:
     """Text and environment of both runs, the same in both or not."""
     text = zip(_text(a.corpus).items(), _text(b.corpus).values(), strict=True)
@@ -62,22 +54,14 @@ def facts(a: Run, b: Run) -> list[Fact]:
     return found
 
 
-def source_changes(a: Run, b: Run) -> list[PackageChange]:
+def source_changes(a: Run, b: Run) -> list[Change]:
     """Sources of text that were added, removed or that differ, with the start of their SHA-256."""
-    return _changes(_sources(a), _sources(b)) if a.corpus and b.corpus else []
+    return changes(_sources(a), _sources(b)) if a.corpus and b.corpus else []
 
 
-def package_changes(a: Run, b: Run) -> list[PackageChange]:
+def package_changes(a: Run, b: Run) -> list[Change]:
     """Packages of requirements.lock that differ, by name."""
-    return _changes(a.packages, b.packages) if a.packages and b.packages else []
-
-
-def _changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[PackageChange]:
-    return [
-        PackageChange(name, a.get(name), b.get(name))
-        for name in sorted(a.keys() | b.keys())
-        if a.get(name) != b.get(name)
-    ]
+    return changes(a.packages, b.packages) if a.packages and b.packages else []
 
 
 def _sources(run: Run) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from induction.compare.comparison import Comparison
-from induction.compare.origins import PackageChange
 from induction.compare.stages import Rerun
+from induction.environment import Change
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table, names, quantity, short_digest
 from induction.runs.metrics import Interval, Mark, Row, yardstick
@@ -197,7 +197,7 @@ def sources(comparison: Comparison) -> str:
     return _changes(comparison.sources, "source")
 
 
-def _changes(changes: Sequence[PackageChange], what: str) -> str:
+def _changes(changes: Sequence[Change], what: str) -> str:
     """At most so many rows: another corpus has hundreds of other sources."""
     shown = changes[:_MOST] if len(changes) > _MOST + 1 else changes
     rows = [(f"`{change.name}`", change.a or "–", change.b or "–") for change in shown]

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from induction.environment import environment, package_changes, packages
+from induction.environment import changes, environment, packages
 from induction.files import read_json
 from induction.git import git, git_bytes
 from induction.report.results import Results
@@ -120,11 +120,11 @@ def _token_digests(results: Results) -> list[tuple[str, str]]:
 def _drift(results: Results, made: dict[str, str], now: dict[str, str]) -> str:
     """How the environment differs from the one of the measurements, package by package where the
     lock of that time is in the history."""
-    before, changes = _lock_of_that_time(results, made["requirements_lock_sha256"]), None
+    before, differ = _lock_of_that_time(results, made["requirements_lock_sha256"]), None
     if before is not None:
         after = results.paths.lock.read_text(encoding="utf-8")
-        changes = package_changes(packages(before), packages(after))
-    return sentence("provenance", "drift", now=now, packages=changes)
+        differ = changes(packages(before), packages(after))
+    return sentence("provenance", "drift", now=now, packages=differ)
 
 
 def _lock_of_that_time(results: Results, digest: str) -> str | None:
