@@ -29,7 +29,7 @@ from induction.errors import StudyError, one_line
 from induction.files import MANIFEST, as_record, md5, published_folder, read_json, verify_folder
 from induction.fingerprint import for_model, lookup
 from induction.paths import StudyPaths
-from induction.runs.dvc_lock import Entry, Stage, load_stages
+from induction.runs.dvc_lock import RESTORE, Entry, Stage, load_stages
 from induction.runs.layout import stages_lock
 from induction.runs.parameters import ABSENT, flatten, same, value_text
 from induction.stages import run_stage
@@ -40,7 +40,6 @@ _VOCABULARY = "workflow-run"  # of that profile
 _CODE = ["File", "SoftwareSourceCode", "SoftwareApplication"]
 _LONGEST_LICENCE = 60  # characters; some packages put the whole text there
 _OF_THIS_MACHINE = re.compile(r'"((?:/|~|file:|(?:[^"]*/)?\.\./)[^"]*)"')  # a path, in JSON
-_RESTORE = "`git checkout` it back"
 _WAY_OUT = "run `make study`, or `dvc pull` what others have"
 
 
@@ -92,7 +91,7 @@ def _stages(paths: StudyPaths) -> dict[str, Stage]:
 
 
 def _citation(path: Path) -> Citation:
-    return as_record(path, Citation, read_yaml(path), _RESTORE)
+    return as_record(path, Citation, read_yaml(path), RESTORE)
 
 
 def _check(paths: StudyPaths, stages: Mapping[str, Stage]) -> None:

@@ -8,8 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from induction.config.plain_yaml import read_yaml
 from induction.environment import environment
 from induction.errors import StudyError
 from induction.files import MANIFEST, sha256
@@ -28,11 +27,11 @@ def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
     may go on with another. Folders of data count by their manifest, which the stage itself
     verifies. Raises StudyError when dvc.yaml has no such stage or lists a file that is not there.
     """
-    definition = _load(paths.pipeline)["stages"].get(stage, {}).get("do")
+    definition = read_yaml(paths.pipeline)["stages"].get(stage, {}).get("do")
     if definition is None:
         raise StudyError(f"{paths.pipeline}: has no stage {stage} for each model")
     filled = for_model(definition, model)
-    parameters = _load(paths.params)
+    parameters = read_yaml(paths.params)
     inputs = {
         "stage": f"{stage}@{model}",
         "deps": {name: _digest(paths.root / name) for name in filled.get("deps", [])},
@@ -46,10 +45,6 @@ def fingerprint(paths: StudyPaths, stage: str, model: str) -> str:
         },
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def _load(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 
 def for_model(definition: Any, model: str) -> Any:

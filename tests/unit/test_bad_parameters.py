@@ -158,11 +158,11 @@ def test_an_odd_number_is_named(place, value, tmp_path):
 def test_a_model_gets_no_hostile_name(name, tmp_path):
     models = {**VALUES["models"], name: MODEL}
     line = refused(tmp_path, yaml_of({**VALUES, "models": models}))
-    assert line.startswith("models")
-    assert (
-        "use lower-case letters, digits and hyphens, at most 40" in line
-        or "half a character" in line
-    )
+    if "\ud800" not in name:
+        assert line.startswith("models")
+        assert "use lower-case letters, digits and hyphens, at most 40" in line
+    else:  # YAML's reader in C refuses half a character itself
+        assert "half a character" in line or "not valid YAML" in line
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def read_yaml(path: Path) -> Any:
     if (size := path.stat().st_size) > _MAX_BYTES:
         raise StudyError(f"{path.name}: {size:,} bytes: at most {_MAX_BYTES:,} are read")
     try:
-        values = YAML(typ="safe", pure=True).load(path)
+        values = YAML(typ="safe").load(path)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}: " if mark else ""
@@ -35,6 +35,14 @@ def read_yaml(path: Path) -> Any:
     except Exception as error:  # on odd text, ruamel raises more than its own errors
         raise StudyError(f"{path.name}: not valid YAML: {error or type(error).__name__}") from None
     _check_plain(path.name, values, "", 0, iter(range(_MAX_VALUES)))
+    return values
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The same of a file that has keys at its top; StudyError for any other."""
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise StudyError(f"{path}: no mapping of keys to values")
     return values
 
 

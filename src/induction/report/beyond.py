@@ -7,7 +7,7 @@ from induction.paths import StudyPaths
 from induction.report import contexts
 from induction.report.results import Results
 from induction.report.sentences import sentence
-from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.report.text import markdown_table, number, onset, percent, short_tokens
 from induction.runs.layout import published_folders
 from induction.study.beyond.bigrams import Nearest
 from induction.study.beyond.experiments import names_of
@@ -121,7 +121,7 @@ def _nearest(n: Nearest) -> tuple[str, ...]:
         f"`{n.model}`",
         short_tokens(n.nearest_tokens["unigram"]),
         short_tokens(n.nearest_tokens["bigram"]),
-        "none" if n.onset_tokens is None else short_tokens(n.onset_tokens),
+        onset(n.onset_tokens),
         short_tokens(n.nearest_tokens["trigram"]),
         percent(n.unigrams_first),
         "shown alone" if n.before_onset is None else percent(n.before_onset),
@@ -151,7 +151,7 @@ def _turns(models: tuple[Turns, ...], remark: str) -> Iterator[tuple[str, ...]]:
         yield (
             f"`{turns.model}`",
             ", ".join(map(short_tokens, turns.boundaries)) or "none",
-            "none" if turns.onset_tokens is None else short_tokens(turns.onset_tokens),
+            onset(turns.onset_tokens),
             "" if nearest is None else number(nearest),
             number(turns.spread, 0),
             number(turns.range, 0),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from induction.report.results import Results
 from induction.report.sentences import sentence
-from induction.report.text import markdown_table, number, percent, short_tokens
+from induction.report.text import markdown_table, number, onset, percent
 from induction.study.beyond.batch import SLOPE, Series
 from induction.study.beyond.experiments import Group, names_of, whole
 from induction.study.over_seeds.resampling import Mean
@@ -125,7 +125,7 @@ def _section(
 
 def seeds_cell(tokens: Sequence[float | None]) -> str:
     """Tokens of every seed."""
-    return ", ".join("none" if each is None else short_tokens(each) for each in tokens)
+    return ", ".join(map(onset, tokens))
 
 
 def _average(values: Sequence[float | None]) -> str:

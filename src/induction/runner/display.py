@@ -56,7 +56,7 @@ class _Lines:
         self.last_failed = None
         self.say(f"done    {stage:{self._width}}  {note or duration_text(seconds)}")
 
-    def blocked(self, stage: str) -> None:
+    def held_up(self, stage: str) -> None:
         self.say(f"wait    {stage:{self._width}}  another dvc command is at work on its files")
 
     def failed(self, stage: str, seconds: float, process: StageProcess) -> None:

@@ -35,7 +35,7 @@ _SKIPPED = {
     "didn't change, skipping": "unchanged",
     "is cached - skipping run": "from the cache",
 }
-_BLOCKED = ("is busy, it is being blocked by", "Unable to acquire lock")
+_HELD_UP = ("is busy, it is being blocked by", "Unable to acquire lock")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -117,10 +117,10 @@ class StageProcess:
         except (OSError, ValueError):
             return None
 
-    def blocked(self) -> bool:
+    def held_up(self) -> bool:
         """Whether it could not begin because another dvc command is at work on the same files."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        return any(mark in text for mark in _BLOCKED)
+        return any(mark in text for mark in _HELD_UP)
 
     def skipped(self) -> str | None:
         """How DVC got by without running the finished stage's command, or None when it ran it."""

@@ -5,13 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from induction.config.plain_yaml import read_yaml
-from induction.errors import StudyError
+from induction.config.plain_yaml import read_mapping
 from induction.files import as_record
 from induction.paths import StudyPaths
 from induction.runs.layout import stages_lock
 
-_RESTORE = "`git checkout` it back"
+RESTORE = "`git checkout` it back"
 
 
 class Entry(BaseModel):
@@ -53,7 +52,5 @@ def load_stages(paths: StudyPaths) -> dict[str, Stage]:
     path = stages_lock(paths)
     if not path.is_file():
         return {}
-    values = read_yaml(path)
-    if not isinstance(values, dict):
-        raise StudyError(f"{path}: no mapping of keys to values")
-    return as_record(path, dict[str, Stage], values.get("stages", {}), _RESTORE)
+    stages = read_mapping(path).get("stages", {})
+    return as_record(path, dict[str, Stage], stages, RESTORE)

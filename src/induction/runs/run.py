@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from induction.config import ExternalModel, Model
-from induction.config.plain_yaml import read_yaml
+from induction.config.plain_yaml import read_mapping
 from induction.environment import packages
 from induction.errors import StudyError
 from induction.files import MANIFEST, read_json, sha256
@@ -152,7 +152,7 @@ def load_run(folder: Path) -> Run:
 
 def load_params(path: Path) -> dict[str, Any]:
     """Parameters as plain values, of any revision; StudyError when there is no table of models."""
-    values = _mapping(path)
+    values = read_mapping(path)
     if not isinstance(values.get("models"), dict):
         raise StudyError(f"{path}: no `models:`: not the parameters of this study")
     return values
@@ -161,13 +161,6 @@ def load_params(path: Path) -> dict[str, Any]:
 def entries_of(params: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The entries of all models: those trained in the run, then those of others."""
     return {**params["models"], **(params.get("external") or {})}
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    values = read_yaml(path)
-    if not isinstance(values, dict):
-        raise StudyError(f"{path}: no mapping of keys to values")
-    return values
 
 
 def _json(path: Path) -> Any:

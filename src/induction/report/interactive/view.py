@@ -80,8 +80,8 @@ def _stretch(
     for other in (name, *results.config.models):
         band = results.models[other].band_tokens
         if band and first <= band[0] and band[1] <= last:
-            whose = "its" if other == name else f"the phase change of {other}, as it has no"
-            return band, f"{whose} phase change" if other == name else f"{whose} own"
+            others = f"the phase change of {other}, as it has none"
+            return band, "its phase change" if other == name else others
     return (first, last), "all of its training"
 
 
