@@ -143,7 +143,7 @@ def panel_grid(
         rows, columns, figsize=size, sharex=share, sharey=share, squeeze=False
     )
     for axes in grid.flat[count:]:
-        axes.set_visible(False)
+        axes.remove()
     return figure, list(grid.flat[:count])
 
 
