@@ -30,7 +30,6 @@ from induction.files import MANIFEST, as_record, md5, published_folder, read_jso
 from induction.fingerprint import for_model, lookup
 from induction.paths import StudyPaths
 from induction.runs.dvc_lock import RESTORE, Entry, Stage, load_stages
-from induction.runs.layout import stages_lock
 from induction.runs.parameters import ABSENT, flatten, same, value_text
 from induction.stages import run_stage
 
@@ -61,7 +60,7 @@ def main(paths: StudyPaths, _config: StudyConfig) -> None:
     about, stages, citation = _about(paths), _stages(paths), _citation(paths.citation)
     if missing := [name for name in about if name not in stages]:
         count = f"{len(missing)} of {len(about)} stages have not run, the first is {missing[0]}"
-        raise StudyError(f"{stages_lock(paths)}: {count}: {_WAY_OUT}")
+        raise StudyError(f"{paths.stages_lock}: {count}: {_WAY_OUT}")
     ran = {name: stages[name] for name in about}
     _check(paths, ran)
     crate = _describe(paths, ran, about, citation)
@@ -84,7 +83,7 @@ def _about(paths: StudyPaths) -> dict[str, str]:
 
 
 def _stages(paths: StudyPaths) -> dict[str, Stage]:
-    path = stages_lock(paths)
+    path = paths.stages_lock
     if not path.is_file():
         raise StudyError(f"{path}: missing, so no stage has run here: {_WAY_OUT}")
     return load_stages(paths)
@@ -101,7 +100,7 @@ def _check(paths: StudyPaths, stages: Mapping[str, Stage]) -> None:
     for name, stage in stages.items():
         if place := _OF_THIS_MACHINE.search(stage.model_dump_json()):
             raise StudyError(
-                f"{stages_lock(paths)}: {name}: {place[1]}: a path of this machine, which a crate "
+                f"{paths.stages_lock}: {name}: {place[1]}: a path of this machine, which a crate "
                 "must not tell: put the files below data/own, give a relative path, `make study`"
             )
         for key, value in flatten(stage.parameters).items():
@@ -144,7 +143,7 @@ def _describe(
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
     root["conformsTo"] = _tell(crate, _PROFILE, profile)
     entities: dict[str, Entity] = {}
-    for path in (paths.pipeline, stages_lock(paths), paths.params, paths.lock, paths.citation):
+    for path in (paths.pipeline, paths.stages_lock, paths.params, paths.lock, paths.citation):
         kind = {"@type": _CODE} if path == paths.pipeline else {}
         file = File(crate, path, path.name, properties={"name": path.name, **kind})
         entities[path.name] = file

@@ -1,4 +1,4 @@
-"""Every path of the study, once. Nothing else in the code spells a folder's name."""
+"""The paths of a study: where its results, its parameters and its own notes lie."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,11 @@ class StudyPaths:
         return self.root / "requirements.lock"
 
     @property
+    def stages_lock(self) -> Path:
+        """What DVC recorded of the last run: hashes and parameters of every stage."""
+        return self.root / "dvc.lock"
+
+    @property
     def citation(self) -> Path:
         """Authors, title and licence of the study."""
         return self.root / "CITATION.cff"
@@ -59,6 +64,14 @@ class StudyPaths:
     @property
     def tokens(self) -> Path:
         return self.root / "data" / "tokens"
+
+    @property
+    def tokens_manifest(self) -> Path:
+        return self.tokens / "manifest.json"
+
+    @property
+    def tokens_meta(self) -> Path:
+        return self.tokens / "meta.json"
 
     def snapshots(self, model: str) -> Path:
         return self.root / "data" / "snapshots" / model
@@ -213,6 +226,16 @@ class StudyPaths:
     def picture(self) -> Path:
         """The report's first figure, for the README."""
         return self.report_source / "summary.svg"
+
+    @property
+    def published_runs(self) -> Path:
+        """Small results that are kept in git, a folder for each run."""
+        return self.root / "data" / "published"
+
+    @property
+    def compared(self) -> Path:
+        """Where runs are laid out side by side to be compared."""
+        return self.scratch / "compare"
 
     @property
     def scratch(self) -> Path:

@@ -24,7 +24,6 @@ from induction.compare.stages import outdated
 from induction.errors import StudyError
 from induction.files import read_json, verify_folder, write_json
 from induction.paths import StudyPaths
-from induction.runs.layout import published_runs
 from induction.runs.metrics import judge, seed_spreads
 from induction.runs.parameters import ABSENT, differences
 from induction.runs.run import load_run
@@ -536,7 +535,7 @@ def test_publishing_keeps_a_run_that_can_be_compared(repository, monkeypatch):
     repository.run("git", "reset", "--quiet", "--hard", "HEAD~1")
     metrics = repository.paths.metrics.read_bytes()
     assert publish(repository.paths, "made") < 300_000
-    folder = published_runs(repository.paths) / "made"
+    folder = repository.paths.published_runs / "made"
     assert (folder / "data" / "results" / "metrics.json").read_bytes() == metrics
     assert not list(folder.rglob("losses.npz"))
     assert "made" in repository.run("git", "status", "--porcelain", "--untracked-files=all")
@@ -572,7 +571,7 @@ def committed(name: str) -> str:
     return done.stdout if done.returncode == 0 else (ROOT / name).read_text()
 
 
-PUBLISHED = published_runs(StudyPaths(ROOT)) / "laptop"
+PUBLISHED = StudyPaths(ROOT).published_runs / "laptop"
 RENEW = "run `make study && make publish NAME=laptop` on the default parameters and commit it"
 
 

@@ -12,7 +12,7 @@ from induction.git import git
 from induction.paths import StudyPaths, find_study
 from induction.runner.graph import stages_to_run
 from induction.runs.dvc_lock import load_stages
-from induction.runs.layout import published_runs, small_files
+from induction.runs.layout import small_files
 from induction.runs.run import entries_of, load_params, load_run
 
 USAGE = "usage: make publish NAME=laptop (lower-case letters, digits and hyphens)"
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
         return 2
     paths = find_study()
     size = publish(paths, arguments[0])
-    folder = os.path.relpath(published_runs(paths) / arguments[0])
+    folder = os.path.relpath(paths.published_runs / arguments[0])
     print(f"{folder}: {size / 1000:.0f} kB; commit it, then `make compare A=published` works")
     return 0
 
@@ -44,7 +44,7 @@ def publish(paths: StudyPaths, name: str) -> int:
         raise StudyError(f"results are behind ({', '.join(stale[:4])}): run `make study` first")
     if missing := [p for p in files if not p.is_file() and p.parent != paths.timings]:
         raise StudyError(f"{missing[0]}: missing: run `make study` first")
-    target = published_runs(paths) / name
+    target = paths.published_runs / name
     with published_folder(target, paths.scratch) as folder:
         write_published(paths, folder, name)
     load_run(target)

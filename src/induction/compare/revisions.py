@@ -14,10 +14,8 @@ from induction.paths import StudyPaths
 from induction.runs.dvc_lock import load_stages
 from induction.runs.layout import (
     ABOUT,
-    copies,
     measured_files,
     published_folders,
-    published_runs,
     small_files,
 )
 from induction.runs.run import entries_of, load_params
@@ -53,7 +51,7 @@ def lay_out(paths: StudyPaths, name: str) -> Path:
         if sha is None:
             known = [WORKSPACE, "HEAD", *_published_names(paths), *history.names()]
             raise StudyError(f"{name}: {_no_such_run(name, known)}")
-        target = _empty(copies(paths) / sha)
+        target = _empty(paths.compared / sha)
         commit = Commit(sha, history.date(sha))
         label = f"{name} ({commit.short})" if not sha.startswith(name) else commit.short
         left_out = history.write_files(name, sha, target)
@@ -75,7 +73,7 @@ def copy_run(paths: StudyPaths, target: Path, with_losses: bool) -> None:
 
 
 def _copy_workspace(paths: StudyPaths) -> Path:
-    target = _empty(copies(paths) / WORKSPACE)
+    target = _empty(paths.compared / WORKSPACE)
     copy_run(paths, target, with_losses=True)
     _write_about(target, WORKSPACE, head(paths), exact=False)
     return target
@@ -104,7 +102,7 @@ def _published(paths: StudyPaths, name: str) -> Path:
         name = known[0]
     if name not in known:
         raise StudyError(f"{name}: {_no_such_run(name, known)}")
-    return published_runs(paths) / name.removeprefix(f"{PUBLISHED}:")
+    return paths.published_runs / name.removeprefix(f"{PUBLISHED}:")
 
 
 def _published_names(paths: StudyPaths) -> list[str]:

@@ -109,7 +109,7 @@ def reproducibility(results: Results) -> str:
 
 def _token_digests(results: Results) -> list[tuple[str, str]]:
     """SHA-256 of the tokenizer and the token streams, from the manifest that they came with."""
-    files = read_json(results.paths.tokens / "manifest.json")["files"]
+    files = read_json(results.paths.tokens_manifest)["files"]
     return [
         (f"`{file['name']}`", f"SHA-256 `{file['sha256']}`")
         for file in files

@@ -9,7 +9,7 @@ import polars as pl
 from induction.config import StudyConfig, load_config
 from induction.data.tokens import TokensMeta, load_meta
 from induction.external.reading import Reading
-from induction.files import read_json, read_record, verify_folder
+from induction.files import MANIFEST, read_json, read_record, verify_folder
 from induction.paths import StudyPaths, find_study
 from induction.rules.curves import Curves, load_curves
 from induction.rules.head_kinds import Head, head_names
@@ -172,7 +172,7 @@ def load_results(paths: StudyPaths | None = None) -> Results:
         beyond=read_record(paths.beyond, Beyond),
         steering=pl.read_csv(paths.steering_curves, infer_schema_length=None),
         timings=[read_record(path, Timing) for path in sorted(paths.timings.glob("*.json"))],
-        environment=read_json(paths.measurements(first) / "manifest.json")["environment"],
+        environment=read_json(paths.measurements(first) / MANIFEST)["environment"],
         readings={name: read_record(paths.reading(name), Reading) for name in config.external},
     )
 

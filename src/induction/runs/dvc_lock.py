@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict
 from induction.config.plain_yaml import read_mapping
 from induction.files import as_record
 from induction.paths import StudyPaths
-from induction.runs.layout import stages_lock
 
 RESTORE = "`git checkout` it back"
 
@@ -49,7 +48,7 @@ Stages = Mapping[str, Stage]
 
 def load_stages(paths: StudyPaths) -> dict[str, Stage]:
     """The record of every stage; empty when there is none. StudyError says where it is damaged."""
-    path = stages_lock(paths)
+    path = paths.stages_lock
     if not path.is_file():
         return {}
     stages = read_mapping(path).get("stages", {})

@@ -14,7 +14,7 @@ from induction.errors import StudyError
 from induction.files import MANIFEST, read_json, sha256
 from induction.paths import StudyPaths
 from induction.runs.dvc_lock import Stages, load_stages
-from induction.runs.layout import ABOUT, stages_lock, tokens_manifest, tokens_meta
+from induction.runs.layout import ABOUT
 
 # Where revisions before details.json held all intervals have theirs, in metrics.json.
 _OLD_INTERVALS = {
@@ -86,7 +86,7 @@ class Run:
     def evaluation_tokens(self) -> tuple | None:
         """What the per-token losses were measured on; equal for two runs if it was the same."""
         evaluation, model = self.params.get("evaluation"), self.params.get("model")
-        manifest = tokens_manifest(self.paths)
+        manifest = self.paths.tokens_manifest
         if not (evaluation and model and manifest.is_file()):
             return None
         hashes = {entry["name"]: entry["sha256"] for entry in read_json(manifest)["files"]}
@@ -120,8 +120,8 @@ def load_run(folder: Path) -> Run:
         "intervals and heads": paths.details,
         "verdicts": paths.verdicts,
         "curves": paths.curves,
-        "record of stages": stages_lock(paths),
-        "description of the text": tokens_meta(paths),
+        "record of stages": paths.stages_lock,
+        "description of the text": paths.tokens_meta,
         "list of packages": paths.lock,
     }
     environments = {name: _json(paths.measurements(name) / MANIFEST) for name in entries_of(params)}
@@ -141,7 +141,7 @@ def load_run(folder: Path) -> Run:
         details=_json(paths.details) or {},
         verdicts=tuple(_json(paths.verdicts) or ()),
         curves=_curves(paths.curves),
-        corpus=_json(tokens_meta(paths)),
+        corpus=_json(paths.tokens_meta),
         environments={name: found["environment"] for name, found in environments.items() if found},
         packages=packages(paths.lock.read_text(encoding="utf-8")) if paths.lock.is_file() else {},
         seconds={found["stage"]: found["seconds"] for found in timings if found},
