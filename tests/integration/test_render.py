@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -294,7 +293,7 @@ SCRIPT = r"""<script type="application/json">
 MEGABYTES = "QUJD" * 750_000
 
 
-def test_scripts_pass_through_unharmed_and_quickly(tmp_path: Path, without_quarto: None) -> None:
+def test_scripts_pass_through_unharmed(tmp_path: Path, without_quarto: None) -> None:
     """Bundled libraries and data: three megabytes in one line, and all that could be mistaken."""
     (tmp_path / "script.html").write_text(SCRIPT, encoding="utf-8")
     code = f"""#| output: asis
@@ -304,9 +303,7 @@ print(Path({str(tmp_path / "script.html")!r}).read_text(encoding="utf-8"))
 print("<script>var data = '" + {MEGABYTES[:4]!r} * {len(MEGABYTES) // 4} + "';</script>")
 print("````")"""
     source = write_source(tmp_path / "source", CELL.format(code))
-    started = time.monotonic()
     render(source, tmp_path)
-    assert time.monotonic() - started < 60  # it takes about 6 s
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert SCRIPT in page
     assert f"<script>var data = '{MEGABYTES}';</script>" in page

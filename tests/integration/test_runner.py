@@ -39,6 +39,8 @@ stages:
     outs: [out/last]
 """
 
+HANGS = 300.0  # seconds after which a test is taken to hang
+
 # Two independent stages: all that most questions need.
 PAIR = """
 stages:
@@ -112,7 +114,7 @@ def start(study: Path, *arguments: str, **variables: str) -> subprocess.Popen[st
 
 def run(study: Path, *arguments: str, **variables: str) -> tuple[int, str]:
     process = start(study, *arguments, **variables)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HANGS)
     assert "Traceback" not in output
     return process.returncode, output
 
@@ -126,7 +128,7 @@ def times(study: Path, name: str) -> list[float]:
     return json.loads((study / f"{name}.times").read_text())
 
 
-def wait_for(condition, seconds: float = 20.0) -> None:
+def wait_for(condition, seconds: float = HANGS) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -206,7 +208,7 @@ def test_failure_stops_only_what_depends_on_it(study: Path):
 
 def test_interrupt_leaves_no_process_and_the_next_run_goes_on(study: Path):
     (study / "dvc.yaml").write_text(PAIR)
-    process = start(study, "--jobs", "2", SECONDS_pair_b="60", GRANDCHILD="yes")
+    process = start(study, "--jobs", "2", SECONDS_pair_b="900", GRANDCHILD="yes")
     wait_for(lambda: reports(study, "pair@b") and "pair@a:" in _text(study / "dvc.lock"))
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 3, "dvc, step, its child"
@@ -217,7 +219,7 @@ def test_interrupt_leaves_no_process_and_the_next_run_goes_on(study: Path):
     assert f"already runs here (process {process.pid})" in output
 
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 130
     assert "stopping pair@b; a second Ctrl-C kills at once\n" in output
     assert output.endswith("stopped; run `make study` again to go on\n")
@@ -234,7 +236,7 @@ def test_stubborn_stage_is_killed_by_a_second_signal(study: Path):
     (study / "dvc.yaml").write_text(PAIR)
     stubborn = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + STEP
     (study / "step.py").write_text(stubborn)
-    process = start(study, "--jobs", "2", SECONDS_pair_a="60", SECONDS_pair_b="60")
+    process = start(study, "--jobs", "2", SECONDS_pair_a="900", SECONDS_pair_b="900")
     wait_for(lambda: reports(study, "pair@a", "pair@b"))
     family = psutil.Process(process.pid).children(recursive=True)
 
@@ -242,7 +244,7 @@ def test_stubborn_stage_is_killed_by_a_second_signal(study: Path):
     time.sleep(1.2)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=HANGS)
 
     assert process.returncode == 130
     assert not [one for one in family if at_work(one)]
