@@ -208,7 +208,7 @@ def test_failure_stops_only_what_depends_on_it(study: Path):
 
 def test_interrupt_leaves_no_process_and_the_next_run_goes_on(study: Path):
     (study / "dvc.yaml").write_text(PAIR)
-    process = start(study, "--jobs", "2", SECONDS_pair_b="900", GRANDCHILD="yes")
+    process = start(study, "--jobs", "2", SECONDS_pair_b="90", GRANDCHILD="yes")
     wait_for(lambda: reports(study, "pair@b") and "pair@a:" in _text(study / "dvc.lock"))
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 3, "dvc, step, its child"
@@ -236,7 +236,7 @@ def test_stubborn_stage_is_killed_by_a_second_signal(study: Path):
     (study / "dvc.yaml").write_text(PAIR)
     stubborn = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + STEP
     (study / "step.py").write_text(stubborn)
-    process = start(study, "--jobs", "2", SECONDS_pair_a="900", SECONDS_pair_b="900")
+    process = start(study, "--jobs", "2", SECONDS_pair_a="90", SECONDS_pair_b="90")
     wait_for(lambda: reports(study, "pair@a", "pair@b"))
     family = psutil.Process(process.pid).children(recursive=True)
 

@@ -12,12 +12,11 @@ import typst
 from made_summary import made_results, model
 
 from induction.config import load_config
-from induction.environment import Change, changes, environment, packages
+from induction.environment import Change, changes, packages
 from induction.paths import StudyPaths, find_study
 from induction.report import tables
 from induction.report.figures.axes import spread
 from induction.report.sentences import TEMPLATES as TEXT
-from induction.report.sentences import sentence
 from induction.report.style import looks
 from induction.report.text import code, markdown_table, names, number, short_tokens
 from induction.study.kinds import find_kinds
@@ -133,9 +132,6 @@ def test_package_changes_name_what_came_went_and_moved():
     before, after = {"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "4", "d": "5"}
     found = changes(before, after)
     assert found == [Change("b", "2", "4"), Change("c", "3", None), Change("d", None, "5")]
-    now = environment(find_study().lock)
-    told = sentence("provenance", "drift", now=now, packages=found)
-    assert told.endswith(". packages: b 2 → 4; − c 3; + d 5")
 
 
 def test_a_zoo_with_many_seeds_lists_one_of_each_kind():

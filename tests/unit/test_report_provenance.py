@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from made_summary import CONFIG, made_results
 
+from induction.environment import changes
 from induction.files import write_json
 from induction.report import provenance
 from induction.report.sentences import sentence
@@ -70,5 +71,6 @@ def test_the_environment_is_told_with_its_gpu_and_what_changed_since():
     )
     drift = sentence("provenance", "drift", now=ENVIRONMENT, packages=None)
     assert drift == f"the environment has changed since: now {told}"
-    drift = sentence("provenance", "drift", now=ENVIRONMENT, packages=["a 1 → 2", "+ b 3"])
-    assert drift.endswith(". packages: a 1 → 2; + b 3")
+    moved = changes({"a": "1", "c": "2"}, {"a": "2", "b": "3"})
+    drift = sentence("provenance", "drift", now=ENVIRONMENT, packages=moved)
+    assert drift.endswith(". packages: a 1 → 2; + b 3; − c 2")
