@@ -160,8 +160,8 @@ def test_depths_that_change_make_the_series():
         (
             6,
             {"depths": 3, "onset_steps": [0.07, 0.01], "steps": [0.01, 0.02], "needed": 3},
-            "3 depths change (3 are needed); from one to the next the onset moves by 0.07 e-folds "
-            "at most and the score by 0.02 nats",
+            "3 depths change (3 are needed), the onsets of neighbours at most 0.07 e-folds apart "
+            "and their scores 0.02 nats",
         ),
     ],
 )

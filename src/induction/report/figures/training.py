@@ -53,7 +53,7 @@ def summary(results: Results) -> Figure:
     kind of architecture, with their bands."""
     series = shallow_models(results)
     figure, grid = plt.subplots(
-        3, len(series), figsize=(8.6, 4.0), sharex=True, sharey="row", squeeze=False
+        3, len(series), figsize=(8.6, 3.8), sharex=True, sharey="row", squeeze=False
     )
     ends: dict[Axes, dict[str, tuple[float, float]]] = {axes: {} for axes in grid.flat}
     for column, (title, names) in enumerate(series.items()):
