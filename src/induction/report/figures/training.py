@@ -80,10 +80,10 @@ def summary(results: Results) -> Figure:
         for axes in cells_of_row:
             token_axis(axes, "tokens trained" if row == len(grid) - 1 else "", ticks=(1.0,))
             axes.set_xlim(right=3.2 * last)
-            label_right(axes, results, ends[axes], inches=1.2)
+            label_right(axes, results, ends[axes], inches=1.0)
     labels = ("ICL score (nats)\nlower: learns more", "prefix matching\n(best head)")
     for axes, label in zip(grid[:, 0], (*labels, "validation loss\n(nats per token)"), strict=True):
-        axes.set_ylabel(label)
+        axes.set_ylabel(label, fontsize=7.5)
     return figure
 
 
