@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 import induction
-from induction.errors import StudyError, one_line
+from induction.errors import StudyError, ends_in_one_line, one_line
 from induction.files import PATIENCE_VARIABLE
 from induction.progress import progress
 from induction.runner import node
@@ -99,17 +99,16 @@ def joined(address: str) -> Iterator[Any]:
 
 
 def main() -> int:
-    """Run the command of sys.argv; returns its exit status, 1 if it cannot run, 130 if stopped."""
+    """Run the command of sys.argv; returns its exit status, 130 if stopped. One that cannot run
+    ends with one line, as every command does."""
     stage = os.environ.get("DVC_STAGE", "command")
-    try:
-        request = Request(**json.loads(os.environ[VARIABLE]))
-        with joined(request.address) as ray, _noted_signals() as signals:
-            return _run(ray, request, stage, signals)
-    except StudyError as error:
-        print(f"{stage}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    with ends_in_one_line(stage):
+        try:
+            request = Request(**json.loads(os.environ[VARIABLE]))
+            with joined(request.address) as ray, _noted_signals() as signals:
+                return _run(ray, request, stage, signals)
+        except KeyboardInterrupt:
+            return 130
 
 
 def _run(ray: Any, request: Request, stage: str, signals: list[int]) -> int:
