@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from made_curves import NOISE, POWER, TOKENS, X, step
+from made_curves import NOISE, POWER, RULE, TOKENS, X, step
 
 from induction.study.bump import Bump, find_bumps
 
+BUMPS = RULE.model_copy(update={"min_bump": 0.02})
+
 
 def bumps(loss: np.ndarray) -> tuple[Bump, ...]:
-    return find_bumps(TOKENS, loss, min_tokens=100_000, bandwidth=0.15, min_height=0.02)
+    return find_bumps(TOKENS, loss, BUMPS)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_the_height_is_that_above_the_chord():
     """Straight lines over tokens, one corner of which stands above a chord; hardly smoothed."""
     tokens = np.linspace(1e6, 9e6, 1000)
     loss = np.interp(tokens, [1e6, 2e6, 5e6, 6e6, 9e6], [9.0, 5.0, 4.9, 3.0, 2.9])
-    (bump,) = find_bumps(tokens, loss, 100_000, 0.005, 0.02)
+    (bump,) = find_bumps(tokens, loss, BUMPS.model_copy(update={"bandwidth": 0.005}))
     assert bump.peak_tokens == pytest.approx(5e6, rel=0.02)
     assert bump.start_tokens == pytest.approx(2e6, rel=0.03)
     assert bump.end_tokens == pytest.approx(6e6, rel=0.03)
@@ -63,4 +65,4 @@ def test_the_height_is_that_above_the_chord():
 
 
 def test_too_few_snapshots_give_none():
-    assert find_bumps(TOKENS[-3:], POWER[-3:], 0, 0.15, 0.02) == ()
+    assert find_bumps(TOKENS[-3:], POWER[-3:], BUMPS.model_copy(update={"min_tokens": 0})) == ()

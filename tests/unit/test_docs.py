@@ -8,6 +8,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from induction.files import read_json
+from induction.paths import StudyPaths
+from induction.report.contexts import load_context_law
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -93,6 +95,13 @@ def test_the_readmes_answers_since_the_paper_are_those_of_the_published_run():
     for (run, outcome), question in zip(told, asked, strict=True):
         found = read_json(ROOT / f"data/published/{run}/data/results/beyond.json")
         assert outcome == found[question]["outcome"], question
+
+
+def test_the_readmes_answer_about_the_context_is_that_of_the_published_runs():
+    runs = "context-128, beyond and context-512"
+    row = rf"^\| [^|]* of the context\? \| {runs} \| \*\*([a-z ]+)\*\*"
+    (told,) = re.findall(row, PAGES[0].read_text(), re.MULTILINE)
+    assert told == load_context_law(StudyPaths(ROOT)).outcome
 
 
 def test_the_readmes_times_are_those_of_the_published_run():

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from made_curves import NOISE, POWER, TOKENS, X, step
+from made_curves import NOISE, POWER, RULE, TOKENS, X, step
 
 from induction.study.steepening import Steepening, find_steepening
 
 
 def steepening(loss: np.ndarray) -> Steepening | None:
-    return find_steepening(TOKENS, loss, min_tokens=100_000, bandwidth=0.15, min_rise=0.1)
+    return find_steepening(TOKENS, loss, RULE)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,6 @@ def test_the_rise_is_the_difference_of_the_speeds():
 
 
 def test_too_few_snapshots_give_none():
-    assert find_steepening(TOKENS[-3:], POWER[-3:], 0, 0.15, 0.1) is None
+    assert (
+        find_steepening(TOKENS[-3:], POWER[-3:], RULE.model_copy(update={"min_tokens": 0})) is None
+    )

@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from induction.config import PhaseChange as Rule
 from induction.rules.phase_change import make_smoother
 
 
@@ -37,26 +38,24 @@ class Bump:
     complete: bool
 
 
-def find_bumps(
-    tokens: np.ndarray, loss: np.ndarray, min_tokens: int, bandwidth: float, min_height: float
-) -> tuple[Bump, ...]:
+def find_bumps(tokens: np.ndarray, loss: np.ndarray, rule: Rule) -> tuple[Bump, ...]:
     """All bumps of one loss curve, highest first; empty when it is convex throughout.
 
-    tokens, loss: [snapshots], tokens ascending, loss in nats. bandwidth in e-folds of tokens.
-    Fewer than four snapshots from min_tokens on give none.
+    tokens, loss: [snapshots], tokens ascending, loss in nats. Fewer than four snapshots from
+    rule.min_tokens on give none.
     """
-    seen = tokens >= min_tokens
+    seen = tokens >= rule.min_tokens
     if seen.sum() < 4:
         return ()
     # At the snapshots and not between them, where the fits to sparse early ones make scallops.
     at = tokens[seen]
-    level = make_smoother(at, bandwidth, at).level @ loss[seen]
+    level = make_smoother(at, rule.bandwidth, at).level @ loss[seen]
     corners = _lower_hull(at, level)
     above = level - np.interp(at, at[corners], level[corners])
     bumps = []
     for start, end in pairwise(corners):
         peak = start + int(above[start : end + 1].argmax())
-        if start > 0 and above[peak] >= min_height:
+        if start > 0 and above[peak] >= rule.min_bump:
             first, highest, last = (float(at[k]) for k in (start, peak, end))
             bumps.append(Bump(first, highest, last, float(above[peak]), end < len(at) - 1))
     return tuple(sorted(bumps, key=lambda bump: -bump.height))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from induction.config import PhaseChange as Rule
 from induction.rules.phase_change import make_smoother
 
 
@@ -28,23 +29,22 @@ class Steepening:
     rise: float
 
 
-def find_steepening(
-    tokens: np.ndarray, loss: np.ndarray, min_tokens: int, bandwidth: float, min_rise: float
-) -> Steepening | None:
-    """The greatest steepening of one loss curve, or None when there is none of `min_rise`.
+def find_steepening(tokens: np.ndarray, loss: np.ndarray, rule: Rule) -> Steepening | None:
+    """The greatest steepening of one loss curve, or None when there is none of
+    `rule.min_steepening`.
 
-    tokens, loss: [snapshots], tokens ascending, loss in nats. bandwidth in e-folds of tokens.
+    tokens, loss: [snapshots], tokens ascending, loss in nats.
     """
-    seen = tokens >= min_tokens
+    seen = tokens >= rule.min_tokens
     if seen.sum() < 4:
         return None
-    smoother = make_smoother(tokens[seen], bandwidth)
+    smoother = make_smoother(tokens[seen], rule.bandwidth)
     speed = -(smoother.slope @ loss[seen])
     slowed = np.maximum.accumulate(speed) - speed
     rise = np.maximum.accumulate(speed[::-1])[::-1] - speed
-    rise[slowed < min_rise] = 0.0
+    rise[slowed < rule.min_steepening] = 0.0
     start = int(rise.argmax())
-    if rise[start] < min_rise:
+    if rise[start] < rule.min_steepening:
         return None
     end = start + int(speed[start:].argmax())
     return Steepening(

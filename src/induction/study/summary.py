@@ -158,7 +158,7 @@ def _summarize(
     change = find_phase_change(own.tokens, own.icl_score, rule)
     formed = prefix[-1] >= config.verdicts.head_score
     kinds = find_head_kinds(own.last_heads, config.head_kinds)
-    bumps = find_bumps(own.tokens, own.loss, rule.min_tokens, rule.bandwidth, rule.min_bump)
+    bumps = find_bumps(own.tokens, own.loss, rule)
     seed = config.evaluation.seed
     lag = find_lag(
         own.tokens,
@@ -186,9 +186,7 @@ def _summarize(
         heads_formed_tokens=first_crossing(own.tokens, prefix, prefix[-1] / 2) if formed else None,
         lag=lag,
         bump=bumps[0] if bumps else None,
-        steepening=find_steepening(
-            own.tokens, own.loss, rule.min_tokens, rule.bandwidth, rule.min_steepening
-        ),
+        steepening=find_steepening(own.tokens, own.loss, rule),
         kinds=kinds,
         circuits=tuple(
             describe_circuits(

@@ -40,7 +40,7 @@ def mean_bump(
     tokens: [snapshots]. losses: [seeds, snapshots], in nats. onset: in tokens, where a bump would
     be.
     """
-    found = find_bumps(tokens, losses.mean(axis=0), rule.min_tokens, rule.bandwidth, rule.min_bump)
+    found = find_bumps(tokens, losses.mean(axis=0), rule)
     if found:
         return MeanBump(kind, len(losses), found[0].height, found[0].peak_tokens, None)
     return MeanBump(kind, len(losses), None, None, _smallest(tokens, losses, onset, rule, seed))
@@ -57,20 +57,7 @@ def _smallest(
 
     def share(height: float) -> float:
         return float(
-            np.mean(
-                [
-                    bool(
-                        find_bumps(
-                            tokens,
-                            mean + height * shape,
-                            rule.min_tokens,
-                            rule.bandwidth,
-                            rule.min_bump,
-                        )
-                    )
-                    for mean in means
-                ]
-            )
+            np.mean([bool(find_bumps(tokens, mean + height * shape, rule)) for mean in means])
         )
 
     # A higher bump is found more surely, so the least height that is found is bisected for.
