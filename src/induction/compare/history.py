@@ -3,8 +3,7 @@
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
@@ -40,15 +39,7 @@ class History:
         if not hasattr(self._scm, "list_branches"):
             raise StudyError(f"{root}: no git repository: use git clone")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._repo.close()
 
     def resolve(self, name: str) -> str | None:

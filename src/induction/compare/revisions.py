@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -46,7 +47,7 @@ def lay_out(paths: StudyPaths, name: str) -> Path:
         return _copy_workspace(paths)
     if name == PUBLISHED or name.startswith(f"{PUBLISHED}:"):
         return _published(paths, name)
-    with History(paths.root) as history:
+    with closing(History(paths.root)) as history:
         sha = history.resolve(name)
         if sha is None:
             known = [WORKSPACE, "HEAD", *_published_names(paths), *history.names()]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from induction.report.figures.seeds import by_kind, draw_seeds
+from induction.report.figures.seeds import by_kind
 from induction.report.results import Results
 from induction.report.style import BAND, FAINT, looks
 from induction.report.text import short_tokens
@@ -20,20 +20,6 @@ from induction.study.kinds import kind_label
 Color = str | tuple[float, float, float] | tuple[float, float, float, float]
 
 LABEL_INCHES = 0.15
-
-
-def draw_all(
-    axes: Axes, results: Results, quantity: Callable[[Curves], np.ndarray], inches: float
-) -> None:
-    """Draw a quantity of every kind of model; `inches` is the height of the axes, to space the
-    labels."""
-    ends = {
-        first: draw_seeds(axes, results, names, quantity)
-        for first, names in by_kind(results, courses(results)).items()
-    }
-    token_axis(axes)
-    axes.set_xlim(*trained_range(results))
-    label_right(axes, results, ends, inches)
 
 
 def label_right(

@@ -3,7 +3,7 @@
 Tokens are tokens trained, losses and scores in nats; `in_band` marks the model's phase change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
@@ -72,6 +72,12 @@ def _curves(results: Results, name: str) -> pl.DataFrame:
     return _mark_band(results, table)
 
 
+def _by_model(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """One table of all, the model in front."""
+    named = (table.select(pl.lit(name).alias("model"), pl.all()) for name, table in tables.items())
+    return pl.concat(named)
+
+
 def _mark_band(results: Results, table: pl.DataFrame) -> pl.DataFrame:
     bands = {name: model.band_tokens or (0.0, -1.0) for name, model in results.models.items()}
     start = pl.col("model").replace_strict({name: band[0] for name, band in bands.items()})
@@ -83,12 +89,9 @@ def heads(*scores: str) -> Table:
     """Scores of every head of every model at every snapshot."""
 
     def table(results: Results) -> pl.DataFrame:
-        columns = ("model", "tokens", "layer", "head", *scores)
-        rows = [
-            own.heads.select(pl.lit(name).alias("model"), pl.all()).select(columns)
-            for name, own in results.curves.items()
-        ]
-        return _mark_band(results, pl.concat(rows))
+        columns = ("tokens", "layer", "head", *scores)
+        own = {name: curves.heads.select(columns) for name, curves in results.curves.items()}
+        return _mark_band(results, _by_model(own))
 
     return table
 
@@ -97,14 +100,14 @@ def ablated_heads(*effects: str) -> Table:
     """What setting each head to zero does, at every ablated snapshot."""
 
     def table(results: Results) -> pl.DataFrame:
-        columns = ("model", "tokens", "layer", "head", *effects)
-        rows = [
-            own.heads.filter(pl.col("kind") == "zero")
-            .select(pl.lit(name).alias("model"), pl.all())
-            .select(columns)
-            for name, own in results.ablations.items()
-        ]
-        return pl.concat(rows)
+        columns = ("tokens", "layer", "head", *effects)
+        zeroed = pl.col("kind") == "zero"
+        return _by_model(
+            {
+                name: own.heads.filter(zeroed).select(columns)
+                for name, own in results.ablations.items()
+            }
+        )
 
     return table
 
@@ -131,10 +134,7 @@ def last_heads(results: Results) -> pl.DataFrame:
         *("layer", "head", "ov_eigenvalue", "copying", "qk_eigenvalue", "prefix_matching"),
         "total_copying",
     )
-    return pl.concat(
-        own.last_heads.select(pl.lit(name).alias("model"), *columns)
-        for name, own in results.curves.items()
-    )
+    return _by_model({name: own.last_heads.select(columns) for name, own in results.curves.items()})
 
 
 def loss_map(field: str) -> Table:

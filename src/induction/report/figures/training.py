@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from induction.report.figures import cells
 from induction.report.figures.axes import (
     courses,
-    draw_all,
     label_right,
     panels_of_models,
     seen,
@@ -99,7 +98,11 @@ def all_models(results: Results) -> Figure:
     figure, rows = plt.subplots(3, 1, figsize=(7, 5.9), sharex=True)
     labels = ("ICL score (nats)", "prefix matching\n(best head)", "loss (nats)")
     for axes, label, quantity in zip(rows, labels, _QUANTITIES, strict=True):
-        draw_all(axes, results, quantity, 1.6)
+        kinds = by_kind(results, courses(results)).items()
+        ends = {first: draw_seeds(axes, results, names, quantity) for first, names in kinds}
+        token_axis(axes)
+        axes.set_xlim(*trained_range(results))
+        label_right(axes, results, ends, inches=1.6)
         axes.set_ylabel(label)
     for axes in rows[:-1]:
         axes.set_xlabel("")

@@ -3,7 +3,7 @@
 It stands beside the paper's arguments, not among them.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -20,7 +20,7 @@ from induction.study.beyond.steering import (
     Steered,
     mean_of,
 )
-from induction.study.verdicts.verdict import Outcome
+from induction.study.verdicts.verdict import Outcome, outcome
 
 Kind = Literal["falls", "halved", "more than others", "rises"]
 
@@ -75,8 +75,8 @@ def judge_control(
     """Apply the rule to all models. plain: those whose architecture the verdict is about."""
     models = {name: _judge(own, thresholds) for name, own in steered.items()}
     tested = [name for name in models if name in plain and models[name].conditions]
-    conditions = [condition for name in tested for condition in models[name].conditions]
-    return Control(_outcome(conditions), tuple(tested), models)
+    held = [condition.held for name in tested for condition in models[name].conditions]
+    return Control(outcome(bool(held), held), tuple(tested), models)
 
 
 def _judge(own: Steered, thresholds: Thresholds) -> ModelControl:
@@ -95,19 +95,11 @@ def _judge(own: Steered, thresholds: Thresholds) -> ModelControl:
         else ()
     )
     return ModelControl(
-        outcome=_outcome(conditions),
+        outcome=outcome(bool(conditions), [condition.held for condition in conditions]),
         prompts=len(own.samples(COPYING, 1.0)),
         conditions=conditions,
         best=_best(own),
     )
-
-
-def _outcome(conditions: Sequence[Condition]) -> Outcome:
-    if not conditions:
-        return "not tested"
-    if any(condition.held is False for condition in conditions):
-        return "not supported"
-    return "supported" if all(condition.held for condition in conditions) else "inconclusive"
 
 
 def _falls(own: Steered) -> Condition:

@@ -1,6 +1,6 @@
 """What a verdict is: the outcome of a rule with every number that it rests on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,16 +76,16 @@ def used(thresholds: Thresholds, *names: str) -> dict[str, float]:
     return {name: getattr(thresholds, name) for name in names}
 
 
-def outcome(tested: bool, checks: Sequence[Check]) -> Outcome:
+def outcome(tested: bool, held: Collection[bool | None]) -> Outcome:
     """Supported when every check held; not tested when the rule had nothing to go by.
 
-    A check that failed decides, whatever cannot be told beside it.
+    held: of each check; one that failed decides, whatever cannot be told beside it.
     """
     if not tested:
         return "not tested"
-    if any(check.held is False for check in checks):
+    if False in held:
         return "not supported"
-    return "supported" if all(check.held for check in checks) else "inconclusive"
+    return "supported" if all(held) else "inconclusive"
 
 
 def at_least(ends: Interval, threshold: float) -> bool | None:
