@@ -369,6 +369,10 @@ FAILURES = {
         "It is `{python} 1`x.",
         r":5: a letter follows this inline code, which Quarto then does not run",
     ),
+    "inline code with a character that Python escapes": (
+        "It is `{python} '50\\u00a0%'`.",
+        r":5: this inline code gives '50.xa0%', with escapes that Quarto would show: use Markdown",
+    ),
     "inline code that gives nothing": (
         "It is `{python} ''`.",
         r":5: this inline code gives nothing: Quarto would show the code itself",

@@ -64,7 +64,7 @@ def test_quarto_renders_where_there_is_one(quarto: Path, tmp_path: Path) -> None
     assert environment["SOURCE_DATE_EPOCH"].isdigit()
 
 
-CELLS = """@fig-a, @tbl-b and `{python} 1 + 1`; ran `{python} open("runs", "a").write("x")`×.
+CELLS = """@fig-a, @tbl-b, @tbl-c, `{python} 1 + 1`; ran `{python} open("runs", "a").write("x")`×.
 
 ```{python}
 #| label: fig-a
@@ -81,6 +81,12 @@ plt.plot([0, 1]); plt.show()
 #| tbl-colwidths: [20,80]
 from IPython.display import Markdown
 Markdown("| a | b |\\n|---|---|\\n| 1 | 2 |")
+```
+
+```{python}
+#| label: tbl-c
+#| tbl-cap: "No table."
+Markdown("No model has any.")
 ```
 
 ```{python}
@@ -118,11 +124,13 @@ def test_quarto_gets_what_the_cells_gave_and_they_run_once(
     front, text = call["document"].removeprefix("---\n").split("\n---\n", 1)
     assert YAML(typ="safe").load(front) == {"title": "The 4.1 million", "engine": "markdown"}
     assert "{python}" not in text
-    assert "@fig-a, @tbl-b and 2; ran 1×." in text
+    assert "@fig-a, @tbl-b, @tbl-c, 2; ran 1×." in text
     caption, place = "A caption with [a link](#place) and *more*.", "figures/fig-a-1.png"
     assert f'![{caption}](<{place}>){{#fig-a fig-alt="A line."}}' in text
     assert "figures/fig-a-1.png" in call["files"]
     assert '| 1 | 2 |\n\n: A table. {#tbl-b tbl-colwidths="[20, 80]"}' in text
+    # A caption below a sentence would be a definition to Quarto, and the label unknown.
+    assert "::: {#tbl-c}\n\nNo model has any.\n\nNo table.\n\n:::" in text
     assert "xxxx" not in text  # set aside, and put back below
     assert (tmp_path / "out" / "index.html").read_text().count("x") == 60_000
     assert call["settings"]["format"]["html"]["css"] == "styles.css"
@@ -195,11 +203,11 @@ def test_a_failing_quarto_leaves_the_output(
 def test_an_old_quarto_is_passed_over(
     quarto: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAKE_VERSION", "1.3.450")
+    monkeypatch.setenv("FAKE_VERSION", "1.6.43")
     assert render(write_source(tmp_path / "source", "Text."), tmp_path / "out").startswith("pandoc")
     assert not quarto.exists()
     monkeypatch.setenv("QUARTO", "quarto")
-    with pytest.raises(StudyError, match=r"version 1\.3\.450: 1\.4 or later is needed"):
+    with pytest.raises(StudyError, match=r"version 1\.6\.43: 1\.7 or later is needed"):
         render(tmp_path / "source", tmp_path / "out")
 
 

@@ -2,7 +2,7 @@
 
 from induction.compare.comparison import Comparison
 from induction.report.sentences import Values, sentence
-from induction.report.text import notice
+from induction.report.text import BOX, notice
 from induction.runs.metrics import CLEAR, yardstick
 from induction.runs.parameters import ABSENT, value_text
 
@@ -31,7 +31,7 @@ def glance_list(comparison: Comparison) -> str:
     """The same as a list, set apart at the top of the page."""
     found = at_a_glance(comparison)
     lines = [f"- **{kind}.** {told}" for kind, told in found.items()]
-    return "\n".join(["::: {.summary}", *lines, ":::"])
+    return "\n".join([f"::: {{.summary {BOX}}}", *lines, ":::"])
 
 
 def warnings(comparison: Comparison) -> str:

@@ -104,11 +104,15 @@ def short_digest(text: str) -> str:
     return f"{text[:12]}…" if re.fullmatch(r"[0-9a-f]{64}", text) else text
 
 
+BOX = 'typst:fill="luma(245)" typst:inset="8pt" typst:radius="3pt" typst:width="100%"'
+"""Attributes from which Quarto draws a box in the PDF, beside a class `notice` or `summary`."""
+
+
 def notice(title: str, paragraphs: Sequence[str]) -> str:
     """A box for what a reader has to know first. Not a callout: Quarto's PDF loads a font for the
     icons of these from the network."""
     text = "\n\n".join([f"**{title}.** {paragraphs[0]}", *paragraphs[1:]])
-    return f"::: {{.notice}}\n{text}\n:::"
+    return f"::: {{.notice {BOX}}}\n{text}\n:::"
 
 
 def markdown_table(header: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:

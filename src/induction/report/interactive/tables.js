@@ -1,4 +1,5 @@
-// Sortable tables: the headers of every table become buttons. The page is whole without them.
+// Tables that can be sorted, by headers that become buttons, and that scroll sideways on a narrow
+// screen. The page is whole without either.
 
 // The first number of a cell with its unit, or undefined: 2.78M, −0.38, 1,024, 103 %.
 function cellNumber(text) {
@@ -49,9 +50,23 @@ function makeSortable(table) {
   });
 }
 
-const makeAllSortable = () => document.querySelectorAll("main table").forEach(makeSortable);
+// On a narrow screen a table scrolls by itself; Quarto wraps those alone that have a number.
+function makeScrollable(table) {
+  if (table.closest(".table-scroll, figure.quarto-float-tbl")) return;
+  const wrapper = document.createElement("div");
+  wrapper.className = "table-scroll";
+  table.replaceWith(wrapper);
+  wrapper.append(table);
+}
+
+function improveTables() {
+  for (const table of document.querySelectorAll("main table")) {
+    makeSortable(table);
+    makeScrollable(table);
+  }
+}
 if (document.readyState === "loading") {
-  document.addEventListener("DOMContentLoaded", makeAllSortable);
+  document.addEventListener("DOMContentLoaded", improveTables);
 } else {
-  makeAllSortable();
+  improveTables();
 }

@@ -20,7 +20,8 @@ end
 
 -- What a reader has to know first: a box in the PDF, a class for the style sheet on the page.
 local function box(element)
-  if html then return nil end
+  element.attributes = {}
+  if html then return element end
   local blocks = pandoc.Blocks {raw_block('#summary[')}
   blocks:extend(element.content)
   blocks:insert(raw_block(']'))

@@ -5,6 +5,7 @@ import base64
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,10 @@ def to_markdown(source: Source, outputs: Mapping[int, Outputs], target: str, fig
             case Prose():
                 parts.append(piece.text)
             case Inline():
-                if not (value := _inline(outputs[index])):
-                    message = "this inline code gives nothing: Quarto would show the code itself"
-                    raise source.fail(piece.line, message)
-                parts.append(value)
+                try:
+                    parts.append(_inline(outputs[index]))
+                except ValueError as error:
+                    raise source.fail(piece.line, f"this inline code {error}") from None
             case Cell():
                 name = piece.label or f"cell-{index}"
                 view = _CellView(source, piece, settings, target, figures / name)
@@ -158,16 +159,23 @@ def _floats(labels: set[str]) -> set[str]:
 
 
 def _inline(outputs: Outputs) -> str:
-    """The value of an inline expression: Markdown as it is, everything else literally."""
+    """The value of an inline expression: Markdown as it is, everything else literally.
+
+    Raises ValueError, saying why, for a value that Quarto would show as something else.
+    """
     data = next((item["data"] for item in outputs if item["output_type"] == "execute_result"), {})
     if "text/markdown" in data:
-        return data["text/markdown"]
-    text = data.get("text/plain", "")
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    return _MARKUP.sub(r"\\\1", value if isinstance(value, str) else text)
+        text = data["text/markdown"]
+    else:
+        value = shown = data.get("text/plain", "")
+        with suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(shown)
+        if isinstance(value, str) and value != shown and "\\" in shown:
+            raise ValueError(f"gives {shown}, with escapes that Quarto would show: use Markdown()")
+        text = _MARKUP.sub(r"\\\1", value if isinstance(value, str) else shown)
+    if not text:
+        raise ValueError("gives nothing: Quarto would show the code itself")
+    return text
 
 
 class _CellView:
@@ -212,7 +220,8 @@ class _CellView:
             raise self._fail(f"cell {label} shows nothing: end it with plt.show() or a value")
         if self.target == "quarto" and len(shown) == 1 and not self.option.get("fig-subcap"):
             widths = self.cell.options.get("tbl-colwidths")
-            if self.kind == "tbl":
+            # Under anything but a table, Quarto takes a caption for a definition.
+            if self.kind == "tbl" and shown[0].lstrip().startswith("|"):
                 widths = f' tbl-colwidths="{widths}"' if widths else ""
                 return f"{shown[0]}\n\n: {' '.join(caption.split())} {{#{label}{widths}}}"
             if shown[0].startswith("![]("):

@@ -19,7 +19,7 @@ from induction.report.render.cells import Outputs, run_cells, to_markdown
 from induction.report.render.pandoc import HTML, PDF, put_back, set_aside
 from induction.report.render.source import DOCUMENT, Source
 
-OLDEST = (1, 4)  # the first with Typst
+OLDEST = (1, 7)  # the first whose Typst knows what _quarto.yml has for the PDF
 QUARTO_SECONDS = 3600
 _OUTPUT = "_output"
 
@@ -44,7 +44,7 @@ class Quarto:
 
 
 def find_quarto() -> Quarto | None:
-    """The Quarto to render with, or None where there is none that knows Typst.
+    """The Quarto to render with, or None where there is none that is new enough.
 
     Raises StudyError when QUARTO names a program that is not there or too old.
     """
@@ -67,7 +67,8 @@ def find_quarto() -> Quarto | None:
     if numbers and (int(numbers[1]), int(numbers[2])) >= OLDEST:
         return Quarto(program, version)
     if wanted:
-        raise StudyError(f"QUARTO={wanted}: version {version or '?'}: 1.4 or later is needed")
+        oldest = ".".join(map(str, OLDEST))
+        raise StudyError(f"QUARTO={wanted}: version {version or '?'}: {oldest} or later is needed")
     return None
 
 
