@@ -81,6 +81,12 @@ def test_stopped_it_goes_on_after_the_last_whole_shard(root, monkeypatch):
     assert {path: sha256(path) for path in before} == before
 
 
+def test_a_local_folder_that_changes_is_read_anew(root):
+    assert fetched(root, characters=10**9) == documents(40)
+    (root / "texts" / "1.jsonl").write_text(json.dumps({"body": "new"}))
+    assert fetched(root, characters=10**9) == [*documents(20), "new"]
+
+
 def test_a_damaged_shard_is_fetched_again(root):
     whole = fetched(root)
     (shard,) = (root / "cache").rglob("*.jsonl")
@@ -94,7 +100,8 @@ def test_a_damaged_shard_is_fetched_again(root):
         ({"text": "txt"}, "corpus.datasets.web.text: no column 'txt': there are body, id"),
         ({"split": "dev"}, "corpus.datasets.web: no such dataset, revision, config or split"),
         ({"config": "de"}, "corpus.datasets.web: no such dataset, revision, config or split"),
-        ({"source": "nobody/nothing"}, "corpus.datasets.web.revision: name a commit or tag"),
+        ({"source": "nobody/nothing"}, "corpus.datasets.web.source: no such folder: "),
+        ({"source": "texts/0.jsonl"}, "corpus.datasets.web.source: "),
     ],
 )
 def test_what_is_not_there_is_one_line(root, changes, message):
@@ -119,6 +126,13 @@ def test_without_the_package_a_line_says_how_to_get_it(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(StudyError, match=r"web: needs the package datasets: run `make setup"):
         fetch_dataset("web", SETTINGS, root, root / "cache")
+
+
+def test_headings_and_paragraphs_of_a_dataset_are_prose(tmp_path):
+    texts = [f"# How text {n} is generated\n\n" + f"{n} word " * 200 for n in range(3)]
+    write_shard(tmp_path / "datasets" / "web" / "00000.jsonl", texts)
+    found = collect_documents(tmp_path, 400, 500)
+    assert [document.text for document in found.documents] == texts
 
 
 def write_shard(path: Path, texts: list[str]) -> Path:

@@ -125,7 +125,8 @@ def collect_documents(
             text = None
         own = source.startswith("files/")
         from_wheel = source.startswith("wheels/")
-        reads_as_prose = (own and is_prose(source)) or (from_wheel and of_prose)
+        # What a dataset holds is text, whatever it is about: the rules for code do not fit it.
+        reads_as_prose = is_prose(source) if own else of_prose or not from_wheel
         if text is not None and from_wheel and of_prose:
             text = prose(name, text)
         if text is not None and own and reads_as_prose:

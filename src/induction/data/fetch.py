@@ -184,7 +184,7 @@ def bring_files(origin: Path, target: Path) -> None:
     """Make a folder hold the files of another, as they are there."""
     if origin.is_dir():
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(origin, target)
+        shutil.copytree(origin, target, ignore_dangling_symlinks=True)
 
 
 def own_files(patterns: tuple[str, ...], root: Path) -> list[str]:

@@ -25,11 +25,12 @@ _STATE = "state.json"
 def fetch_dataset(name: str, settings: Dataset, root: Path, cache: Path) -> list[Path]:
     """Bring a dataset's first `settings.characters` into a folder of `cache`; its shards in order.
 
-    Whole documents, so the last one may go beyond. The folder's name is made from the settings.
+    Whole documents, so the last one may go beyond. The folder's name is made from the settings and,
+    for a local dataset, from its files.
     Raises StudyError, naming corpus.datasets.NAME, when `datasets` is not installed, and when there
     is no such dataset, revision, configuration, split or column, or it cannot be reached.
     """
-    key = json.dumps(settings.model_dump(), sort_keys=True)
+    key = json.dumps([settings.model_dump(), _digests(root / settings.source)], sort_keys=True)
     folder = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     state = _saved_state(folder)
@@ -79,6 +80,12 @@ def read_line(path: Path, offset: int, length: int) -> str:
     return text
 
 
+def _digests(local: Path) -> dict[str, str]:
+    """Of every file of a local dataset; none of one on a hub, whose revision tells what it is."""
+    files = sorted(path for path in local.rglob("*") if path.is_file()) if local.is_dir() else []
+    return {str(path.relative_to(local)): sha256(path) for path in files}
+
+
 def _saved_state(folder: Path) -> dict[str, Any]:
     """How far an earlier run came, if its shards are what they were; else the beginning."""
     fresh: dict[str, Any] = {"characters": 0, "shards": {}, "position": None, "ended": False}
@@ -106,8 +113,13 @@ def _stream(place: str, settings: Dataset, root: Path, position: Any) -> Any:
         ) from None
     datasets.utils.logging.set_verbosity_error()
     local = root / settings.source
+    if local.is_file():
+        raise StudyError(f"{place}.source: {local} is a file: give the folder that it lies in")
     if not local.is_dir() and settings.revision is None:
-        raise StudyError(f"{place}.revision: name a commit or tag, so that the text stays the same")
+        raise StudyError(
+            f"{place}.source: no such folder: {local}; for a repository of a hub, name a commit or "
+            "tag in the key revision, so that the text stays the same"
+        )
     try:
         stream = datasets.load_dataset(
             str(local) if local.is_dir() else settings.source,

@@ -24,8 +24,10 @@ def stages_to_run(root: Path) -> tuple[Needs, list[str]]:
     DVC then skips it. If there is any, damaged objects of DVC's cache are deleted beforehand;
     their names come second.
 
-    Raises StudyError when another dvc command is at work here, or DVC cannot read the pipeline.
+    Raises StudyError when another dvc command is at work here, or DVC cannot read the pipeline or
+    what lies in data/own.
     """
+    _refuse_unreadable(StudyPaths(root))
     logging.getLogger("dvc").setLevel(logging.CRITICAL)  # no progress bars of its own
     try:
         with Repo(str(root)) as repo, lock_repo(repo):
@@ -46,6 +48,19 @@ def stages_to_run(root: Path) -> tuple[Needs, list[str]]:
     names = [stage.addressing for stage in stages if stage.addressing in stale]
     needs = {name: frozenset(graph.successors(name)).intersection(names) for name in names}
     return needs, damaged
+
+
+def _refuse_unreadable(paths: StudyPaths) -> None:
+    """DVC watches all of data/own, whatever corpus.files names, and ends in a traceback there."""
+    for path in sorted(paths.own.rglob("*")):
+        name = str(path.relative_to(paths.root))
+        if name.encode(errors="ignore").decode() != name:
+            raise StudyError(f"{ascii(name)[1:-1]}: its name is not UTF-8: rename it")
+        if path.is_symlink() and not path.exists():
+            raise StudyError(
+                f"{name}: a link to nothing: remove it (Emacs keeps one beside a file whose changes "
+                "are not saved: save it)"
+            )
 
 
 def _clear_rwlock(path: Path) -> None:
