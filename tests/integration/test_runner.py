@@ -287,6 +287,20 @@ def test_bad_parameter_starts_nothing(study: Path):
     assert not (study / ".scratch/logs").exists()
 
 
+def test_pairs_that_are_not_there_are_told_before_anything_is_trained(study: Path):
+    params = study / "params.yaml"
+    text = params.read_text()
+    (line,) = (line for line in text.splitlines() if "translation_file:" in line)
+    params.write_text(text.replace(line, "  translation_file: data/own/pairs.tsv"))
+
+    status, output = run(study)
+
+    assert status == 1
+    assert output.count("\n") == 1
+    assert "data/own/pairs.tsv: missing" in output
+    assert not (study / ".scratch/logs").exists()
+
+
 def test_broken_pipeline_is_one_line(study: Path):
     (study / "dvc.yaml").write_text("stages:\n  first:\n    comd: echo\n")
     status, output = run(study)

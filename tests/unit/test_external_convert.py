@@ -95,6 +95,22 @@ def test_other_weights_under_the_same_name_are_told(older):
         converted(older)
 
 
+def test_the_source_is_never_to_be_deleted(older):
+    with pytest.raises(StudyError, match=r"older: is the source itself: name another folder$"):
+        convert(str(older.parent), older.parent, "step1", older.parents[1] / "hub" / "x")
+    (older.parents[1] / "converted" / "step1").mkdir(parents=True)
+    with pytest.raises(StudyError, match="was not made by this: name another folder"):
+        converted(older)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+def test_names_lose_what_a_wrapper_put_in_front(older, wrapper):
+    state = random_external("gpt2").state_dict()
+    wrapped = {f"{wrapper}{name}": value for name, value in state.items()}
+    torch.save(wrapped, older / "pytorch_model.bin")
+    assert loaded(converted(older)).spec.n_layers == 3
+
+
 BAD = {
     "a trap": (lambda path, trap: torch.save({"a": Trap(trap)}, path), "holds more than tensors"),
     "a bare pickle": (
@@ -108,6 +124,15 @@ BAD = {
     "an optimizer's state": (
         lambda path, _: torch.save({"state": {"a": torch.ones(2)}}, path),
         "state: not a tensor",
+    ),
+    "a pointer": (
+        lambda path, _: path.write_text("version https://git-lfs.github.com/spec/v1\noid x\n"),
+        "a pointer of Git LFS, not weights: run `git lfs pull`",
+    ),
+    "a web page": (lambda path, _: path.write_text("<!DOCTYPE html>"), "is a web page"),
+    "a sparse tensor": (
+        lambda path, _: torch.save({"a": torch.eye(2).to_sparse()}, path),
+        "a: a sparse tensor",
     ),
     "half a file": (
         lambda path, _: path.write_bytes(path.read_bytes()[:5000]),

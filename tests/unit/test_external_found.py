@@ -279,6 +279,29 @@ def test_start_token_of_the_configuration_that_is_an_ordinary_token_does_not_cou
         find_start_token(path, config, None)
 
 
+def test_padding_that_the_file_asks_for_is_no_start_token(suite):
+    path = suite / "step1" / "tokenizer.json"
+    own = Tokenizer.from_file(str(path))
+    own.add_special_tokens(["<pad>", "<s>"])
+    first = [("<s>", own.token_to_id("<s>"))]
+    own.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=first)  # pyright: ignore[reportAttributeAccessIssue]
+    own.enable_padding(
+        direction="left", pad_id=own.token_to_id("<pad>"), pad_token="<pad>", length=9
+    )
+    own.save(str(path))
+    assert find_start_token(path, load_config(suite / "step1"), None).text == "<s>"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("suite/step1/config.json", "is a file: name its folder"), ("~/m", "write the whole path")],
+)
+def test_a_source_that_is_no_folder_is_told(suite, source, message):
+    wrong = entry().model_copy(update={"source": source})
+    with pytest.raises(StudyError, match=message):
+        find_revisions(suite.parent, wrong)
+
+
 def test_local_models_are_found_from_an_experiments_copy(suite):
     copy = StudyPaths(suite.parent / ".dvc" / "tmp" / "exps" / "x")
     config = load_study(ROOT / "params" / "smoke.yaml")

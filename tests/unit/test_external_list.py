@@ -4,7 +4,9 @@ import sys
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
+from induction.config.types import Revision
 from induction.external import list as command
 from induction.external.list import as_yaml, step_of, thinned
 
@@ -25,9 +27,12 @@ def test_steps_are_read_off_names(name, step):
 
 
 def test_what_is_printed_can_be_pasted():
-    text = as_yaml(["step100", "main", "step9", "checkpoint-9", "20"], 100)
-    assert yaml.safe_load(text) == {"revisions": {"step9": 9, "20": 20, "step100": 100}}
-    assert list(yaml.safe_load(text)["revisions"]) == ["step9", "20", "step100"]
+    text = as_yaml(["step100", "main", "step9", "checkpoint-9", "20", "epoch=0-step=30"], 100)
+    steps = {"step9": 9, "20": 20, "epoch=0-step=30": 30, "step100": 100}
+    assert yaml.safe_load(text) == {"revisions": steps}
+    assert list(yaml.safe_load(text)["revisions"]) == list(steps)
+    for name in steps:
+        assert TypeAdapter(Revision).validate_python(name) == name
     assert "# main: its name says no step" in text
     assert "# checkpoint-9: step 9 is that of step9 too" in text
 

@@ -289,6 +289,21 @@ def test_windows_longer_than_the_model_reads_are_refused(folder, tokenizer):
         read(folder, tokenizer, longest=20)
 
 
+def words_of(known: list[str], unknown: str | None) -> Tokenizer:
+    vocabulary = {
+        word: place for place, word in enumerate([*known, *([unknown] if unknown else [])])
+    }
+    words = Tokenizer(models.WordLevel(vocabulary, **({"unk_token": unknown} if unknown else {})))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
+    return words
+
+
+@pytest.mark.parametrize("unknown", ["[UNK]", None])
+def test_a_tokenizer_that_cannot_write_the_text_is_refused(folder, unknown):
+    with pytest.raises(StudyError, match=r"its tokenizer cannot write .*the validation text"):
+        read(folder, words_of(["the", "def"], unknown))
+
+
 def test_a_damaged_tokenizer_is_named(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(StudyError, match=r"tokenizer\.json: not a tokenizer"):

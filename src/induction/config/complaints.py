@@ -12,7 +12,7 @@ from induction.config.types import Section
 _PATTERNS = {
     "behaviours": "expected a language such as fr or pt_BR, and as file none or one of data/own/",
     "datasets": "use letters, digits, dots and hyphens; no capitals in its name here",
-    "external": "use letters, digits, dots, slashes and hyphens; capitals in revisions alone",
+    "external": "use letters, digits and hyphens; capitals, dots and spaces in revisions alone",
     "models": "use lower-case letters, digits and hyphens, at most 40",
     "name": "use letters, digits, spaces, dots and hyphens, at most 60",
     "corpus": "expected a glob such as data/own/**/*.txt, of at most 500 characters",

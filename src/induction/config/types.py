@@ -19,7 +19,7 @@ Window = tuple[Natural, Natural]
 # for small letters.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Title = Annotated[str, StringConstraints(pattern=r"^\w[\w .-]{0,59}$")]
-Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,99}$")]
+Revision = Annotated[str, StringConstraints(pattern=r"^[^\W_][\w=+,@ ./-]{0,99}$")]
 Glob = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 HubText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")]
 

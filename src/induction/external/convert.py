@@ -41,6 +41,8 @@ def convert(source: str, target: Path, name: str, cache: Path) -> None:
     wanted = [*weights, *(each for each in _BESIDE if each in files)]
     place = folder / name if (folder / name).is_dir() else folder
     revision = Revision(name, 0, commit, pin(place, files, wanted))
+    if (target / name).resolve() == place.resolve():
+        raise StudyError(f"{target}: is the source itself: name another folder")
     if _is_there(target / name, {each: revision.files[each].sha256 for each in weights}):
         print(f"{target / name}: is there, from the same weights")
         return
@@ -69,7 +71,9 @@ def _is_there(target: Path, weights: dict[str, str | None]) -> bool:
         return False
     path = target / MANIFEST
     there = read_json(path).get("converted") if path.is_file() else None
-    if there is None or any(digest not in (None, there.get(k)) for k, digest in weights.items()):
+    if there is None:
+        raise StudyError(f"{target}: is there, and was not made by this: name another folder")
+    if any(digest not in (None, there.get(k)) for k, digest in weights.items()):
         raise StudyError(
             f"{target}: is there, and not made from these weights: delete it to convert anew, or "
             "name another folder"
@@ -93,8 +97,15 @@ def _write(folder: Path, weights: list[str], target: Path) -> None:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file of the older format, each with memory of its own; no code is run.
 
-    Raises StudyError when the file is damaged or holds anything else.
+    Names lose what a wrapper put in front of all of them. Raises StudyError when the file is
+    damaged or holds anything else.
     """
+    with path.open("rb") as file:
+        first = file.read(64).lstrip()
+    if first.startswith(b"version https://git-lfs"):
+        raise StudyError(f"{path}: is a pointer of Git LFS, not weights: run `git lfs pull`")
+    if first.startswith(b"<"):
+        raise StudyError(f"{path}: is a web page, not weights: download the file itself")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, by what is wrong
@@ -111,10 +122,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     for name, value in held.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise StudyError(f"{path}: {name}: not a tensor: not the weights of a model alone")
+        if value.layout != torch.strided:
+            raise StudyError(f"{path}: {name}: a sparse tensor: write it as a dense one")
         if not value.is_contiguous() or value.untyped_storage().data_ptr() in seen:
             value = value.clone(memory_format=torch.contiguous_format)
         seen.add(value.untyped_storage().data_ptr())
         found[name] = value
+    for wrapper in ("module.", "_orig_mod."):  # DistributedDataParallel, torch.compile
+        if all(name.startswith(wrapper) for name in found):
+            found = {name.removeprefix(wrapper): value for name, value in found.items()}
     return found
 
 

@@ -15,6 +15,7 @@ from induction.files import verify_folder
 from induction.measure.evaluation import Evaluation, Probes, draw_examples, make_probes
 from induction.measure.grid import Grid
 
+_MOST_UNKNOWN = 0.1  # share of the characters that no token stands for
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
 _BEFORE = "\n"  # a text that others can stand behind: words are not joined to it
 
@@ -94,7 +95,7 @@ def external_evaluation(
         texts.append(text)
         begins.append(begin)
         edges.append(np.cumsum([len(pieces[t]) for t in valid[start : start + n_ctx + 1]]))
-    encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
+    encoded = _encoded(tokenizer, texts)
     ends = [_ends(*each) for each in zip(encoded, texts, begins, strict=True)]
     grid = Grid(tuple(begins), tuple(ends), np.stack(edges))
     tokens = _filled([np.array(each.ids) for each in encoded], start_token)
@@ -117,6 +118,37 @@ def external_evaluation(
         characters_per_token=float(characters_begun(study)[scored].mean()),
         grid=grid,
     )
+
+
+def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[Encoding]:
+    """All texts in the model's tokens. StudyError when too much of them cannot be written so."""
+    try:
+        encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise StudyError(f"its tokenizer cannot write the validation text: {error}") from None
+    unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "")
+    written = sum(_written(*each, unknown) for each in zip(encoded, texts, strict=True))
+    share = 1 - written / sum(map(_marks, texts))
+    if share > _MOST_UNKNOWN or not all(each.ids for each in encoded):
+        raise StudyError(
+            f"its tokenizer cannot write {share:.0%} of the validation text's characters, at most "
+            f"{_MOST_UNKNOWN:.0%} may be so: name the right one in the key tokenizer, or take text "
+            "that the model knows"
+        )
+    return encoded
+
+
+def _written(encoding: Encoding, text: str, unknown: int | None) -> int:
+    """How many characters but spaces stand in tokens that say which they are."""
+    covered = np.zeros(len(text), dtype=bool)
+    for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+        covered[start:end] |= token != unknown
+    return sum(not text[place].isspace() for place in np.flatnonzero(covered))
+
+
+def _marks(text: str) -> int:
+    """How many characters but spaces there are."""
+    return sum(not character.isspace() for character in text)
 
 
 def _text_of(stream: np.ndarray, pieces: list[bytes], first: int, last: int) -> tuple[int, str]:

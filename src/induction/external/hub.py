@@ -149,8 +149,8 @@ def explained(repository: str, revision: str) -> Iterator[None]:
         raise StudyError(f"{where}: the hub answers with status {status}: try later") from None
     except (OfflineModeIsEnabled, LocalEntryNotFoundError, HTTPError, ConnectionError):
         raise StudyError(
-            f"{where}: the model hub cannot be reached: go online (HF_HUB_OFFLINE unset), or give "
-            "a local folder as its source"
+            f"{where}: no such folder here, and the model hub cannot be reached: go online "
+            "(HF_HUB_OFFLINE unset), or give a local folder as its source"
         ) from None
     except (OSError, RuntimeError) as error:  # hf_xet raises nothing narrower
         if isinstance(error, OSError) and error.errno:

@@ -65,8 +65,8 @@ def as_yaml(names: list[str], most: int) -> str:
 
 
 def _key(name: str) -> str:
-    """A name that YAML does not take for a number."""
-    return name if re.match(r"[A-Za-z]", name) else f'"{name}"'
+    """A name that YAML takes for nothing else."""
+    return name if re.fullmatch(r"[A-Za-z][\w./-]*", name) else f'"{name}"'
 
 
 def main() -> None:

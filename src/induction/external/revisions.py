@@ -120,6 +120,10 @@ def find_revisions(root: Path, entry: ExternalModel) -> Found:
 
 def check_source(folder: Path, source: str) -> None:
     """StudyError for what is neither a local folder nor the name of a repository."""
+    if folder.is_file():
+        raise StudyError(f"{source}: is a file: name its folder, and a GGUF file in the key file")
+    if source.startswith("~"):
+        raise StudyError(f"{source}: write the whole path: ~ stands for no folder here")
     if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") != 1):
         raise StudyError(f"{source}: no such folder, and no repository of a model hub (owner/name)")
 
@@ -215,7 +219,8 @@ def _find_tokenizer(
             return _tokenizer(place, entry.source, name, commit, files)
     raise StudyError(
         f"{entry.source}: no {_TOKENIZER}, neither with its revisions nor beside them: name the "
-        "folder, file or repository that has it in the key tokenizer"
+        "folder, file or repository that has it in the key tokenizer; transformers' AutoTokenizer "
+        "reads vocab.json or tokenizer.model, and its save_pretrained writes one"
     )
 
 

@@ -21,6 +21,8 @@ def find_start_token(path: Path, config: Any, wanted: str | None) -> StartToken:
     path: of a whole tokenizer.json. Raises StudyError when there is none.
     """
     tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_padding()  # the file may keep a setting that puts padding in front
+    tokenizer.no_truncation()
     special = {
         token: added.content
         for token, added in sorted(tokenizer.get_added_tokens_decoder().items())

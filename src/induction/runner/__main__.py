@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from induction.config import StudyConfig, load_config
+from induction.data.catalogues import file_pairs
 from induction.errors import StudyError, ends_in_one_line
 from induction.files import delete_unfinished, write_json
 from induction.paths import StudyPaths, find_study
@@ -51,6 +52,8 @@ def main() -> int:
         try:
             paths = find_study()
             config = load_config(paths.params)
+            if config.behaviours.translation_file:  # read once all models are trained
+                file_pairs(paths.checkout / config.behaviours.translation_file)
             executor = make_executor(arguments.executor, arguments.address, paths, config)
             with _only_one(paths):
                 return _study(paths, config, executor, arguments.jobs)

@@ -58,8 +58,8 @@ def _refuse_unreadable(paths: StudyPaths) -> None:
             raise StudyError(f"{ascii(name)[1:-1]}: its name is not UTF-8: rename it")
         if path.is_symlink() and not path.exists():
             raise StudyError(
-                f"{name}: a link to nothing: remove it (Emacs keeps one beside a file whose changes "
-                "are not saved: save it)"
+                f"{name}: a link to nothing: remove it (Emacs has one beside a file that is not "
+                "saved: save it)"
             )
 
 
