@@ -104,7 +104,9 @@ def test_tokenizer_named_by_its_key_counts(source, suite, tokenizer):
 def test_no_tokenizer_anywhere_names_the_key(suite):
     for path in suite.glob("*/tokenizer.json"):
         path.unlink()
-    with pytest.raises(StudyError, match=r"no tokenizer\.json, .* in the key tokenizer; transformers.*writes one$"):
+    with pytest.raises(
+        StudyError, match=r"no tokenizer\.json, .* in the key tokenizer; transformers.*writes one$"
+    ):
         find_revisions(suite.parent, entry())
     with pytest.raises(StudyError, match=r"tokenizer: suite has no tokenizer\.json"):
         find_revisions(suite.parent, entry(tokenizer="suite"))

@@ -290,10 +290,11 @@ def test_windows_longer_than_the_model_reads_are_refused(folder, tokenizer):
 
 
 def words_of(known: list[str], unknown: str | None) -> Tokenizer:
-    vocabulary = {
-        word: place for place, word in enumerate([*known, *([unknown] if unknown else [])])
-    }
-    words = Tokenizer(models.WordLevel(vocabulary, **({"unk_token": unknown} if unknown else {})))
+    listed = [*known, unknown] if unknown else known
+    vocabulary = {word: place for place, word in enumerate(listed)}
+    words = Tokenizer(
+        models.WordLevel(vocabulary, unknown) if unknown else models.WordLevel(vocabulary)
+    )
     words.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
     return words
 
