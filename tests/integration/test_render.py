@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import page_checks
 import pdf_checks
 import pytest
+import typst
 from pypdf import PdfReader
 
 from induction.errors import StudyError
@@ -214,6 +216,29 @@ def test_figures_move_and_captions_stay_with_them(rendered: Path) -> None:
     rows = [text for text in pages if re.search(r"^\d+ \d\.\d\d$", text, re.MULTILINE)]
     assert len(rows) > 1
     assert all("step loss" in " ".join(text.split()) for text in rows)
+
+
+def test_a_failing_writer_of_tags_costs_repeated_headers_and_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, seen = typst.compile, []
+
+    def failing(text: str, **options: Any) -> None:
+        seen.append(Path(text).read_text(encoding="utf-8").count("table.header(repeat: false, "))
+        if not seen[-1]:
+            raise RuntimeError(
+                "internal error: parent group (occurred at build.rs:202:14)\nreport it"
+            )
+        whole(text, **options)
+
+    monkeypatch.setattr(typst, "compile", failing)
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n\n: A table. {#tbl-a}\n\nSee @tbl-a."
+    render(write_source(tmp_path / "source", table), tmp_path / "out")
+    assert seen == [0, 1]
+    assert (tmp_path / "out" / "report.pdf").read_bytes().startswith(b"%PDF")
+    monkeypatch.setattr(typst, "compile", lambda *_, **__: whole("/nowhere.typ"))
+    with pytest.raises(StudyError, match=r"index\.qmd: typst: "):
+        render(tmp_path / "source", tmp_path / "out")
 
 
 def test_the_same_source_gives_the_same_bytes(
