@@ -175,18 +175,27 @@ def _pandoc_error(source: Source, stderr: str) -> StudyError:
 
 
 def _typst(source: Source, text: Path, pdf: Path, epoch: int) -> None:
-    try:
-        typst.compile(
-            str(text),
-            output=str(pdf),
-            root="/",  # images lie in the scratch folder and beside the source
-            ignore_system_fonts=True,
-            pdf_standards=["ua-1"],
-            timestamp=epoch,
-        )
-    except RuntimeError as error:
-        lines = str(error).strip().splitlines() or ["no message"]
-        raise source.fail(None, f"typst: {lines[0]}") from None
+    """Write the PDF. Where its writer of tags fails, which happens to a table that goes on over the
+    page beside a figure that moves, headers of tables are not repeated."""
+    written = text.read_text(encoding="utf-8")
+    for attempt in (written, written.replace("table.header(", "table.header(repeat: false, ")):
+        text.write_text(attempt, encoding="utf-8")
+        try:
+            typst.compile(
+                str(text),
+                output=str(pdf),
+                root="/",  # images lie in the scratch folder and beside the source
+                ignore_system_fonts=True,
+                pdf_standards=["ua-1"],
+                timestamp=epoch,
+            )
+        except RuntimeError as error:
+            problem = (str(error).strip().splitlines() or ["no message"])[0]
+            if not problem.startswith("internal error"):
+                break
+        else:
+            return
+    raise source.fail(None, f"typst: {problem}")
 
 
 def _list(value: Any) -> list[Any]:
