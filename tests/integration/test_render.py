@@ -236,8 +236,12 @@ def test_a_failing_writer_of_tags_costs_repeated_headers_and_no_report(
     render(write_source(tmp_path / "source", table), tmp_path / "out")
     assert seen == [0, 1]
     assert (tmp_path / "out" / "report.pdf").read_bytes().startswith(b"%PDF")
-    monkeypatch.setattr(typst, "compile", lambda *_, **__: whole("/nowhere.typ"))
-    with pytest.raises(StudyError, match=r"index\.qmd: typst: "):
+
+    def always(text: str, **options: Any) -> None:
+        raise RuntimeError("internal error: worse")
+
+    monkeypatch.setattr(typst, "compile", always)
+    with pytest.raises(StudyError, match=r"index\.qmd: typst: internal error: worse"):
         render(tmp_path / "source", tmp_path / "out")
 
 
