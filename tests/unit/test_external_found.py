@@ -110,6 +110,9 @@ def test_no_tokenizer_anywhere_names_the_key(suite):
         find_revisions(suite.parent, entry())
     with pytest.raises(StudyError, match=r"tokenizer: suite has no tokenizer\.json"):
         find_revisions(suite.parent, entry(tokenizer="suite"))
+    (suite / "tokenizer.model").write_bytes(b"\n\x0e")
+    with pytest.raises(StudyError, match=r"tokenizer\.model: only a tokenizer\.json is read"):
+        find_revisions(suite.parent, entry(tokenizer="suite/tokenizer.model"))
 
 
 def cut(path: Path) -> None:

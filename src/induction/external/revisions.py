@@ -227,6 +227,11 @@ def _find_tokenizer(
 def _named_tokenizer(root: Path, source: str) -> PinnedTokenizer:
     path = root / source
     if path.is_file():
+        if path.suffix != ".json":
+            raise StudyError(
+                f"tokenizer: {source}: only a {_TOKENIZER} is read: AutoTokenizer of transformers "
+                "reads others, and its save_pretrained writes one"
+            )
         files: Files = {path.name: (path.stat().st_size, None)}
         return _tokenizer(path.parent, str(Path(source).parent), "", None, files, path.name)
     check_source(path, source)
