@@ -267,6 +267,10 @@ def test_a_tokenizer_of_another_size(study):
     assert "tokenizer.json: damaged: 300 entries, expected 400" in line
 
 
+def listing(name: Any) -> dict[str, Any]:
+    return {"files": [{"name": name, "bytes": 1, "sha256": ""}]}
+
+
 MANIFESTS: dict[str, tuple[Any, str]] = {
     "empty": (b"", "manifest.json: damaged"),
     "binary": (b"\xff\x00", "manifest.json: damaged"),
@@ -276,34 +280,19 @@ MANIFESTS: dict[str, tuple[Any, str]] = {
     "files that are none": ({"files": 3}, "manifest.json: not a manifest"),
     "files by name": ({"files": {"a": "b"}}, "manifest.json: not a manifest"),
     "a file without digest": ({"files": [{"name": "a", "bytes": 1}]}, "manifest.json: not a"),
-    "a name that is a number": (
-        {"files": [{"name": 1, "bytes": 1, "sha256": ""}]},
-        "manifest.json: not a manifest",
-    ),
-    "a name that is a list": (
-        {"files": [{"name": [], "bytes": 1, "sha256": ""}]},
-        "manifest.json: not a manifest",
-    ),
-    "a path above": (
-        {"files": [{"name": "../params.yaml", "bytes": 1, "sha256": ""}]},
-        "lists a file outside of its folder",
-    ),
+    "a name that is a number": (listing(1), "manifest.json: not a manifest"),
+    "a name that is a list": (listing([]), "manifest.json: not a manifest"),
+    "a path above": (listing("../params.yaml"), "lists a file outside of its folder"),
     "a path far above": (
-        {"files": [{"name": "a/../../../../../etc/passwd", "bytes": 1, "sha256": ""}]},
+        listing("a/../../../../../etc/passwd"),
         "lists a file outside of its folder",
     ),
-    "a path from the root": (
-        {"files": [{"name": "/etc/passwd", "bytes": 1, "sha256": ""}]},
-        "lists a file outside of its folder",
-    ),
+    "a path from the root": (listing("/etc/passwd"), "lists a file outside of its folder"),
     "a device": ({"files": [{"name": "/dev/zero", "bytes": 0, "sha256": ""}]}, "outside of its"),
-    "a name with a zero": ({"files": [{"name": "a\0b", "bytes": 1, "sha256": ""}]}, "missing"),
-    "a very long name": (
-        {"files": [{"name": "a" * 5000, "bytes": 1, "sha256": ""}]},
-        "File name too long",
-    ),
-    "a missing file": ({"files": [{"name": "a", "bytes": 1, "sha256": ""}]}, "a: missing"),
-    "the folder itself": ({"files": [{"name": ".", "bytes": 1, "sha256": ""}]}, "missing"),
+    "a name with a zero": (listing("a\0b"), "missing"),
+    "a very long name": (listing("a" * 5000), "File name too long"),
+    "a missing file": (listing("a"), "a: missing"),
+    "the folder itself": (listing("."), "missing"),
     "nothing listed": ({"files": []}, "not in the manifest of"),
 }
 
@@ -355,6 +344,10 @@ def with_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Callabl
     return harm
 
 
+def with_embedding(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
+    return with_weights(lambda weights: weights.update(W_E=change(weights["W_E"])))
+
+
 def with_about(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     """The same weights that say something else of themselves."""
 
@@ -365,6 +358,10 @@ def with_about(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], N
         save_file(load_file(path), path, metadata={"induction": json.dumps(about)})
 
     return harm
+
+
+def with_spec(**changes: Any) -> Callable[[Path], None]:
+    return with_about(lambda about: about["spec"].update(changes))
 
 
 def with_metadata(metadata: dict[str, str] | None) -> Callable[[Path], None]:
@@ -424,58 +421,28 @@ SNAPSHOTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no spec": (with_about(lambda about: about.pop("spec")), "spec: "),
     "a spec in words": (with_about(lambda about: about.update(spec="large")), "spec: "),
     "a key of the spec missing": (with_about(lambda a: a["spec"].pop("n_ctx")), "spec.n_ctx: "),
-    "a key of the spec more": (with_about(lambda a: a["spec"].update(evil=1)), "spec.evil: "),
-    "a billion layers": (
-        with_about(lambda about: about["spec"].update(n_layers=10**9)),
-        "impossible sizes",
-    ),
-    "a billion positions": (
-        with_about(lambda about: about["spec"].update(n_ctx=10**9)),
-        "impossible sizes",
-    ),
-    "no heads": (with_about(lambda about: about["spec"].update(n_heads=0)), "impossible sizes"),
-    "heads that do not fit": (
-        with_about(lambda about: about["spec"].update(n_heads=5)),
-        "impossible sizes",
-    ),
-    "a base below one": (
-        with_about(lambda about: about["spec"].update(position_base=0.0)),
-        "impossible sizes",
-    ),
-    "a wider model": (
-        with_about(lambda about: about["spec"].update(d_model=131_072)),
-        "not the weights of this model",
-    ),
-    "a deeper model": (
-        with_about(lambda about: about["spec"].update(n_layers=2)),
-        "blocks.1.attn.W_K is missing",
-    ),
-    "a model with MLPs": (
-        with_about(lambda about: about["spec"].update(attn_only=False)),
-        "is missing",
-    ),
+    "a key of the spec more": (with_spec(evil=1), "spec.evil: "),
+    "a billion layers": (with_spec(n_layers=10**9), "impossible sizes"),
+    "a billion positions": (with_spec(n_ctx=10**9), "impossible sizes"),
+    "no heads": (with_spec(n_heads=0), "impossible sizes"),
+    "heads that do not fit": (with_spec(n_heads=5), "impossible sizes"),
+    "a base below one": (with_spec(position_base=0.0), "impossible sizes"),
+    "a wider model": (with_spec(d_model=131_072), "not the weights of this model"),
+    "a deeper model": (with_spec(n_layers=2), "blocks.1.attn.W_K is missing"),
+    "a model with MLPs": (with_spec(attn_only=False), "is missing"),
     "a weight missing": (with_weights(lambda w: w.pop("W_E")), "W_E is missing"),
     "a weight more": (with_weights(lambda w: w.update(evil=torch.zeros(1))), "evil is unknown"),
     "a weight of another shape": (
-        with_weights(lambda w: w.update(W_E=w["W_E"].T.contiguous())),
+        with_embedding(lambda W_E: W_E.T.contiguous()),
         "W_E is ('F32', [32, 400])",
     ),
     "a weight that is a number": (
-        with_weights(lambda w: w.update(W_E=torch.tensor(1.0))),
+        with_embedding(lambda _: torch.tensor(1.0)),
         "W_E is ('F32', [])",
     ),
-    "weights of 16 bits": (
-        with_weights(lambda w: w.update(W_E=w["W_E"].half())),
-        "W_E is ('F16', [400, 32])",
-    ),
-    "weights of 64 bits": (
-        with_weights(lambda w: w.update(W_E=w["W_E"].double())),
-        "W_E is ('F64', [400, 32])",
-    ),
-    "whole numbers": (
-        with_weights(lambda w: w.update(W_E=w["W_E"].int())),
-        "W_E is ('I32', [400, 32])",
-    ),
+    "weights of 16 bits": (with_embedding(lambda W_E: W_E.half()), "W_E is ('F16', [400, 32])"),
+    "weights of 64 bits": (with_embedding(lambda W_E: W_E.double()), "W_E is ('F64', [400, 32])"),
+    "whole numbers": (with_embedding(lambda W_E: W_E.int()), "W_E is ('I32', [400, 32])"),
     "a weight that is no number": (
         with_weights(lambda w: w["W_E"].view(-1)[7:8].fill_(float("nan"))),
         "W_E holds values that are not finite",
