@@ -1,16 +1,14 @@
 """What several test files share: one run of the whole graph with the smoke preset."""
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chaos.checkout import copy_working_tree
 from filelock import FileLock
 from smoke_study import Study
-
-ROOT = Path(__file__).parents[1]
 
 # With `-n`, files go to the workers in this order, then all others: the longest first, so that no
 # worker is left alone with one of them.
@@ -54,18 +52,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Study:
 
 
 def _run(root: Path) -> Study:
-    root.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for name in listed.split("\0"):
-        if name and (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, root / name)
+    copy_working_tree(root)
     shutil.copyfile(root / "params" / "smoke.yaml", root / "params.yaml")
     study = Study(root)
     study.run("git", "init", "--quiet")

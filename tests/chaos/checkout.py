@@ -260,8 +260,8 @@ def kill(processes: list[psutil.Process]) -> None:
             continue
 
 
-def clone_working_tree(root: Path) -> None:
-    """Copy what git knows or would add, make it a commit of its own, with the small study in it."""
+def copy_working_tree(root: Path) -> None:
+    """Copy what git knows or would add into a folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -273,6 +273,11 @@ def clone_working_tree(root: Path) -> None:
         if (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, root / name)
+
+
+def clone_working_tree(root: Path) -> None:
+    """A copy that is a commit of its own, with the small study in it."""
+    copy_working_tree(root)
     _make_small(root)
     index = root.with_name("index")
     (root / "data" / "sources.txt").write_text(_build_index(index, root))
