@@ -16,7 +16,7 @@ from torch import Tensor
 
 from induction.config import ExternalModel
 from induction.errors import StudyError, ends_in_one_line
-from induction.external.folder import Files
+from induction.external.folder import Files, stand_in
 from induction.external.revisions import Revision, check_source, files_of, pin
 from induction.external.store import Store
 from induction.files import MANIFEST, published_folder, read_json, sha256, size_text, write_json
@@ -100,12 +100,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Names lose what a wrapper put in front of all of them. Raises StudyError when the file is
     damaged or holds anything else.
     """
-    with path.open("rb") as file:
-        first = file.read(64).lstrip()
-    if first.startswith(b"version https://git-lfs"):
-        raise StudyError(f"{path}: is a pointer of Git LFS, not weights: run `git lfs pull`")
-    if first.startswith(b"<"):
-        raise StudyError(f"{path}: is a web page, not weights: download the file itself")
+    if other := stand_in(path):
+        raise StudyError(f"{path}: {other}")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds, by what is wrong

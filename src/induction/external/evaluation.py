@@ -129,7 +129,12 @@ def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[Encoding]:
     unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "")
     written = sum(_written(*each, unknown) for each in zip(encoded, texts, strict=True))
     share = 1 - written / sum(map(_marks, texts))
-    if share > _MOST_UNKNOWN or not all(each.ids for each in encoded):
+    if not all(each.ids for each in encoded):
+        raise StudyError(
+            "its tokenizer cannot write a window of the validation text at all: name the right one "
+            "in the key tokenizer, or take text that the model knows"
+        )
+    if share > _MOST_UNKNOWN:
         raise StudyError(
             f"its tokenizer cannot write {share:.0%} of the validation text's characters, at most "
             f"{_MOST_UNKNOWN:.0%} may be so: name the right one in the key tokenizer, or take text "

@@ -51,5 +51,14 @@ def broken_weights(folder: Path, names: list[str]) -> str | None:
             with safe_open(folder / name, framework="np"):
                 pass
         except SafetensorError as error:
-            return f"{name}: not whole: {error}"
+            return f"{name}: not whole: {stand_in(folder / name) or error}"
     return None
+
+
+def stand_in(path: Path) -> str | None:
+    """What lies in the place of a file of weights, with the way out; None for what may be one."""
+    with path.open("rb") as file:
+        first = file.read(64).lstrip()
+    if first.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS, not weights: run `git lfs pull`"
+    return "is a web page, not weights: download the file itself" if first[:1] == b"<" else None
