@@ -75,8 +75,8 @@ def judge_control(
     """Apply the rule to all models. plain: those whose architecture the verdict is about."""
     models = {name: _judge(own, thresholds) for name, own in steered.items()}
     tested = [name for name in models if name in plain and models[name].conditions]
-    held = [condition.held for name in tested for condition in models[name].conditions]
-    return Control(outcome(bool(held), held), tuple(tested), models)
+    conditions = [condition for name in tested for condition in models[name].conditions]
+    return Control(outcome(bool(conditions), conditions), tuple(tested), models)
 
 
 def _judge(own: Steered, thresholds: Thresholds) -> ModelControl:
@@ -95,7 +95,7 @@ def _judge(own: Steered, thresholds: Thresholds) -> ModelControl:
         else ()
     )
     return ModelControl(
-        outcome=outcome(bool(conditions), [condition.held for condition in conditions]),
+        outcome=outcome(bool(conditions), conditions),
         prompts=len(own.samples(COPYING, 1.0)),
         conditions=conditions,
         best=_best(own),

@@ -21,7 +21,7 @@ def ablation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verdi
         title="Direct ablation",
         evidence="causal",
         thresholds=used(thresholds, "min_removed"),
-        outcome=outcome(bool(checks), [check.held for check in checks]),
+        outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )
 

@@ -32,7 +32,7 @@ def co_occurrence(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         title="Co-occurrence",
         evidence="correlational",
         thresholds=used(thresholds, "max_lag", "head_score"),
-        outcome=outcome(bool(controls and deeper), [check.held for check in checks]),
+        outcome=outcome(bool(controls and deeper), checks),
         checks=tuple(checks),
     )
 

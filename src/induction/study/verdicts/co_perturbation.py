@@ -29,9 +29,7 @@ def co_perturbation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -
         title="Co-perturbation",
         evidence="interventional",
         thresholds=used(thresholds, "min_icl_gain"),
-        outcome=outcome(
-            any(s.entry.n_layers == 1 for s, _ in pairs), [check.held for check in checks]
-        ),
+        outcome=outcome(any(s.entry.n_layers == 1 for s, _ in pairs), checks),
         checks=tuple(checks),
     )
 

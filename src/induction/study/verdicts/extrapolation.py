@@ -32,7 +32,7 @@ def extrapolation(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> 
         title="Extrapolation",
         evidence="analogy",
         thresholds=used(thresholds, "min_depths", "max_lag", "max_icl_step"),
-        outcome=outcome(enough, [check.held for check in checks]),
+        outcome=outcome(enough, checks),
         checks=tuple(checks),
     )
 

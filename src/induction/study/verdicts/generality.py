@@ -20,7 +20,7 @@ def generality(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Ver
         title="Generality",
         evidence="plausibility",
         thresholds=used(thresholds, "above_chance", "min_behaviours"),
-        outcome=outcome(bool(checks), [check.held for check in checks]),
+        outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )
 

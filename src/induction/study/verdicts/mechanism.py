@@ -22,7 +22,7 @@ def mechanism(summaries: Sequence[ModelSummary], thresholds: Thresholds) -> Verd
         title="Mechanism",
         evidence="correlational",
         thresholds=used(thresholds, "min_eigenvalue", "partner_previous_token"),
-        outcome=outcome(bool(checks), [check.held for check in checks]),
+        outcome=outcome(bool(checks), checks),
         checks=tuple(checks),
     )
 

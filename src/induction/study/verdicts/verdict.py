@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from induction.config import Verdicts as Thresholds
 
@@ -76,16 +76,23 @@ def used(thresholds: Thresholds, *names: str) -> dict[str, float]:
     return {name: getattr(thresholds, name) for name in names}
 
 
-def outcome(tested: bool, held: Collection[bool | None]) -> Outcome:
+class Asked(Protocol):
+    """Anything that holds, does not, or cannot be told: None."""
+
+    @property
+    def held(self) -> bool | None: ...
+
+
+def outcome(tested: bool, checks: Collection[Asked]) -> Outcome:
     """Supported when every check held; not tested when the rule had nothing to go by.
 
-    held: of each check; one that failed decides, whatever cannot be told beside it.
+    A check that failed decides, whatever cannot be told beside it.
     """
     if not tested:
         return "not tested"
-    if False in held:
+    if any(check.held is False for check in checks):
         return "not supported"
-    return "supported" if all(held) else "inconclusive"
+    return "supported" if all(check.held for check in checks) else "inconclusive"
 
 
 def at_least(ends: Interval, threshold: float) -> bool | None:
