@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from induction.ablate.evaluator import Ablation, Kind, ablated_losses
 from induction.config import load_config
+from induction.evaluation.evaluation_set import EvaluationSet, make_evaluation
 from induction.measure import ARRAYS, CIRCUITS, HEADS, PAIRS
-from induction.measure.evaluation import Evaluation, make_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.kernels import mean_cross_entropy
 from induction.model.transformer import Transformer, TransformerSpec
@@ -56,7 +56,7 @@ def random_model(shape: Shape) -> Transformer:
     return model
 
 
-def evaluation_set(examples: int) -> Evaluation:
+def evaluation_set(examples: int) -> EvaluationSet:
     random = torch.Generator().manual_seed(0)
     tokens = torch.randint(1, D_VOCAB, (400_000,), generator=random).to(torch.int32).numpy()
     tokens[::2000] = 0  # where documents start

@@ -33,8 +33,8 @@ from torch import Tensor
 from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
 from induction.config import load_config
 from induction.data.tokens import load_tokens
+from induction.evaluation.evaluation_set import make_evaluation
 from induction.measure import ARRAYS, CIRCUITS, HEADS
-from induction.measure.evaluation import make_evaluation
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.paths import StudyPaths
 from induction.rules.curves import load_curves

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from induction.config import StudyConfig, load_config
 from induction.data.tokens import load_meta, load_tokens, training_windows
+from induction.evaluation.evaluation_set import load_evaluation
 from induction.files import read_json, write_json
 from induction.measure import losses
-from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.paths import find_study

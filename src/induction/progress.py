@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,11 @@ class Report(Protocol):
     """Call with the amount done so far and a short remark (a loss, a file's name)."""
 
     def __call__(self, done: float, remark: str = "") -> None: ...
+
+
+Tell = Callable[[float], None]
+"""Call with the share of one of the things counted that is done: of a large model, one snapshot
+takes minutes."""
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Work that survives being killed: an output folder that is filled over several attempts.
+"""Work that survives being killed: an output folder that is filled over several runs.
 
-The unfinished output and a state from which to go on lie in the scratch folder, outside of what DVC
-tracks (it deletes a stage's outputs before it runs), under the fingerprint of everything that the
-result depends on. When any of that changes, the old attempt is deleted, not continued.
+The unfinished output and a checkpoint from which to go on lie in the scratch folder, outside of
+what DVC tracks (it deletes a stage's outputs before it runs), under the fingerprint of everything
+that the result depends on. When any of that changes, they are deleted, not continued.
 """
 
 import os
@@ -27,23 +27,23 @@ from induction.files import (
 
 SECONDS_VARIABLE = "INDUCTION_SAVE_SECONDS"
 _SECONDS_BETWEEN_SAVES = 20.0
-_TIMES_A_SAVE = 20.0  # where that is longer: the work stands still while a large state is written
+_TIMES_A_SAVE = 20.0  # where that is longer: the work stands still while a large one is written
 _LISTED = "output.json"
 
 
-class Attempt:
-    """One attempt at filling `output`, which may go on from the state of an earlier one."""
+class ResumableFolder:
+    """A folder `output` that is being filled, perhaps from the checkpoint of an earlier run on."""
 
     def __init__(self, folder: Path) -> None:
         self.output = folder / "output"
-        self._states = folder / "states"
+        self._checkpoints = folder / "checkpoints"
         self._digests: dict[str, str] = {}
         self._seconds = _seconds_between_saves()
         self._saved_at = time.monotonic()
 
     @property
     def finished(self) -> bool:
-        """Whether an earlier attempt came to its end, and only what follows it was cut off."""
+        """Whether an earlier run came to its end, and only what follows it was cut off."""
         try:
             verify_folder(self.output)
         except StudyError:
@@ -51,15 +51,15 @@ class Attempt:
         return True
 
     def restore(self, read: Callable[[Path], None]) -> bool:
-        """Hand the latest whole state to `read`; False, and an empty output, where there is none.
+        """Hand the latest whole checkpoint to `read`; False, and an empty output, if none is there.
 
-        Output files that are younger than the state are deleted: the work will write them again.
-        A state or an output file that was damaged is told, and the work begins anew.
+        Output files that are younger than it are deleted: the work will write them again. A
+        checkpoint or an output file that was damaged is told, and the work begins anew.
         """
-        for state in sorted(self._states.glob("[0-9]*"), reverse=True):
+        for checkpoint in sorted(self._checkpoints.glob("[0-9]*"), reverse=True):
             try:
-                verify_folder(state)
-                listed = read_json(state / _LISTED)
+                verify_folder(checkpoint)
+                listed = read_json(checkpoint / _LISTED)
                 self._check_output(listed)
             except StudyError as error:
                 print(f"cannot go on from where it was stopped: {error}")
@@ -68,37 +68,37 @@ class Attempt:
                 if path.name not in listed:
                     path.unlink()
             self._digests = listed
-            read(state)
+            read(checkpoint)
             return True
-        shutil.rmtree(self._states, ignore_errors=True)
+        shutil.rmtree(self._checkpoints, ignore_errors=True)
         shutil.rmtree(self.output, ignore_errors=True)
         self.output.mkdir(parents=True)
         return False
 
     def save_now_and_then(self, write: Callable[[Path], None]) -> None:
-        """Save a state, written by `write` into an empty folder, if the last one is old enough."""
+        """Save a checkpoint, by `write` into an empty folder, if the last one is old enough."""
         if time.monotonic() - self._saved_at >= self._seconds:
             self.save(write)
 
     def save(self, write: Callable[[Path], None]) -> None:
-        """Save a state that stands for all files in the output so far."""
+        """Save a checkpoint that stands for all files in the output so far."""
         begin = time.monotonic()
         for path in sorted(self.output.iterdir()):
             if path.name not in self._digests:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
                 self._digests[path.name] = sha256(path)
-        older = sorted(self._states.glob("[0-9]*"))
+        older = sorted(self._checkpoints.glob("[0-9]*"))
         number = int(older[-1].name) + 1 if older else 1
-        folder = self._states / "new"
-        shutil.rmtree(folder, ignore_errors=True)  # half a state, if the last attempt died here
+        folder = self._checkpoints / "new"
+        shutil.rmtree(folder, ignore_errors=True)  # half of one, if the last run died here
         folder.mkdir(parents=True)
         write(folder)
         write_json(folder / _LISTED, self._digests)
         seal(folder, {})
-        publish(folder, self._states / f"{number:06d}")
-        for state in older:
-            shutil.rmtree(state)
+        publish(folder, self._checkpoints / f"{number:06d}")
+        for checkpoint in older:
+            shutil.rmtree(checkpoint)
         self._saved_at = time.monotonic()
         self._seconds = _seconds_between_saves(self._saved_at - begin)
 
@@ -110,19 +110,19 @@ class Attempt:
 
 
 @contextmanager
-def attempt(
+def resumable_folder(
     target: Path, scratch_root: Path, fingerprint: str, about: Mapping[str, Any]
-) -> Iterator[Attempt]:
-    """Yield an attempt whose output becomes `target`, with a manifest, if the block ends well.
+) -> Iterator[ResumableFolder]:
+    """Yield a folder whose output becomes `target`, with a manifest, if the block ends well.
 
-    When it does not, the attempt stays, and the next one with the same fingerprint can go on from
-    its state. Raises StudyError when another process is at work on the same target.
+    When it does not, it stays, and the next run with the same fingerprint can go on from its
+    checkpoint. Raises StudyError when another process is at work on the same target.
     """
     with workplace(target, scratch_root) as home:
         for old in home.iterdir():
             if old.name != fingerprint:
                 shutil.rmtree(old)
-        current = Attempt(home / fingerprint)
+        current = ResumableFolder(home / fingerprint)
         current.output.mkdir(parents=True, exist_ok=True)
         yield current
         if not current.finished:

@@ -72,7 +72,7 @@ def _killed_at(trial: Trial, stage: str, share: float) -> None:
     home = _workplace(trial, stage)
 
     def reached() -> bool:
-        return progress_of(channel) >= share and any(home.glob("*/states/0*/manifest.json"))
+        return progress_of(channel) >= share and any(home.glob("*/checkpoints/0*/manifest.json"))
 
     expect(command.wait_for(reached), f"ended before {share:.0%} of it: {command.output()[-200:]}")
     command.kill()
@@ -88,7 +88,7 @@ def kill_before_recorded(trial: Trial, stage: str) -> str:
     runner.end()
     trial.make_study().succeeded("all done")
     log = (trial.paths.logs / f"{stage}.log").read_text()
-    expect("an earlier attempt finished it" in log, f"{stage} did its work twice")
+    expect("an earlier run finished it" in log, f"{stage} did its work twice")
     return "what was finished was not done again"
 
 

@@ -82,7 +82,7 @@ def _damage() -> dict[str, Act]:
             )
     for how, one in _HARMS.items():
         trials[f"state {how}: {TRAIN}"] = partial(
-            _resumed_with, stage=TRAIN, damage=each("states/0*/training.safetensors", one)
+            _resumed_with, stage=TRAIN, damage=each("checkpoints/0*/training.safetensors", one)
         )
         trials[f"downloaded wheel {how}"] = partial(harm.damaged_download, harm=one)
     return trials | {
@@ -90,7 +90,7 @@ def _damage() -> dict[str, Act]:
             _resumed_with, stage=TRAIN, damage=each("output/step-*", flip_a_bit)
         ),
         f"state's list missing: {MEASURE}": partial(
-            _resumed_with, stage=MEASURE, damage=each("states/0*/output.json", remove)
+            _resumed_with, stage=MEASURE, damage=each("checkpoints/0*/output.json", remove)
         ),
         "snapshot cut short, then a run": partial(
             harm.damaged_and_made_again, pattern=f"{SNAPSHOTS}/step-*", harm=truncate

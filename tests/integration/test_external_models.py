@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
 from induction.config import ExternalModel
 from induction.errors import StudyError
+from induction.evaluation.evaluation_set import EvaluationSet, make_evaluation
 from induction.external import attention
 from induction.external.adapter import AdaptedModel
 from induction.external.attention import Call
@@ -30,7 +31,6 @@ from induction.measure import (
     previous_token,
     weight_circuits,
 )
-from induction.measure.evaluation import Evaluation, make_evaluation
 from induction.model.hooks import Intervention, Record
 
 TOKENS = torch.randint(1, D_VOCAB, (3, 40), generator=torch.Generator().manual_seed(1))
@@ -48,7 +48,7 @@ def logits(model: AdaptedModel, record=None, intervene=None) -> torch.Tensor:
     return model.residual(TOKENS, record, intervene) @ model.W_U
 
 
-def evaluation(n_ctx: int = 64, settings=SETTINGS) -> Evaluation:
+def evaluation(n_ctx: int = 64, settings=SETTINGS) -> EvaluationSet:
     random = np.random.default_rng(0)
     stream = [np.append(0, random.integers(1, D_VOCAB, 150)) for _ in range(30)]
     counts = np.arange(D_VOCAB) + 1

@@ -130,10 +130,10 @@ def members(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def killed(paths: StudyPaths, victim: int) -> str:
     """Kill a process of a group of two once there is a state to go on from; the one line."""
     states = paths.scratch / "unfinished" / f"snapshots-{MODEL}"
-    before = sorted(states.glob("*/states/[0-9]*"))
+    before = sorted(states.glob("*/checkpoints/[0-9]*"))
     process = start(paths, save_seconds=0)
     deadline = time.monotonic() + 240
-    while sorted(states.glob("*/states/[0-9]*"))[-1:] <= before:
+    while sorted(states.glob("*/checkpoints/[0-9]*"))[-1:] <= before:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -17,9 +17,9 @@ from induction.errors import StudyError
 from induction.files import PATIENCE_VARIABLE, verify_folder, write_json
 from induction.fingerprint import fingerprint
 from induction.model.transformer import Transformer, initialise
-from induction.over_snapshots import Rows
 from induction.paths import StudyPaths, find_study
-from induction.resume import SECONDS_VARIABLE, Attempt, attempt
+from induction.resume import SECONDS_VARIABLE, ResumableFolder, resumable_folder
+from induction.stages.over_snapshots import Rows
 from induction.train.checkpoint import load_checkpoint, save_checkpoint
 from induction.train.loop import Step, batches, train
 from induction.train.optimizer import make_optimizers
@@ -62,7 +62,7 @@ def test_a_forgotten_optimizer_state_would_be_noticed(tmp_path):
     assert len(curve) == 17
 
 
-def fill(work: Attempt, until: int, *, save_at: int = 0) -> None:
+def fill(work: ResumableFolder, until: int, *, save_at: int = 0) -> None:
     """Write numbered files; the state is how many there are."""
     done: list[int] = []
     work.restore(lambda state: done.extend(json.loads((state / "done.json").read_text())))
@@ -74,8 +74,8 @@ def fill(work: Attempt, until: int, *, save_at: int = 0) -> None:
 
 
 def interrupted(target: Path, scratch: Path, key: str = "a") -> Path:
-    """An attempt that saves after two files and is stopped after three; returns its folder."""
-    with suppress(KeyboardInterrupt), attempt(target, scratch, key, {}) as work:
+    """A run that saves after two files and is stopped after three; returns its folder."""
+    with suppress(KeyboardInterrupt), resumable_folder(target, scratch, key, {}) as work:
         fill(work, 3, save_at=2)
         raise KeyboardInterrupt
     return scratch / "unfinished" / f"{target.parent.name}-{target.name}" / key
@@ -83,14 +83,14 @@ def interrupted(target: Path, scratch: Path, key: str = "a") -> Path:
 
 def finished(target: Path, scratch: Path, key: str = "a") -> set[str]:
     """Finish the work; returns the files that were there before its first own write."""
-    with attempt(target, scratch, key, {"about": 1}) as work:
+    with resumable_folder(target, scratch, key, {"about": 1}) as work:
         found = work.restore(lambda state: None)
         before = {path.name for path in work.output.iterdir()} if found else set()
         fill(work, 4)
     return before
 
 
-def test_an_attempt_goes_on_and_publishes_the_whole(tmp_path):
+def test_a_run_goes_on_and_publishes_the_whole(tmp_path):
     target, scratch = tmp_path / "data" / "out", tmp_path / "scratch"
     folder = interrupted(target, scratch)
     assert not target.exists()
@@ -100,14 +100,14 @@ def test_an_attempt_goes_on_and_publishes_the_whole(tmp_path):
     assert not folder.exists()
 
 
-def test_other_inputs_begin_anew_and_clear_the_old_attempt(tmp_path):
+def test_other_inputs_begin_anew_and_clear_the_old_run(tmp_path):
     target, scratch = tmp_path / "data" / "out", tmp_path / "scratch"
     folder = interrupted(target, scratch, "a")
     assert finished(target, scratch, "b") == set()
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("victim", ["states/000001/done.json", "output/1.txt"])
+@pytest.mark.parametrize("victim", ["checkpoints/000001/done.json", "output/1.txt"])
 @pytest.mark.parametrize("harm", ["truncate", "flip", "remove"])
 def test_damage_is_told_and_the_work_begins_anew(victim, harm, tmp_path, capsys):
     target, scratch = tmp_path / "data" / "out", tmp_path / "scratch"
@@ -125,9 +125,9 @@ def test_damage_is_told_and_the_work_begins_anew(victim, harm, tmp_path, capsys)
 def test_two_at_once_are_told_apart(tmp_path):
     target, scratch = tmp_path / "data" / "out", tmp_path / "scratch"
     with (
-        attempt(target, scratch, "a", {}),
+        resumable_folder(target, scratch, "a", {}),
         pytest.raises(StudyError, match="another process is making it"),
-        attempt(target, scratch, "a", {}),
+        resumable_folder(target, scratch, "a", {}),
     ):
         pass
 
@@ -137,12 +137,12 @@ def test_seconds_that_are_no_number_are_refused_in_a_line(tmp_path, monkeypatch,
     monkeypatch.setenv(variable, "3m")
     with (
         pytest.raises(StudyError, match=rf"^{variable}: '3m': expected a number of seconds$"),
-        attempt(tmp_path / "data" / "out", tmp_path / "scratch", "a", {}),
+        resumable_folder(tmp_path / "data" / "out", tmp_path / "scratch", "a", {}),
     ):
         pass
 
 
-def test_rows_of_two_attempts_are_those_of_one(tmp_path):
+def test_rows_of_two_runs_are_those_of_one(tmp_path):
     def row(step: int) -> tuple[dict, dict]:
         arrays = {"step": np.array(step), "loss": np.random.default_rng(step).random(5)}
         heads = pl.DataFrame({"step": [step] * 3, "score": arrays["loss"][:3]})
@@ -244,7 +244,7 @@ def test_states_that_take_long_to_save_are_saved_less_often(tmp_path, monkeypatc
         work.save_now_and_then(write)
         return len(saves) > before
 
-    with attempt(tmp_path / "data" / "out", tmp_path / "scratch", "a", {}) as work:
+    with resumable_folder(tmp_path / "data" / "out", tmp_path / "scratch", "a", {}) as work:
         assert not saved_at(19.0, 0.1)
         assert saved_at(20.0, 0.1)
         assert saved_at(41.0, 3.0)

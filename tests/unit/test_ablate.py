@@ -22,7 +22,8 @@ from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
 from induction.ablate.heads import all_heads, head_ablations, head_rows, named_heads
 from induction.ablate.sets import head_sets, matched_set, set_rows
 from induction.config import HeadKinds as Rule
-from induction.measure.evaluation import Evaluation, Probes
+from induction.evaluation.evaluation_set import EvaluationSet
+from induction.evaluation.probes import Probes
 from induction.model.hooks import Intervention, Record
 from induction.model.transformer import Transformer
 from induction.model.weights import Snapshot, evenly_picked
@@ -33,7 +34,7 @@ HEADS_2_4 = [(layer, head) for layer in range(2) for head in range(4)]
 HEADS_3_4 = [(layer, head) for layer in range(3) for head in range(4)]
 
 
-def evaluate(examples: int = 12, period: int | None = None, seed: int = 0) -> Evaluation:
+def evaluate(examples: int = 12, period: int | None = None, seed: int = 0) -> EvaluationSet:
     """Examples of random tokens; with a period, each repeats a segment without repeats inside.
 
     The built model knows what follows from index period + 1 on: at index 0 the previous-token head
@@ -47,17 +48,19 @@ def evaluate(examples: int = 12, period: int | None = None, seed: int = 0) -> Ev
         tokens = random.integers(D_VOCAB, size=(examples, N_CTX + 1))
     kept = np.stack([np.sort(random.choice(N_CTX, 3, replace=False)) for _ in range(examples)])
     probes = Probes(torch.zeros(1, 1, dtype=torch.int64), np.array([1]), 2)
-    return Evaluation(torch.from_numpy(tokens), kept, (4, 7), (50, 60), 1, probes)
+    return EvaluationSet(torch.from_numpy(tokens), kept, (4, 7), (50, 60), 1, probes)
 
 
-def change(model: Transformer, evaluation: Evaluation, kind, *heads: Head, **options) -> np.ndarray:
+def change(
+    model: Transformer, evaluation: EvaluationSet, kind, *heads: Head, **options
+) -> np.ndarray:
     """Ablated − intact loss of every token, [examples, n_ctx]."""
     ablation = Ablation(frozenset(heads), kind)
     losses = ablated_losses(model, evaluation, [ablation], **options)
     return losses.ablated[ablation] - losses.intact
 
 
-def loss_table(evaluation: Evaluation, logits: torch.Tensor) -> np.ndarray:
+def loss_table(evaluation: EvaluationSet, logits: torch.Tensor) -> np.ndarray:
     targets = evaluation.tokens[:, 1:]
     return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").numpy()
 
@@ -235,7 +238,7 @@ def test_resampling_looks_at_another_example_and_the_mean_at_all():
     resampled = change(model, evaluation, "resample", (0, 1))
     assert np.abs(resampled - change(model, evaluation, "mean", (0, 1))).max() > 0.01
     same = evaluation.first(1).tokens.repeat(4, 1)
-    alike = Evaluation(same, evaluation.kept[:4], (4, 7), (50, 60), 1, evaluation.probes)
+    alike = EvaluationSet(same, evaluation.kept[:4], (4, 7), (50, 60), 1, evaluation.probes)
     np.testing.assert_allclose(change(model, alike, "resample", (0, 1)), 0.0, atol=1e-5)
     assert np.abs(change(model, alike, "mean", (0, 1))).max() > 0.01
 
@@ -254,7 +257,7 @@ def test_permuted_heads_have_permuted_effects():
         np.testing.assert_allclose(after, was, atol=1e-4)
 
 
-def _changes(model: Transformer, evaluation: Evaluation) -> dict[Ablation, np.ndarray]:
+def _changes(model: Transformer, evaluation: EvaluationSet) -> dict[Ablation, np.ndarray]:
     losses = ablated_losses(model, evaluation, head_ablations(all_heads(model.spec)))
     return {ablation: table - losses.intact for ablation, table in losses.ablated.items()}
 

@@ -13,6 +13,8 @@ from induction.config import Evaluation as Settings
 from induction.data.tokenizer import begun, load_tokenizer, token_bytes
 from induction.data.tokens import load_tokens
 from induction.errors import StudyError
+from induction.evaluation.evaluation_set import EvaluationSet, load_evaluation
+from induction.evaluation.grid import Grid
 from induction.external.adapter import AdaptedModel
 from induction.external.evaluation import (
     encode_within,
@@ -22,8 +24,6 @@ from induction.external.evaluation import (
     tokens_in_text,
 )
 from induction.measure import losses
-from induction.measure.evaluation import Evaluation, load_evaluation
-from induction.measure.grid import Grid
 
 N_CTX = 48
 SETTINGS = Settings(
@@ -106,7 +106,7 @@ def tokenizer(request, tmp_path) -> Tokenizer:
     return load_own_tokenizer(tmp_path / "tokenizer.json")
 
 
-def grid_of(evaluation: Evaluation) -> Grid:
+def grid_of(evaluation: EvaluationSet) -> Grid:
     assert evaluation.grid is not None
     return evaluation.grid
 

@@ -10,20 +10,21 @@ from built_models import D_VOCAB, induction_model, q_composition_model, random_m
 
 from induction.ablate.key_paths import SCHEMA, key_paths
 from induction.ablate.sets import other_sets
+from induction.evaluation.evaluation_set import EvaluationSet
+from induction.evaluation.probes import Probes
 from induction.measure import prefix_matching
-from induction.measure.evaluation import Evaluation, Probes
 
 PERIODS = np.array([9, 12, 10, 11, 12, 9, 10, 8, 7, 12, 11])
 
 
-def evaluation() -> Evaluation:
+def evaluation() -> EvaluationSet:
     """Probes of more sequences than are run at once, and no text: none is read."""
     random = np.random.default_rng(0)
     tokens = np.zeros((len(PERIODS), 1 + 4 * PERIODS.max()), dtype=np.int64)
     for row, period in zip(tokens, PERIODS, strict=True):
         row[1 : 1 + 4 * period] = np.tile(random.permutation(D_VOCAB - 1)[:period] + 1, 4)
     probes = Probes(torch.from_numpy(tokens), PERIODS, 4)
-    return Evaluation(torch.zeros(1, 2), np.zeros((1, 1), int), (0, 0), (1, 1), 1, probes)
+    return EvaluationSet(torch.zeros(1, 2), np.zeros((1, 1), int), (0, 0), (1, 1), 1, probes)
 
 
 def cut(rows: pl.DataFrame, head: int, source: int) -> tuple[float, float]:

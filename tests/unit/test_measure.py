@@ -7,8 +7,8 @@ from built_models import D_VOCAB, N_CTX, induction_model, random_model
 
 from induction.config import Evaluation as Settings
 from induction.errors import StudyError
+from induction.evaluation.evaluation_set import EvaluationSet, make_evaluation
 from induction.measure import losses, prefix_matching, previous_token, smear
-from induction.measure.evaluation import Evaluation, make_evaluation
 
 SETTINGS = Settings(
     examples=20,
@@ -31,7 +31,7 @@ def text(seed: int = 0, documents: int = 30) -> np.ndarray:
     return np.concatenate(parts).astype(np.uint16)
 
 
-def evaluate(settings: Settings = SETTINGS) -> Evaluation:
+def evaluate(settings: Settings = SETTINGS) -> EvaluationSet:
     counts = np.arange(D_VOCAB) + 1
     return make_evaluation(text(), counts, 0, N_CTX, settings)
 
@@ -53,7 +53,7 @@ def test_built_heads_score_one_and_all_others_what_uniform_attention_gives():
         assert scores[name][:, 1] == pytest.approx(expected, abs=1e-5)
 
 
-def uniform_prefix_score(evaluation: Evaluation, offset: int) -> float:
+def uniform_prefix_score(evaluation: EvaluationSet, offset: int) -> float:
     """The score of a head with uniform attention, counted query by query."""
     probes = evaluation.probes
     per_sequence = []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from test_measure import SETTINGS, evaluate, text, uniform_prefix_score
 
 from induction.ablate.evaluator import KINDS, Ablation, ablated_losses
+from induction.evaluation.evaluation_set import EvaluationSet, make_evaluation
 from induction.measure import (
     ARRAYS,
     CIRCUITS,
@@ -23,7 +24,6 @@ from induction.measure import (
     prefix_matching,
     previous_token,
 )
-from induction.measure.evaluation import Evaluation, make_evaluation
 from induction.model.hooks import Intervention, Record
 from induction.model.transformer import Transformer
 
@@ -38,7 +38,7 @@ models = st.builds(
 head_orders = st.tuples(*[st.permutations(range(N_HEADS))] * N_LAYERS)
 
 
-def everything(model: Transformer, evaluation: Evaluation) -> dict[str, np.ndarray]:
+def everything(model: Transformer, evaluation: EvaluationSet) -> dict[str, np.ndarray]:
     """All registered measurements but those of pairs; those of heads are [layers, heads, …]."""
     scores = {
         key: value

@@ -11,8 +11,8 @@ from induction.behave.conditions import INTACT, Condition
 from induction.behave.evaluator import evaluate
 from induction.behave.task import Prompt, make_task
 from induction.config import load_config
+from induction.evaluation.evaluation_set import make_evaluation
 from induction.external.adapter import AdaptedModel
-from induction.measure.evaluation import make_evaluation
 from induction.measure.losses import token_losses
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable

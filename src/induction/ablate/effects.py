@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.measure.losses import window
 
 
@@ -26,7 +26,7 @@ class Effect:
 
 
 def effect_of(
-    change: np.ndarray, evaluation: Evaluation, before_after: np.ndarray | None
+    change: np.ndarray, evaluation: EvaluationSet, before_after: np.ndarray | None
 ) -> Effect:
     """Effect of a change of losses.
 
@@ -42,13 +42,13 @@ def effect_of(
     )
 
 
-def icl_change(change: np.ndarray, evaluation: Evaluation) -> np.ndarray:
+def icl_change(change: np.ndarray, evaluation: EvaluationSet) -> np.ndarray:
     """Change of the ICL score of each example, [examples], in nats."""
     return window(change, evaluation.late) - window(change, evaluation.early)
 
 
 def icl_interval(
-    change: np.ndarray, evaluation: Evaluation, resamples: int, seed: int
+    change: np.ndarray, evaluation: EvaluationSet, resamples: int, seed: int
 ) -> tuple[float, float]:
     """95 % interval of the ICL attribution from a bootstrap over evaluation examples, in nats."""
     per_example = icl_change(change.astype(np.float64), evaluation)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
@@ -49,7 +49,7 @@ class AblatedLosses:
 @torch.no_grad()
 def ablated_losses(
     model: Measurable,
-    evaluation: Evaluation,
+    evaluation: EvaluationSet,
     ablations: Collection[Ablation],
     batch_size: int | None = None,
     tell: Callable[[float], None] = lambda share: None,
@@ -96,7 +96,7 @@ def _cheapest(ablation: Ablation, n_layers: int) -> Ablation:
 
 
 def _all_head_outputs(
-    model: Measurable, evaluation: Evaluation, batch_size: int
+    model: Measurable, evaluation: EvaluationSet, batch_size: int
 ) -> dict[int, Tensor]:
     """Layer → z of every example in the intact run, [examples, H, T, K]."""
     batches: list[Record] = []

@@ -12,7 +12,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.measure.prefix_matching import copy_weights
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable
@@ -27,7 +27,7 @@ _AT_ONCE = 8  # sequences, whose patterns stay in a processor's cache
 
 
 @torch.no_grad()
-def key_paths(model: Measurable, evaluation: Evaluation) -> pl.DataFrame:
+def key_paths(model: Measurable, evaluation: EvaluationSet) -> pl.DataFrame:
     """A row for each head of a later layer and each head before it, with columns of SCHEMA.
 
     prefix_matching: the later head's score, intact; without: with the path cut; both between 0

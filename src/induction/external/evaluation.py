@@ -11,9 +11,10 @@ from induction.config import Evaluation as Settings
 from induction.data.tokenizer import begun, characters_begun, load_tokenizer, token_bytes
 from induction.data.tokens import START_TOKEN, document_starts, load_tokens
 from induction.errors import StudyError
+from induction.evaluation.evaluation_set import EvaluationSet, draw_examples
+from induction.evaluation.grid import Grid
+from induction.evaluation.probes import Probes, make_probes
 from induction.files import verify_folder
-from induction.measure.evaluation import Evaluation, Probes, draw_examples, make_probes
-from induction.measure.grid import Grid
 
 _MOST_UNKNOWN = 0.1  # share of the characters that no token stands for
 _LONGEST_CHARACTER = 4  # bytes of UTF-8
@@ -74,7 +75,7 @@ def external_evaluation(
     longest: int,
     n_ctx: int,
     settings: Settings,
-) -> Evaluation:
+) -> EvaluationSet:
     """The evaluation set of a folder of tokens, which is verified first, for another tokenizer.
 
     Each example is the start token, then the text of the window; what is left of the longest
@@ -108,7 +109,7 @@ def external_evaluation(
     counts = _token_counts(valid, pieces, tokenizer)
     counts[start_token : start_token + 1] = 0
     scored = valid[starts[:, None] + np.arange(1, n_ctx + 1)]
-    return Evaluation(
+    return EvaluationSet(
         tokens=torch.from_numpy(tokens),
         kept=kept,
         early=settings.early,

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from induction.config import ExternalModel, StudyConfig, external_config
 from induction.errors import StudyError
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.external.adapter import AdaptedModel
 from induction.external.configuration import load_config, spec_of
 from induction.external.evaluation import external_evaluation, load_own_tokenizer
@@ -20,7 +21,6 @@ from induction.external.store import Store, make_store
 from induction.external.tensors import TensorNotes, find_shared
 from induction.external.weights import load_model
 from induction.files import verify_folder
-from induction.measure.evaluation import Evaluation
 from induction.model.compute import set_up_torch
 from induction.model.weights import Snapshot
 from induction.paths import StudyPaths
@@ -36,7 +36,7 @@ class Opened:
     snapshots: list[Snapshot]
     load: Callable[[Snapshot], AdaptedModel]
     announce: Callable[[list[Snapshot]], None]
-    evaluation: Evaluation
+    evaluation: EvaluationSet
     tokenizer: Tokenizer
     start_token: StartToken
     longest: int

@@ -10,7 +10,7 @@ from induction.config import Llc
 from induction.llc.sgld import Loss, run_chain
 from induction.model.kernels import cross_entropies, mean_cross_entropy
 from induction.model.transformer import Transformer
-from induction.over_snapshots import Tell
+from induction.progress import Tell
 
 
 def coefficients(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import polars as pl
 
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.measure import (
     composition,
     copying,
@@ -18,10 +19,9 @@ from induction.measure import (
     total_copying,
     weight_circuits,
 )
-from induction.measure.evaluation import Evaluation
 from induction.model.interface import Measurable
 
-Measurement = Callable[[Measurable, Evaluation], Mapping[str, np.ndarray]]
+Measurement = Callable[[Measurable, EvaluationSet], Mapping[str, np.ndarray]]
 
 ARRAYS: tuple[Measurement, ...] = (losses.measure,)
 """Each gives named arrays; losses.npz holds them stacked over snapshots."""
@@ -35,7 +35,7 @@ HEADS: tuple[Measurement, ...] = (
 """Each gives named [n_layers, n_heads] scores; heads.parquet has a column for each. Those with
 further axes, [n_layers, n_heads, …], stand in losses.npz."""
 
-EFFECTS: Callable[[Measurable, Evaluation, np.ndarray, float], Mapping[str, np.ndarray]] = (
+EFFECTS: Callable[[Measurable, EvaluationSet, np.ndarray, float], Mapping[str, np.ndarray]] = (
     total_copying.measure
 )
 """Gives more such scores, of the heads that match prefixes; and, with other axes, arrays."""

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.measure.circuits import normalised_unembedding
-from induction.measure.evaluation import Evaluation
 from induction.model.hooks import Record
 from induction.model.interface import Measurable
 
@@ -13,7 +13,7 @@ _ZERO = 1e-6  # share of its factors' norms that rounding in float32 leaves of a
 
 
 @torch.no_grad()
-def measure(model: Measurable, evaluation: Evaluation) -> dict[str, np.ndarray]:
+def measure(model: Measurable, evaluation: EvaluationSet) -> dict[str, np.ndarray]:
     """Copying of every head on random tokens without repeats, between −1 and 1.
 
     For each source token, what the head would write for it goes through the direct path to the

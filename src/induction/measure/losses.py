@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.model.interface import Measurable
 from induction.model.kernels import cross_entropies
 from induction.model.memory import fitting_batch
@@ -11,7 +11,7 @@ from induction.model.memory import fitting_batch
 
 @torch.no_grad()
 def token_losses(
-    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
+    model: Measurable, evaluation: EvaluationSet, batch_size: int | None = None
 ) -> np.ndarray:
     """Loss of every token of the study in nats, [examples, n_ctx].
 
@@ -30,7 +30,7 @@ def token_losses(
     return np.concatenate(rows)
 
 
-def measure(model: Measurable, evaluation: Evaluation) -> dict[str, np.ndarray]:
+def measure(model: Measurable, evaluation: EvaluationSet) -> dict[str, np.ndarray]:
     """The loss arrays of one snapshot, in nats (paper, "Per-token losses").
 
     per_token: [examples × tokens_per_example], the losses at the kept indices.
@@ -52,7 +52,7 @@ def measure(model: Measurable, evaluation: Evaluation) -> dict[str, np.ndarray]:
     }
 
 
-def _by_copyability(table: np.ndarray, evaluation: Evaluation) -> dict[str, np.ndarray]:
+def _by_copyability(table: np.ndarray, evaluation: EvaluationSet) -> dict[str, np.ndarray]:
     if evaluation.grid is not None:
         return {}
     windows, can_copy = (evaluation.early, evaluation.late), evaluation.copyable

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from induction.measure.evaluation import Evaluation, Probes
+from induction.evaluation.evaluation_set import EvaluationSet
+from induction.evaluation.probes import Probes
 from induction.model.hooks import Record
 from induction.model.interface import Measurable
 from induction.model.memory import fitting_batch
@@ -18,7 +19,7 @@ it; the mechanism needs the token after. The other two offsets are the controls.
 
 
 def measure(
-    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
+    model: Measurable, evaluation: EvaluationSet, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """Attention from each repeated token to all its earlier copies, shifted by each offset.
 
@@ -34,7 +35,7 @@ def measure(
 
 @torch.no_grad()
 def _sequence_scores(
-    model: Measurable, evaluation: Evaluation, batch_size: int | None
+    model: Measurable, evaluation: EvaluationSet, batch_size: int | None
 ) -> dict[str, np.ndarray]:
     """Scores [n_layers, n_heads, sequences] for each column of OFFSETS."""
     spec, probes = model.spec, evaluation.probes

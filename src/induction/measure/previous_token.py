@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.model.hooks import Record
 from induction.model.interface import Measurable
 from induction.model.memory import fitting_batch
@@ -11,7 +11,7 @@ from induction.model.memory import fitting_batch
 
 @torch.no_grad()
 def measure(
-    model: Measurable, evaluation: Evaluation, batch_size: int | None = None
+    model: Measurable, evaluation: EvaluationSet, batch_size: int | None = None
 ) -> dict[str, np.ndarray]:
     """Mean attention i → i − 1 on validation text, over examples and i ≥ 1, per head.
 

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.model.interface import Measurable
 from induction.model.transformer import Transformer
 
 
 @torch.no_grad()
-def measure(model: Measurable, _evaluation: Evaluation) -> dict[str, np.ndarray]:
+def measure(model: Measurable, _evaluation: EvaluationSet) -> dict[str, np.ndarray]:
     """Returns {"own_key_share": [n_layers, n_heads]}, σ(α) of each head; NaN where keys are plain.
 
     1: the key of the position alone; 0: that of the position before alone, which does for the head

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from induction.measure.evaluation import Evaluation, Probes
+from induction.evaluation.evaluation_set import EvaluationSet
+from induction.evaluation.probes import Probes
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable
 
@@ -29,7 +30,7 @@ _Z = 1.96  # standard errors of a mean in its 95 % interval
 
 @torch.no_grad()
 def measure(
-    model: Measurable, evaluation: Evaluation, prefix_matching: np.ndarray, matches_from: float
+    model: Measurable, evaluation: EvaluationSet, prefix_matching: np.ndarray, matches_from: float
 ) -> dict[str, np.ndarray]:
     """Total copying of the heads with a prefix-matching score of at least `matches_from`.
 

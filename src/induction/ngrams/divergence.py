@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.model.interface import Measurable
 from induction.ngrams.predictors import predict
 
@@ -34,7 +34,9 @@ class Prediction:
     entropy: np.ndarray
 
 
-def predictions(evaluation: Evaluation, train: np.ndarray, d_vocab: int) -> dict[str, Prediction]:
+def predictions(
+    evaluation: EvaluationSet, train: np.ndarray, d_vocab: int
+) -> dict[str, Prediction]:
     """What each predictor says of an evaluation set, by its name.
 
     train: [tokens], the training text.
@@ -52,7 +54,7 @@ def predictions(evaluation: Evaluation, train: np.ndarray, d_vocab: int) -> dict
 
 @torch.no_grad()
 def divergences(
-    model: Measurable, evaluation: Evaluation, predicted: dict[str, Prediction]
+    model: Measurable, evaluation: EvaluationSet, predicted: dict[str, Prediction]
 ) -> dict[str, np.ndarray]:
     """KL(predictor ‖ model) in nats, mean over the indices of each example: [examples] each.
 

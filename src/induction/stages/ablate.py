@@ -10,17 +10,18 @@ from induction.ablate.key_paths import SCHEMA as PATH_SCHEMA
 from induction.ablate.key_paths import key_paths
 from induction.ablate.sets import head_sets, other_sets, set_rows
 from induction.config import StudyConfig, model_config
+from induction.evaluation.evaluation_set import EvaluationSet, load_evaluation
 from induction.files import verify_folder
-from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
-from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.progress import Tell
 from induction.rules.curves import Curves, load_curves
 from induction.rules.head_kinds import find_head_kinds
 from induction.rules.phase_change import find_phase_change
 from induction.stages import model_argument, run_stage
+from induction.stages.over_snapshots import Load, over_snapshots
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
@@ -43,7 +44,7 @@ def ablate_all(
     name: str,
     snapshots: list[Snapshot],
     load: Load,
-    whole: Evaluation,
+    whole: EvaluationSet,
 ) -> None:
     """Ablate the heads of the snapshots of a model, ours or not, and publish what is found."""
     settings, entry = config.ablation, config.external.get(name)

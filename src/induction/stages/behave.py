@@ -17,16 +17,17 @@ from induction.config import Behaviours, StudyConfig, model_config
 from induction.data.catalogues import Pair, catalogue_pairs, file_pairs
 from induction.data.tokenizer import load_tokenizer
 from induction.data.tokens import START_TOKEN, load_meta, load_tokens, token_counts
+from induction.evaluation.evaluation_set import load_evaluation
 from induction.files import verify_folder
-from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
-from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.progress import Tell
 from induction.rules.curves import load_curves
 from induction.rules.head_kinds import find_head_kinds
 from induction.stages import leave_out, model_argument, run_stage
+from induction.stages.over_snapshots import Load, over_snapshots
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:

@@ -13,9 +13,10 @@ from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.transformer import Transformer
 from induction.model.weights import Snapshot, evenly_picked, list_snapshots, load_snapshot
-from induction.over_snapshots import Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.progress import Tell
 from induction.stages import model_argument, run_stage
+from induction.stages.over_snapshots import over_snapshots
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:

@@ -4,15 +4,16 @@ import numpy as np
 import polars as pl
 
 from induction.config import StudyConfig, model_config
+from induction.evaluation.evaluation_set import EvaluationSet, load_evaluation
 from induction.files import verify_folder
 from induction.measure import ARRAYS, CIRCUITS, EFFECTS, HEADS, PAIRS
-from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, list_snapshots, load_snapshot
-from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.progress import Tell
 from induction.stages import model_argument, run_stage
+from induction.stages.over_snapshots import Load, over_snapshots
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
@@ -35,7 +36,7 @@ def measure_all(
     name: str,
     snapshots: list[Snapshot],
     load: Load,
-    evaluation: Evaluation,
+    evaluation: EvaluationSet,
     matches_from: float,
 ) -> None:
     """Measure every snapshot of a model, ours or not, and publish what is found.

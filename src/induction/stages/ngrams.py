@@ -5,15 +5,16 @@ import polars as pl
 
 from induction.config import StudyConfig, model_config
 from induction.data.tokens import load_meta, load_tokens
+from induction.evaluation.evaluation_set import load_evaluation
 from induction.files import verify_folder
-from induction.measure.evaluation import load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, list_snapshots, load_snapshot
 from induction.ngrams.divergence import divergences, predictions
-from induction.over_snapshots import Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.progress import Tell
 from induction.stages import leave_out, model_argument, run_stage
+from induction.stages.over_snapshots import over_snapshots
 
 
 def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:

@@ -5,8 +5,8 @@ import numpy as np
 from induction.config import StudyConfig
 from induction.data.tokenizer import load_tokenizer
 from induction.errors import StudyError
+from induction.evaluation.evaluation_set import load_evaluation
 from induction.files import whole_file, write_record
-from induction.measure.evaluation import load_evaluation
 from induction.paths import StudyPaths
 from induction.rules.curves import load_curves
 from induction.rules.phase_change import find_phase_change

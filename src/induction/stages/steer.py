@@ -10,16 +10,17 @@ from induction.behave.material import Material, drawable_tokens
 from induction.config import StudyConfig, model_config
 from induction.data.tokenizer import load_tokenizer
 from induction.data.tokens import START_TOKEN, load_meta, load_tokens, token_counts
+from induction.evaluation.evaluation_set import EvaluationSet, load_evaluation
 from induction.files import verify_folder
-from induction.measure.evaluation import Evaluation, load_evaluation
 from induction.model.compute import set_up_torch
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot, list_snapshots, load_snapshot
-from induction.over_snapshots import Load, Tell, over_snapshots
 from induction.paths import StudyPaths
+from induction.progress import Tell
 from induction.rules.curves import load_curves
 from induction.rules.head_kinds import find_head_kinds
 from induction.stages import leave_out, model_argument, run_stage
+from induction.stages.over_snapshots import Load, over_snapshots
 from induction.steer.measures import asked_tasks, scalings, steer
 
 
@@ -78,7 +79,7 @@ def steer_last(
     name: str,
     last: Snapshot,
     load: Load,
-    evaluation: Evaluation,
+    evaluation: EvaluationSet,
     material: Callable[[], Material],
 ) -> None:
     """Scale the heads of a model, ours or not, and publish what is found.

@@ -23,7 +23,7 @@ from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.model.weights import save_snapshot
 from induction.paths import StudyPaths
 from induction.progress import progress
-from induction.resume import Attempt, attempt
+from induction.resume import ResumableFolder, resumable_folder
 from induction.stages import model_argument, run_stage
 from induction.train.checkpoint import load_checkpoint, save_checkpoint, share_state
 from induction.train.loop import Step, batches, loss_function, train
@@ -91,13 +91,13 @@ def _train(
     curve: list[Step] = []
     with ExitStack() as stack:
         work = (
-            stack.enter_context(_attempt(paths, config, name, processes))
+            stack.enter_context(_resumable_folder(paths, config, name, processes))
             if processes.first
             else None
         )
         if processes.share(b"finished" if work and work.finished else b""):
             if processes.first:
-                print(f"{name}: an earlier attempt finished it")
+                print(f"{name}: an earlier run finished it")
             return
         total = steps * settings.batch_tokens
         report = stack.enter_context(progress(total, "tokens")) if processes.first else None
@@ -109,11 +109,13 @@ def _train(
                 return
             if last.step in at_steps:
                 save_snapshot(model, work.output, last.step, last.tokens)
-            work.save_now_and_then(lambda state: save_checkpoint(state, model, optimizers, curve))
+            work.save_now_and_then(lambda made: save_checkpoint(made, model, optimizers, curve))
             report(last.tokens, f"loss {last.loss:.2f}")
 
         if work:
-            if work.restore(lambda state: curve.extend(load_checkpoint(state, model, optimizers))):
+            if work.restore(
+                lambda folder: curve.extend(load_checkpoint(folder, model, optimizers))
+            ):
                 print(f"{name}: going on after step {len(curve):,}")
             else:
                 save_snapshot(model, work.output, 0, 0)
@@ -142,9 +144,9 @@ def _train(
             _write_curve(curve, work.output / "train.csv")
 
 
-def _attempt(
+def _resumable_folder(
     paths: StudyPaths, config: StudyConfig, name: str, processes: ProcessGroup
-) -> AbstractContextManager[Attempt]:
+) -> AbstractContextManager[ResumableFolder]:
     """The work on disk, which the first process of a group alone has."""
     entry, sections = config.models[name], config.model_dump(include=_SECTIONS)
     sections["compute"]["processes"] = processes.size
@@ -152,7 +154,8 @@ def _attempt(
         "config": {f"models.{name}": entry.model_dump(exclude_defaults=True), **sections},
         "environment": environment(paths.lock),
     }
-    return attempt(paths.snapshots(name), paths.scratch, fingerprint(paths, "train", name), about)
+    key = fingerprint(paths, "train", name)
+    return resumable_folder(paths.snapshots(name), paths.scratch, key, about)
 
 
 def _windows(tokens: np.ndarray, config: StudyConfig, entry: Model) -> np.ndarray:

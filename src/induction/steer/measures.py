@@ -14,7 +14,7 @@ from induction.behave.evaluator import evaluate
 from induction.behave.material import Material
 from induction.behave.task import Task
 from induction.config import Behaviours, Steering
-from induction.measure.evaluation import Evaluation
+from induction.evaluation.evaluation_set import EvaluationSet
 from induction.measure.losses import token_losses
 from induction.model.interface import Measurable, Shape
 from induction.rules.head_kinds import Head
@@ -86,7 +86,7 @@ def steer(
     model: Measurable,
     wanted: Sequence[Scaling],
     tasks: Iterable[Task],
-    evaluation: Evaluation,
+    evaluation: EvaluationSet,
     settings: Steering,
     tell: Callable[[float], None] = lambda share: None,
 ) -> pl.DataFrame:

@@ -13,8 +13,8 @@ from induction.fingerprint import fingerprint
 from induction.model.interface import Measurable
 from induction.model.weights import Snapshot
 from induction.paths import StudyPaths
-from induction.progress import Report, progress
-from induction.resume import attempt
+from induction.progress import Report, Tell, progress
+from induction.resume import resumable_folder
 
 _ARRAYS = "losses.npz"
 _COUNT = "count.json"
@@ -48,13 +48,13 @@ class Rows:
             pl.concat(parts, rechunk=True).write_parquet(folder / f"{name}.parquet")
 
     def save(self, folder: Path) -> None:
-        """Write what a later attempt needs to go on."""
+        """Write what a later run needs to go on."""
         self.write(folder)
         # Counted, since a table may be without rows: where there is no set of heads to take out.
         write_json(folder / _COUNT, self.count)
 
     def read(self, folder: Path) -> None:
-        """Take up what an earlier attempt saved."""
+        """Take up what an earlier run saved."""
         self.count = read_json(folder / _COUNT)
         self.tables = {path.stem: [pl.read_parquet(path)] for path in folder.glob("*.parquet")}
         if (folder / _ARRAYS).is_file():
@@ -66,9 +66,6 @@ class Rows:
 
 
 Load = Callable[[Snapshot], Measurable]
-Tell = Callable[[float], None]
-"""Call with the share of a snapshot that is done: of a large model's, one takes minutes."""
-
 Work = Callable[[Snapshot, Measurable, Tell], tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]]
 """Arrays and tables of one snapshot; the tables have a column `step`."""
 
@@ -89,20 +86,20 @@ def over_snapshots(
     about = {"environment": environment(paths.lock)}
     rows = Rows()
     with (
-        attempt(target, paths.scratch, key, about) as current,
+        resumable_folder(target, paths.scratch, key, about) as folder,
         progress(len(snapshots), "snapshots") as report,
     ):
-        if current.finished:
-            print(f"{target.name}: an earlier attempt finished it")
+        if folder.finished:
+            print(f"{target.name}: an earlier run finished it")
             return
-        if current.restore(rows.read):
+        if folder.restore(rows.read):
             print(f"{target.name}: going on after {rows.count} of {len(snapshots)} snapshots")
         for snapshot in snapshots[rows.count :]:
             remark = f"step {snapshot.step}"
             rows.append(*work(snapshot, load(snapshot), _within(report, rows.count, remark)))
-            current.save_now_and_then(rows.save)
+            folder.save_now_and_then(rows.save)
             report(rows.count, remark)
-        rows.write(current.output)
+        rows.write(folder.output)
 
 
 def _within(report: Report, before: int, remark: str) -> Tell:

@@ -13,14 +13,15 @@ from induction.data.copyable import copyable
 from induction.data.tokenizer import characters_begun, load_tokenizer
 from induction.data.tokens import document_starts, load_meta, load_tokens, token_counts
 from induction.errors import StudyError
+from induction.evaluation.grid import Grid
+from induction.evaluation.probes import Probes, make_probes
 from induction.files import verify_folder
-from induction.measure.grid import Grid
 
 _PART = 64  # examples looked at together
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationSet:
     """The evaluation set (paper, "Model details" and "Head activation evaluators").
 
     tokens: [examples, n_ctx + 1], windows of validation text, each inside one document.
@@ -38,7 +39,7 @@ class Evaluation:
     early: tuple[int, int]
     late: tuple[int, int]
     pattern_examples: int
-    probes: "Probes"
+    probes: Probes
     characters_per_token: float = 1.0
     grid: Grid | None = None
 
@@ -54,28 +55,13 @@ class Evaluation:
         """
         return losses if self.grid is None else self.grid.collect(losses, first)
 
-    def first(self, count: int) -> "Evaluation":
+    def first(self, count: int) -> "EvaluationSet":
         """The evaluation set cut down to its first examples; the probes stay."""
         grid = None if self.grid is None else self.grid.first(count)
         return replace(self, tokens=self.tokens[:count], kept=self.kept[:count], grid=grid)
 
 
-@dataclass(frozen=True)
-class Probes:
-    """Sequences of random tokens, each a segment of its own length repeated after a start token.
-
-    tokens: [sequences, 1 + repeats × longest period]; shorter sequences are padded at the end.
-    periods: [sequences], length of the repeated segment. It varies, since a fixed one could be
-    solved by position alone.
-    repeats: how often each segment stands in its sequence.
-    """
-
-    tokens: Tensor
-    periods: np.ndarray
-    repeats: int
-
-
-def load_evaluation(folder: Path, n_ctx: int, settings: Settings) -> Evaluation:
+def load_evaluation(folder: Path, n_ctx: int, settings: Settings) -> EvaluationSet:
     """The evaluation set of a folder of tokens, which is verified first.
 
     Raises StudyError as `verify_folder` and `make_evaluation` do.
@@ -99,7 +85,7 @@ def make_evaluation(
     n_ctx: int,
     settings: Settings,
     characters: np.ndarray | None = None,
-) -> Evaluation:
+) -> EvaluationSet:
     """Draw the evaluation set; the same arguments give the same set.
 
     valid_tokens: [tokens], uint16, documents behind each other, each with its start token.
@@ -111,7 +97,7 @@ def make_evaluation(
     starts, kept = draw_examples(valid_tokens, n_ctx, settings, random)
     examples = valid_tokens[starts[:, None] + np.arange(n_ctx + 1)].astype(np.int64)
     probes = make_probes(token_counts, start_token, settings, random)
-    return Evaluation(
+    return EvaluationSet(
         tokens=torch.from_numpy(examples),
         kept=kept,
         early=settings.early,
@@ -157,30 +143,3 @@ def _windows(
     rounds = -(-examples // len(usable))
     chosen = np.concatenate([random.permutation(usable) for _ in range(rounds)])[:examples]
     return starts[chosen] + random.integers(1, lengths[chosen] - n_ctx)
-
-
-def make_probes(
-    token_counts: np.ndarray, start_token: int, settings: Settings, random: np.random.Generator
-) -> Probes:
-    """Random sequences, without the rarest and the commonest tokens (paper's head evaluators).
-
-    Raises StudyError when too few tokens are left for the longest segment.
-    """
-    ranked = np.argsort(token_counts, kind="stable")
-    ranked = ranked[ranked != start_token]
-    rare, common = settings.probe_vocab_quantiles
-    drawable = ranked[int(rare * len(ranked)) : int(common * len(ranked))]
-    shortest, longest = settings.probe_period
-    if len(drawable) < longest:
-        raise StudyError(
-            f"evaluation.probe_vocab_quantiles: leaves {len(drawable)} tokens to draw from, fewer "
-            f"than the {longest} of evaluation.probe_period: widen them"
-        )
-    periods = random.integers(shortest, longest, size=settings.probe_sequences, endpoint=True)
-    repeats = settings.probe_repeats
-    tokens = np.full((len(periods), 1 + repeats * longest), start_token, dtype=np.int64)
-    for row, period in zip(tokens, periods, strict=True):
-        # Without replacement: each token of a segment has one match in each other repeat.
-        segment = random.choice(drawable, period, replace=False)
-        row[1 : 1 + repeats * period] = np.tile(segment, repeats)
-    return Probes(torch.from_numpy(tokens), periods, repeats)
