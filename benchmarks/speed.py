@@ -27,7 +27,7 @@ from rich.table import Table
 from induction.files import read_json, write_json
 from induction.model.transformer import TransformerSpec
 from induction.paths import StudyPaths
-from induction.processor import kernels, kind
+from induction.processor import kind, products
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = ROOT / ".venv-extras" / "bin" / "python"
@@ -250,7 +250,7 @@ def main() -> None:
     found = read_json(target) if target.is_file() else {}
     before = found.get(kind(), {}).get("rows", [])
     about = {"date": date.today().isoformat(), "system": platform.system(), "cores": cores}
-    about["kernels"] = kernels()
+    about["products"] = products()
     write_json(
         target, found | {kind(): {**about, "rows": _renewed(before, rows) if only else rows}}
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from induction.files import sha256
-from induction.processor import instructions, kernels, processor
+from induction.processor import instructions, processor, products
 
 
 def environment(lock: Path) -> dict[str, str]:
@@ -23,7 +23,7 @@ def environment(lock: Path) -> dict[str, str]:
         "machine": platform.machine(),
         "processor": processor(),
         "cpu_capability": instructions(),
-        "kernels": kernels(),
+        "products": products(),
         "requirements_lock_sha256": sha256(lock) if lock.is_file() else "",
     }
     if torch.cuda.is_initialized():

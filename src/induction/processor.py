@@ -13,11 +13,14 @@ from pathlib import Path
 _CPUINFO = Path("/proc/cpuinfo")
 _X86 = ("vendor_id", "cpu family", "model")
 _ARM = ("CPU implementer", "CPU part")
-_CHOICES = ("MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "NUMBA_CPU_NAME", "MKL_CBWR")
+_CHOICES = (
+    *("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA"),
+    *("NUMBA_CPU_NAME", "OPENBLAS_CORETYPE"),
+)
 """Environment variables by which a user tells libraries to leave instructions unused."""
 
-KERNELS_VARIABLE = "INDUCTION_KERNELS"
-"""Environment variable that overrules `kernels`, for measurements of the other choice."""
+PRODUCTS_VARIABLE = "INDUCTION_PRODUCTS"
+"""Environment variable that overrules `products`, for measurements of the other choice."""
 
 
 def processor() -> str:
@@ -46,18 +49,17 @@ def instructions() -> str:
     return " ".join([torch.backends.cpu.get_cpu_capability(), *chosen])
 
 
-def kernels() -> str:
-    """Which products and which attention models use on this processor: "own" or "pytorch".
+def products() -> str:
+    """Whose matrix products models use on this processor: "onednn" or "pytorch".
 
-    "own": oneDNN's products, which use the widest instructions of every make, and the attention of
-    model/attention_kernel.py. "pytorch": `@` and `scaled_dot_product_attention`, which MKL makes
-    the faster ones on Intel's processors. It hangs on the make alone, not on a timing, so that the
-    same kind of processor gives the same bits.
+    oneDNN's use the widest instructions of every make; PyTorch's own are MKL's, the faster ones on
+    Intel's processors. It hangs on the make alone, not on a timing, so that the same kind of
+    processor gives the same bits.
     """
-    chosen = os.environ.get(KERNELS_VARIABLE)
-    if chosen in ("own", "pytorch"):
+    chosen = os.environ.get(PRODUCTS_VARIABLE)
+    if chosen in ("onednn", "pytorch"):
         return chosen
-    return "pytorch" if processor().startswith("GenuineIntel") else "own"
+    return "pytorch" if processor().startswith("GenuineIntel") else "onednn"
 
 
 def kind() -> str:

@@ -497,7 +497,7 @@ def test_a_model_that_runs_over_in_half_precision_says_so():
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_linear_layers_stay_pytorchs_where_its_products_are_taken(family, monkeypatch):
-    monkeypatch.setenv("INDUCTION_KERNELS", "pytorch")
+    monkeypatch.setenv("INDUCTION_PRODUCTS", "pytorch")
     model = random_external(family)
     plain = [type(module) for module in model.modules()]
     AdaptedModel(model)
@@ -507,7 +507,7 @@ def test_linear_layers_stay_pytorchs_where_its_products_are_taken(family, monkey
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_linear_layers_multiply_as_our_own_models_do(family, monkeypatch):
     """With and without a bias, and with GPT-2's weights the other way round."""
-    monkeypatch.setenv("INDUCTION_KERNELS", "own")
+    monkeypatch.setenv("INDUCTION_PRODUCTS", "onednn")
     model = random_external(family)
     plain = {name: type(module) for name, module in model.named_modules()}
     tokens = torch.arange(9)[None]

@@ -46,8 +46,8 @@ def another_machine(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def another_processor(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Of another make, with the same instructions, told to use the same kernels."""
-    monkeypatch.setenv("INDUCTION_KERNELS", environment(paths.lock)["kernels"])
+    """Of another make, with the same instructions, told to use the same products."""
+    monkeypatch.setenv("INDUCTION_PRODUCTS", environment(paths.lock)["products"])
     described = paths.root / "cpuinfo"
     described.write_text("vendor_id : Other\ncpu family : 6\nmodel : 143\n\nprocessor : 1\n")
     monkeypatch.setattr("induction.processor._CPUINFO", described)
@@ -64,15 +64,15 @@ def other_choice(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
     return "cpu_capability"
 
 
-def other_kernels(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    other = {"own": "pytorch", "pytorch": "own"}[environment(paths.lock)["kernels"]]
-    monkeypatch.setenv("INDUCTION_KERNELS", other)
-    return "kernels"
+def other_products(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
+    other = {"onednn": "pytorch", "pytorch": "onednn"}[environment(paths.lock)["products"]]
+    monkeypatch.setenv("INDUCTION_PRODUCTS", other)
+    return "products"
 
 
 DRIFTS = [
     *(another_lock, no_lock, another_python, another_torch, another_machine, another_processor),
-    *(other_instructions, other_choice, other_kernels),
+    *(other_instructions, other_choice, other_products),
 ]
 
 

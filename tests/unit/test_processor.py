@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from induction.processor import instructions, kernels, kind, processor
+from induction.processor import instructions, kind, processor, products
 
 INTEL = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -56,13 +56,14 @@ def test_instructions_that_were_chosen_by_hand_count(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("make", "chosen"), [("GenuineIntel", "pytorch"), ("AuthenticAMD", "own"), ("Other", "own")]
+    ("make", "chosen"),
+    [("GenuineIntel", "pytorch"), ("AuthenticAMD", "onednn"), ("Other", "onednn")],
 )
-def test_the_make_alone_decides_on_products_and_attention(make, chosen, tmp_path, monkeypatch):
+def test_the_make_alone_decides_on_products(make, chosen, tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text(INTEL.replace("GenuineIntel", make))
     monkeypatch.setattr("induction.processor._CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.delenv("INDUCTION_KERNELS", raising=False)
-    assert kernels() == chosen
-    for overruled in ("own", "pytorch"):
-        monkeypatch.setenv("INDUCTION_KERNELS", overruled)
-        assert kernels() == overruled
+    monkeypatch.delenv("INDUCTION_PRODUCTS", raising=False)
+    assert products() == chosen
+    for overruled in ("onednn", "pytorch"):
+        monkeypatch.setenv("INDUCTION_PRODUCTS", overruled)
+        assert products() == overruled

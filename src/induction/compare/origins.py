@@ -14,7 +14,7 @@ _ENVIRONMENT = {
     "machine": "machine",
     "processor": "processor",
     "cpu_capability": "vector instructions of the processor",
-    "kernels": "products and attention",
+    "products": "matrix products",
 }
 
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from induction.model.kernels import linear
-from induction.processor import kernels
+from induction.processor import products
 
 
 class _Linear(nn.Linear):
@@ -27,7 +27,7 @@ class _Conv1D(Conv1D):
 
 def multiply_as_ours(model: PreTrainedModel) -> None:
     """Have the model's linear layers multiply by `kernels.linear` where that is not PyTorch's."""
-    if kernels() != "own":
+    if products() != "onednn":
         return
     for module in model.modules():
         if type(module) is nn.Linear and _ours(module.weight):

@@ -1,10 +1,10 @@
 """Causal attention and its gradient on one core, compiled by Numba.
 
 At a head size of 16, library kernels spend most of their time between matrix products too small
-for them. Here the pattern of eight queries stays in the first-level cache from scores to output,
-keys later than the queries cost nothing, and no pattern is kept for the gradient: it is computed
-again from the log of its normaliser. All arrays are float32, [B, H, T, K] with any strides; inner
-loops run along keys, and their number is rounded up to whole vectors.
+for them. Here the pattern of a block of queries stays in the cache from scores to output, keys
+later than the block cost nothing, and no pattern is kept for the gradient: it is computed again
+from the log of its normaliser. Products are SciPy's (Numba takes `np.dot` from there). Arrays are
+float32 and in one piece: q, k, v, z and their gradients [B, T, H, K].
 
 Exponentials are taken of scores as they are, without their largest: float32 holds e^69, and finding
 the largest took half as long as all else from scores to pattern. Where a total leaves the range,
@@ -12,15 +12,22 @@ the block is done again, with the largest subtracted.
 """
 
 import math
+from typing import Any
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 from numba import njit
+from numba.core import config
 
-_QUERIES = 8
-_VECTOR = 16  # keys; a multiple of every processor's vector length
-_LINE = 64 // 4  # numbers in a line of the cache: a vector that lies across two takes twice as long
+_QUERIES = 32  # in a block: few enough for the cache, enough for a product
 _ZERO, _ONE, _LOWEST, _HIGHEST = np.float32(0), np.float32(1), np.float32(-1e30), np.float32(80)
 _LEAST_TOTAL, _MOST_TOTAL = np.float32(1e-25), np.float32(1e30)
+
+# Vectors as long as the processor has them: on Intel's, LLVM takes half of that by default.
+_options: Any = config
+if not _options.CPU_NAME and get_host_cpu_features().get("avx512f"):
+    _options.CPU_NAME = get_host_cpu_name()
+    _options.CPU_FEATURES = f"{get_host_cpu_features().flatten()},-prefer-256-bit"
 
 # Sums may be taken in any order, which one being fixed when the code is compiled. The compiled code
 # is kept beside Python's own in __pycache__. Parts are written into their callers before these are
@@ -32,54 +39,50 @@ _part = njit(fastmath=True, error_model="numpy", nogil=True, inline="always")
 @_compiled
 def forward(q, k, v, z, log_sums):
     """Fill z with the outputs and log_sums [B, H, T] with the logs of the patterns' normalisers."""
-    B, H, T, K = q.shape
+    B, T, H, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
-    q_HTK, k_HTK, v_HTK = _example(H, T, K), _example(H, T, K), _example(H, T, K)
-    z_HTK = _example(H, T, K)
-    width = _width(T)
-    k_KT, v_KT = _rows(K, width), _rows(K, width)
-    pattern = _rows(_QUERIES, width)
-    largest, total = np.zeros(_QUERIES, np.float32), np.ones(_QUERIES, np.float32)
+    q_TK, v_TK, k_KT, z_QK = _empty(T, K), _empty(T, K), _empty(K, T), _empty(_QUERIES, K)
+    k_room, pattern_room = _empty(K, T), _empty(_QUERIES, T)
+    total, largest = np.empty(_QUERIES, np.float32), np.empty(_QUERIES, np.float32)
     for b in range(B):
-        _copy(q[b], scale, q_HTK)
-        _copy(k[b], _ONE, k_HTK)
-        _copy(v[b], _ONE, v_HTK)
         for h in range(H):
-            _turn(k_HTK[h], k_KT)
-            _turn(v_HTK[h], v_KT)
+            _take(q, b, h, scale, q_TK)
+            _take(v, b, h, _ONE, v_TK)
+            _turn(k, b, h, k_KT)
             for first in range(0, T, _QUERIES):
-                block, keys = slice(first, first + _QUERIES), _keys(first, width)
-                _attend(q_HTK[h, block], k_KT, pattern, total, largest, first, keys)
-                _mix(pattern, v_KT, z_HTK[h, block], keys)
-                for row in range(_QUERIES):
+                seen = min(first + _QUERIES, T)
+                queries = seen - first
+                pattern = _piece(pattern_room, queries, seen)
+                k_seen = _seen(k_KT, seen, k_room)
+                _attend(q_TK[first:seen], k_seen, pattern, total, largest, first)
+                np.dot(pattern, v_TK[:seen], z_QK[:queries])
+                for row in range(queries):
                     share = _ONE / total[row]
                     for c in range(K):
-                        z_HTK[h, first + row, c] *= share
-                for row in range(min(_QUERIES, T - first)):
+                        z[b, first + row, h, c] = z_QK[row, c] * share
                     log_sums[b, h, first + row] = largest[row] + math.log(total[row])
-        _copy(z_HTK, _ONE, z[b])
 
 
 @_compiled
 def patterns(q, k, filled):
     """Fill an array [B, H, T query, T key] with the attention probabilities."""
-    B, H, T, K = q.shape
+    B, T, H, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
-    q_HTK, k_HTK = _example(H, T, K), _example(H, T, K)
-    width = _width(T)
-    k_KT = _rows(K, width)
-    pattern = _rows(_QUERIES, width)
-    largest, total = np.zeros(_QUERIES, np.float32), np.ones(_QUERIES, np.float32)
+    q_TK, k_KT = _empty(T, K), _empty(K, T)
+    k_room, pattern_room = _empty(K, T), _empty(_QUERIES, T)
+    total, largest = np.empty(_QUERIES, np.float32), np.empty(_QUERIES, np.float32)
     for b in range(B):
-        _copy(q[b], scale, q_HTK)
-        _copy(k[b], _ONE, k_HTK)
         for h in range(H):
-            _turn(k_HTK[h], k_KT)
+            _take(q, b, h, scale, q_TK)
+            _turn(k, b, h, k_KT)
             for first in range(0, T, _QUERIES):
-                block, keys = slice(first, first + _QUERIES), _keys(first, width)
-                _attend(q_HTK[h, block], k_KT, pattern, total, largest, first, keys)
-                for row in range(min(_QUERIES, T - first)):
-                    share, seen = _ONE / total[row], first + row + 1
+                seen = min(first + _QUERIES, T)
+                queries = seen - first
+                pattern = _piece(pattern_room, queries, seen)
+                k_seen = _seen(k_KT, seen, k_room)
+                _attend(q_TK[first:seen], k_seen, pattern, total, largest, first)
+                for row in range(queries):
+                    share = _ONE / total[row]
                     for j in range(seen):
                         filled[b, h, first + row, j] = pattern[row, j] * share
                     filled[b, h, first + row, seen:] = _ZERO
@@ -88,192 +91,122 @@ def patterns(q, k, filled):
 @_compiled
 def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
     """Fill dq, dk and dv with the gradients, given that of z and what `forward` filled."""
-    B, H, T, K = q.shape
+    B, T, H, K = q.shape
     scale = np.float32(1 / math.sqrt(K))
-    # A gradient takes the place of what it is the gradient of, once that has been read.
-    q_HTK, k_HTK, v_HTK = _example(H, T, K), _example(H, T, K), _example(H, T, K)
-    z_HTK, dz_HTK = _example(H, T, K), _example(H, T, K)
-    width = _width(T)
-    k_KT, v_KT = _rows(K, width), _rows(K, width)
-    dk_KT, dv_KT = _rows(K, width), _rows(K, width)
-    pattern, dscores = _rows(_QUERIES, width), _rows(_QUERIES, width)
+    q_TK, k_TK, dz_TK, dq_QK = _empty(T, K), _empty(T, K), _empty(T, K), _empty(_QUERIES, K)
+    dk_TK, dv_TK, part_TK = _empty(T, K), _empty(T, K), _empty(T, K)
+    k_KT, v_KT = _empty(K, T), _empty(K, T)
+    k_room, v_room = _empty(K, T), _empty(K, T)
+    pattern_room, dscores_room = (
+        _empty(_QUERIES, T),
+        _empty(_QUERIES, T),
+    )
     for b in range(B):
-        _copy(q[b], scale, q_HTK)
-        _copy(k[b], _ONE, k_HTK)
-        _copy(v[b], _ONE, v_HTK)
-        _copy(z[b], _ONE, z_HTK)
-        _copy(dz[b], _ONE, dz_HTK)
         for h in range(H):
-            _turn(k_HTK[h], k_KT)
-            _turn(v_HTK[h], v_KT)
-            dk_KT[:] = _ZERO
-            dv_KT[:] = _ZERO
+            _take(q, b, h, scale, q_TK)
+            _take(k, b, h, _ONE, k_TK)
+            _take(dz, b, h, _ONE, dz_TK)
+            _turn(k, b, h, k_KT)
+            _turn(v, b, h, v_KT)
+            dk_TK[:] = _ZERO
+            dv_TK[:] = _ZERO
             for first in range(0, T, _QUERIES):
-                block, keys = slice(first, first + _QUERIES), _keys(first, width)
-                _scores(q_HTK[h, block], k_KT, pattern, keys)
-                _scores(dz_HTK[h, block], v_KT, dscores, keys)
-                for row in range(_QUERIES):
-                    query = first + row
-                    log_sum, along = log_sums[b, h, query] if query < T else _ZERO, _ZERO
+                seen = min(first + _QUERIES, T)
+                queries = seen - first
+                pattern = _piece(pattern_room, queries, seen)
+                dscores = _piece(dscores_room, queries, seen)
+                q_block, dz_block = q_TK[first:seen], dz_TK[first:seen]
+                np.dot(q_block, _seen(k_KT, seen, k_room), pattern)
+                np.dot(dz_block, _seen(v_KT, seen, v_room), dscores)
+                for row in range(queries):
+                    log_sum, along = log_sums[b, h, first + row], _ZERO
                     for c in range(K):
-                        along += dz_HTK[h, query, c] * z_HTK[h, query, c]
-                    _softmax_gradient(pattern[row], dscores[row], query, keys, log_sum, along)
-                _spread(dscores, q_HTK[h, block], dk_KT, keys)
-                _spread(pattern, dz_HTK[h, block], dv_KT, keys)
-                _mix(dscores, k_KT, q_HTK[h, block], keys)
-            _turn_back(dk_KT, k_HTK[h])
-            _turn_back(dv_KT, v_HTK[h])
-        _copy(q_HTK, scale, dq[b])
-        _copy(k_HTK, _ONE, dk[b])
-        _copy(v_HTK, _ONE, dv[b])
+                        along += dz_block[row, c] * z[b, first + row, h, c]
+                    _softmax_gradient(pattern[row], dscores[row], first + row, log_sum, along)
+                np.dot(dscores.T, q_block, part_TK[:seen])
+                _add(part_TK[:seen], dk_TK)
+                np.dot(pattern.T, dz_block, part_TK[:seen])
+                _add(part_TK[:seen], dv_TK)
+                np.dot(dscores, k_TK[:seen], dq_QK[:queries])
+                for row in range(queries):
+                    for c in range(K):
+                        dq[b, first + row, h, c] = dq_QK[row, c] * scale
+            _give(dk_TK, b, h, dk)
+            _give(dv_TK, b, h, dv)
 
 
 @_part
-def _example(H, T, K):
-    """Zeros for all heads of an example and whole blocks of queries, in one piece: what is spread
-    over memory is read once, in its order."""
-    return np.zeros((H, (T + _QUERIES - 1) // _QUERIES * _QUERIES, K), np.float32)
+def _empty(rows, columns):
+    return np.empty((rows, columns), np.float32)
 
 
 @_part
-def _copy(x_HTK, factor, filled_HTK):
-    """Copy times a factor, as far as both reach in T."""
-    for t in range(min(x_HTK.shape[1], filled_HTK.shape[1])):
-        for h in range(x_HTK.shape[0]):
-            for c in range(x_HTK.shape[2]):
-                filled_HTK[h, t, c] = x_HTK[h, t, c] * factor
+def _piece(room, rows, columns):
+    """An array in one piece, in the room of a larger one."""
+    return room.reshape(room.size)[: rows * columns].reshape(rows, columns)
 
 
 @_part
-def _rows(count, width):
-    """Zeros [count, width], width being whole vectors, that begin with a line of the cache."""
-    room = np.zeros(count * width + _LINE, np.float32)
-    begin = -(room.ctypes.data // 4) % _LINE
-    return room[begin : begin + count * width].reshape(count, width)
+def _take(x, b, h, factor, x_TK):
+    """One head's rows, in one piece, times a factor."""
+    for t in range(x.shape[1]):
+        for c in range(x.shape[3]):
+            x_TK[t, c] = x[b, t, h, c] * factor
 
 
 @_part
-def _width(T):
-    """Room for the keys of every block."""
-    return (T + _QUERIES + _VECTOR - 1) // _VECTOR * _VECTOR
+def _turn(x, b, h, x_KT):
+    """One head's rows as columns."""
+    for t in range(x.shape[1]):
+        for c in range(x.shape[3]):
+            x_KT[c, t] = x[b, t, h, c]
 
 
 @_part
-def _keys(first, width):
-    """How many keys are looked at by the block of queries that starts at `first`."""
-    return min((first + _QUERIES + _VECTOR - 1) // _VECTOR * _VECTOR, width)
+def _give(x_TK, b, h, x):
+    for t in range(x.shape[1]):
+        for c in range(x.shape[3]):
+            x[b, t, h, c] = x_TK[t, c]
 
 
 @_part
-def _turn(x_TK, x_KT):
-    for t in range(x_TK.shape[0]):
-        for c in range(x_TK.shape[1]):
-            x_KT[c, t] = x_TK[t, c]
+def _seen(x_KT, seen, room):
+    """The columns of the keys that a block looks at, in one piece."""
+    x_seen = _piece(room, x_KT.shape[0], seen)
+    for c in range(x_KT.shape[0]):
+        for t in range(seen):
+            x_seen[c, t] = x_KT[c, t]
+    return x_seen
 
 
 @_part
-def _turn_back(x_KT, x_TK):
-    for t in range(x_TK.shape[0]):
-        for c in range(x_TK.shape[1]):
-            x_TK[t, c] = x_KT[c, t]
+def _add(part_TK, sum_TK):
+    for t in range(part_TK.shape[0]):
+        for c in range(part_TK.shape[1]):
+            sum_TK[t, c] += part_TK[t, c]
 
 
 @_part
-def _attend(q, k_KT, pattern, total, largest, first, keys):
+def _attend(q_QK, k_seen, pattern, total, largest, first):
     """Fill a block's pattern, but for the division by total, and what was subtracted before."""
-    _scores(q, k_KT, pattern, keys)
+    np.dot(q_QK, k_seen, pattern)
     largest[:] = _ZERO
-    if not _exponentials(pattern, total, first, keys):
-        _scores(q, k_KT, pattern, keys)
-        _subtract_largest(pattern, total, largest, first, keys)
-        _exponentials(pattern, total, first, keys)
+    if not _exponentials(pattern, total, first):
+        np.dot(q_QK, k_seen, pattern)
+        _subtract_largest(pattern, total, largest, first)
+        _exponentials(pattern, total, first)
 
 
 @_part
-def _scores(q_block, k_KT, scores_block, keys):
-    """scores = q k for the queries of a block, four queries and four channels at a time."""
-    for row in range(0, _QUERIES, 4):
-        q, scores = q_block[row : row + 4], scores_block[row : row + 4]
-        for m in range(0, q.shape[1], 4):
-            a0, a1, a2, a3 = q[0, m], q[0, m + 1], q[0, m + 2], q[0, m + 3]
-            b0, b1, b2, b3 = q[1, m], q[1, m + 1], q[1, m + 2], q[1, m + 3]
-            c0, c1, c2, c3 = q[2, m], q[2, m + 1], q[2, m + 2], q[2, m + 3]
-            d0, d1, d2, d3 = q[3, m], q[3, m + 1], q[3, m + 2], q[3, m + 3]
-            kept = _ZERO if m == 0 else _ONE
-            for j in range(keys):
-                k0, k1, k2, k3 = k_KT[m, j], k_KT[m + 1, j], k_KT[m + 2, j], k_KT[m + 3, j]
-                scores[0, j] = scores[0, j] * kept + a0 * k0 + a1 * k1 + a2 * k2 + a3 * k3
-                scores[1, j] = scores[1, j] * kept + b0 * k0 + b1 * k1 + b2 * k2 + b3 * k3
-                scores[2, j] = scores[2, j] * kept + c0 * k0 + c1 * k1 + c2 * k2 + c3 * k3
-                scores[3, j] = scores[3, j] * kept + d0 * k0 + d1 * k1 + d2 * k2 + d3 * k3
-
-
-@_part
-def _mix(pattern, v_KT, z, keys):
-    """z = pattern v, four queries and four channels at a time: their sums fit into registers."""
-    for row in range(0, _QUERIES, 4):
-        for m in range(0, z.shape[1], 4):
-            a0 = b0 = c0 = d0 = _ZERO
-            a1 = b1 = c1 = d1 = _ZERO
-            a2 = b2 = c2 = d2 = _ZERO
-            a3 = b3 = c3 = d3 = _ZERO
-            for j in range(keys):
-                v0, v1, v2, v3 = v_KT[m, j], v_KT[m + 1, j], v_KT[m + 2, j], v_KT[m + 3, j]
-                p = pattern[row, j]
-                a0 += p * v0
-                a1 += p * v1
-                a2 += p * v2
-                a3 += p * v3
-                p = pattern[row + 1, j]
-                b0 += p * v0
-                b1 += p * v1
-                b2 += p * v2
-                b3 += p * v3
-                p = pattern[row + 2, j]
-                c0 += p * v0
-                c1 += p * v1
-                c2 += p * v2
-                c3 += p * v3
-                p = pattern[row + 3, j]
-                d0 += p * v0
-                d1 += p * v1
-                d2 += p * v2
-                d3 += p * v3
-            z[row, m], z[row, m + 1], z[row, m + 2], z[row, m + 3] = a0, a1, a2, a3
-            z[row + 1, m], z[row + 1, m + 1], z[row + 1, m + 2], z[row + 1, m + 3] = b0, b1, b2, b3
-            z[row + 2, m], z[row + 2, m + 1], z[row + 2, m + 2], z[row + 2, m + 3] = c0, c1, c2, c3
-            z[row + 3, m], z[row + 3, m + 1], z[row + 3, m + 2], z[row + 3, m + 3] = d0, d1, d2, d3
-
-
-@_part
-def _spread(weights, rows, sums_KT, keys):
-    """sums += rowsᵀ weights over all queries of a block, two channels at a time."""
-    for m in range(0, rows.shape[1], 2):
-        r0, r1, r2, r3 = rows[0, m], rows[1, m], rows[2, m], rows[3, m]
-        r4, r5, r6, r7 = rows[4, m], rows[5, m], rows[6, m], rows[7, m]
-        s0, s1, s2, s3 = rows[0, m + 1], rows[1, m + 1], rows[2, m + 1], rows[3, m + 1]
-        s4, s5, s6, s7 = rows[4, m + 1], rows[5, m + 1], rows[6, m + 1], rows[7, m + 1]
-        for j in range(keys):
-            w0, w1, w2, w3 = weights[0, j], weights[1, j], weights[2, j], weights[3, j]
-            w4, w5, w6, w7 = weights[4, j], weights[5, j], weights[6, j], weights[7, j]
-            low = r0 * w0 + r1 * w1 + r2 * w2 + r3 * w3
-            high = r4 * w4 + r5 * w5 + r6 * w6 + r7 * w7
-            sums_KT[m, j] += low + high
-            low = s0 * w0 + s1 * w1 + s2 * w2 + s3 * w3
-            high = s4 * w4 + s5 * w5 + s6 * w6 + s7 * w7
-            sums_KT[m + 1, j] += low + high
-
-
-@_part
-def _exponentials(scores, total, first, keys):
+def _exponentials(scores, total, first):
     """Scores become their exponentials, 0 for later keys. Also fill the totals; False when
     one of them is out of range."""
     in_range = True
-    for row in range(_QUERIES):
-        for j in range(first + row + 1, keys):
+    for row in range(scores.shape[0]):
+        for j in range(first + row + 1, scores.shape[1]):
             scores[row, j] = _LOWEST
         along = _ZERO
-        for j in range(keys):
+        for j in range(scores.shape[1]):
             p = exp(min(scores[row, j], _HIGHEST))
             scores[row, j] = p
             along += p
@@ -283,27 +216,27 @@ def _exponentials(scores, total, first, keys):
 
 
 @_part
-def _subtract_largest(scores, total, largest, first, keys):
+def _subtract_largest(scores, total, largest, first):
     """Where the total is out of range, take from a query's scores the largest that it may look at:
     the others come out as they were, whatever stands behind them."""
-    for row in range(_QUERIES):
+    for row in range(scores.shape[0]):
         if not _LEAST_TOTAL < total[row] < _MOST_TOTAL:
             top = scores[row, 0]
-            for j in range(min(first + row + 1, keys)):
+            for j in range(first + row + 1):
                 top = max(top, scores[row, j])
-            for j in range(keys):
+            for j in range(scores.shape[1]):
                 scores[row, j] -= top
             largest[row] = top
 
 
 @_part
-def _softmax_gradient(scores, dpattern, query, keys, log_sum, along):
+def _softmax_gradient(scores, dpattern, query, log_sum, along):
     """One query's scores become its pattern, the pattern's gradient that of the scores."""
-    for j in range(keys):
+    for j in range(len(scores)):
         p = exp(scores[j] - log_sum)
         scores[j] = p
         dpattern[j] = p * (dpattern[j] - along)
-    for j in range(query + 1, keys):
+    for j in range(query + 1, len(scores)):
         scores[j] = dpattern[j] = _ZERO
 
 

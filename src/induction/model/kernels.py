@@ -1,9 +1,9 @@
 """The operations that take most of the time: products, causal attention, cross-entropy.
 
-On a CPU the make of the processor decides, see `processor.kernels`: products are oneDNN's and
-attention is that of attention_kernel.py, or both are PyTorch's. Logits are worked on in pieces that
-stay in the cache. On other devices, in bfloat16 and for numbers other than float32 all are
-PyTorch's, and pieces of logits are large enough for a GPU. Shape suffixes as in transformer.py.
+On a CPU attention is that of attention_kernel.py, logits are worked on in pieces that stay in the
+cache, and products are oneDNN's or PyTorch's, see `processor.products`. On other devices, in
+bfloat16 and for numbers other than float32 all are PyTorch's, and pieces of logits are large enough
+for a GPU. Shape suffixes as in transformer.py.
 """
 
 import math
@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from induction.model.side_by_side import side_by_side
-from induction.processor import kernels
+from induction.processor import products
 
-_OWN = kernels() == "own"
-_ONEDNN = _OWN and torch.backends.mkldnn.is_available()
+_ONEDNN = products() == "onednn" and torch.backends.mkldnn.is_available()
 _ROWS = 256  # whose logits are made at once: few enough for the cache
 _LOGITS = 1 << 27  # made at once elsewhere: half a gigabyte of float32
 
@@ -31,7 +31,7 @@ def linear(x: Tensor, W: Tensor) -> Tensor:
 
 def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
     """Every head's output z [B, H, T, K], as `F.scaled_dot_product_attention` with `is_causal`."""
-    if not _compiled(q_BHTK):
+    if not _on_cpu(q_BHTK):
         return F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, is_causal=True)
     return _CausalAttention.apply(q_BHTK, k_BHTK, v_BHTK)
 
@@ -39,11 +39,11 @@ def causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
 def causal_patterns(q_BHTK: Tensor, k_BHTK: Tensor) -> Tensor:
     """Attention probabilities, [B, H, T query, T key]."""
     training = torch.is_grad_enabled() and (q_BHTK.requires_grad or k_BHTK.requires_grad)
-    if training or not _compiled(q_BHTK):
+    if training or not _on_cpu(q_BHTK):
         return _plain_patterns(q_BHTK, k_BHTK)
     B, H, T, _ = q_BHTK.shape
     patterns_BHTT = q_BHTK.new_empty(B, H, T, T)
-    side_by_side(_attention_kernel().patterns, q_BHTK, k_BHTK, patterns_BHTT)
+    side_by_side(_attention_kernel().patterns, _in_order(q_BHTK), _in_order(k_BHTK), patterns_BHTT)
     return patterns_BHTT
 
 
@@ -81,16 +81,14 @@ def _on_cpu(x: Tensor) -> bool:
     return not (plain or torch.is_autocast_enabled("cpu"))
 
 
-def _compiled(q_BHTK: Tensor) -> bool:
-    """Whether attention_kernel.py does it; its channels go four at a time."""
-    return _OWN and _on_cpu(q_BHTK) and q_BHTK.shape[-1] % 4 == 0
-
-
 @cache
 def _attention_kernel() -> ModuleType:
     """Loaded where it is used: Numba takes a second to start."""
+    import scipy.linalg.cython_blas  # noqa: F401  # whose products the kernel calls
+
     from induction.model import attention_kernel
 
+    threadpool_limits(1, user_api="blas")  # the threads are those of side_by_side
     return attention_kernel
 
 
@@ -125,24 +123,23 @@ class _Linear(torch.autograd.Function):
 class _CausalAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor) -> Tensor:
-        z_BHTK = _like(q_BHTK)
-        log_sums_BHT = q_BHTK.new_empty(q_BHTK.shape[:3])
-        given = (q_BHTK, k_BHTK, v_BHTK)
-        side_by_side(_attention_kernel().forward, *given, z_BHTK, log_sums_BHT)
-        ctx.save_for_backward(q_BHTK, k_BHTK, v_BHTK, z_BHTK, log_sums_BHT)
-        return z_BHTK
+        given = [_in_order(x) for x in (q_BHTK, k_BHTK, v_BHTK)]
+        z_BTHK, log_sums_BHT = torch.empty_like(given[0]), q_BHTK.new_empty(q_BHTK.shape[:3])
+        side_by_side(_attention_kernel().forward, *given, z_BTHK, log_sums_BHT)
+        ctx.save_for_backward(*given, z_BTHK, log_sums_BHT)
+        return z_BTHK.transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        found = tuple(_like(x) for x in ctx.saved_tensors[:3])
-        side_by_side(_attention_kernel().backward, *ctx.saved_tensors, *gradients, *found)
-        return found
+        found = [torch.empty_like(x) for x in ctx.saved_tensors[:3]]
+        dz_BTHK = _in_order(gradients[0])
+        side_by_side(_attention_kernel().backward, *ctx.saved_tensors, dz_BTHK, *found)
+        return tuple(x.transpose(1, 2) for x in found)
 
 
-def _like(x_BHTK: Tensor) -> Tensor:
-    """An empty array of the same shape, laid out [B, T, H, K] as the products beside it want it."""
-    B, H, T, K = x_BHTK.shape
-    return x_BHTK.new_empty(B, T, H, K).transpose(1, 2)
+def _in_order(x_BHTK: Tensor) -> Tensor:
+    """[B, T, H, K], as it lies where the products beside it made it, or a copy."""
+    return x_BHTK.transpose(1, 2).contiguous()
 
 
 class _MeanCrossEntropy(torch.autograd.Function):
