@@ -48,6 +48,7 @@ class Work:
     ablated_snapshots: int
     ablated_tokens: int
     ablation_kinds: int
+    last_kinds: int  # of the last snapshot
 
     @property
     def training(self) -> float:
@@ -60,8 +61,13 @@ class Work:
 
     @property
     def ablating(self) -> float:
-        each = ablation_flop(self.spec, self.measured_length, self.ablation_kinds)
-        return float(self.ablated_snapshots) * self.ablated_tokens * each
+        if not self.ablated_snapshots:
+            return 0.0
+        each, last = (
+            ablation_flop(self.spec, self.measured_length, kinds)
+            for kinds in (self.ablation_kinds, self.last_kinds)
+        )
+        return float(self.ablated_tokens) * ((self.ablated_snapshots - 1) * each + last)
 
     @property
     def snapshot_bytes(self) -> float:
@@ -88,7 +94,8 @@ def study_work(config: StudyConfig) -> list[Work]:
             measured_length=shape.n_ctx,
             ablated_snapshots=ablation.snapshots,
             ablated_tokens=ablation.examples * shape.n_ctx,
-            ablation_kinds=len(KINDS),
+            ablation_kinds=1,
+            last_kinds=len(KINDS),
         )
         for name, entry in config.models.items()
     ]
@@ -132,6 +139,7 @@ def _of_paper(spec: TransformerSpec, steps: int, snapshots: int, ablated: int) -
         ablated_snapshots=ablated,
         ablated_tokens=10_000 * 512,
         ablation_kinds=2,
+        last_kinds=2,
     )
 
 

@@ -71,7 +71,9 @@ def test_the_files_are_those_of_our_own_models(study):
     pairs = read_table(paths.measurements(NAME) / "circuits.parquet")
     assert pairs.height == 3 * 3 * 16
     ablated = read_table(paths.ablations(NAME) / "heads.parquet")
-    assert ablated.height == 2 * 3 * 4 * 4
+    ways = ablated.group_by("step", "kind").len().sort("step", "kind").rows()
+    at_end = ("mean", "pattern_preserving", "resample", "zero")
+    assert ways == [(0, "zero", 12), *((143_000, kind, 12) for kind in at_end)]
     assert ablated.select(pl.col("icl_attribution").is_finite().all()).item()
     assert (paths.ablations(NAME) / "sets.parquet").is_file()
 

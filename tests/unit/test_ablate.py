@@ -323,11 +323,12 @@ def test_tables_have_a_row_for_each_head_or_set_and_kind():
     kinds = HeadKinds(induction=((1, 3), (1, 0)), previous_token=())
     sets = head_sets(model.spec, kinds, 2, seed=0)
     asked = [ablation for group in sets for ablation in group.ablations()]
-    losses = ablated_losses(model, evaluation, [*head_ablations(all_heads(model.spec)), *asked])
+    single = head_ablations(all_heads(model.spec))
+    losses = ablated_losses(model, evaluation, [*single, *asked])
     tables = {key: table - losses.intact for key, table in losses.ablated.items()}
     effects = {key: effect_of(table, evaluation, None) for key, table in tables.items()}
     snapshot = Snapshot(30, 4000, _NOWHERE)
-    heads = head_rows(snapshot, all_heads(model.spec), effects)
+    heads = head_rows(snapshot, single, effects)
     assert heads.shape == (2 * 4 * 4, 8)
     row = heads.filter(layer=1, head=2, kind="mean").row(0, named=True)
     expected = effect_of(change(model, evaluation, "mean", (1, 2)), evaluation, None)

@@ -1,11 +1,11 @@
-"""Single heads taken out, one at a time, in each of the four ways."""
+"""Single heads taken out, one at a time: set to zero, and in the other ways."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
 from induction.ablate.effects import Effect
-from induction.ablate.evaluator import KINDS, Ablation
+from induction.ablate.evaluator import KINDS, Ablation, Kind
 from induction.ablate.sets import HeadSet
 from induction.model.interface import Shape
 from induction.model.weights import Snapshot
@@ -28,17 +28,18 @@ def named_heads(kinds: HeadKinds, sets: Collection[HeadSet]) -> list[Head]:
     return sorted({*kinds.induction, *kinds.previous_token, *(h for heads in first for h in heads)})
 
 
-def head_ablations(heads: Sequence[Head]) -> list[Ablation]:
+def head_ablations(heads: Sequence[Head], kinds: Sequence[Kind] = KINDS) -> list[Ablation]:
     """Each head with each kind, in order."""
-    return [Ablation(frozenset({head}), kind) for head in heads for kind in KINDS]
+    return [Ablation(frozenset({head}), kind) for head in heads for kind in kinds]
 
 
 def head_rows(
-    snapshot: Snapshot, heads: Sequence[Head], effects: Mapping[Ablation, Effect]
+    snapshot: Snapshot, ablations: Sequence[Ablation], effects: Mapping[Ablation, Effect]
 ) -> pl.DataFrame:
-    """The rows of one snapshot in heads.parquet: columns of SCHEMA, null for no before_after."""
+    """The rows of one snapshot in heads.parquet, for ablations of one head each: columns of SCHEMA,
+    null for no before_after."""
     rows = []
-    for ablation in head_ablations(heads):
+    for ablation in ablations:
         [(layer, head)] = ablation.heads
         rows.append(
             {

@@ -80,7 +80,7 @@ def stage_bytes(paths: StudyPaths, config: StudyConfig, stage: str) -> int:
     if kind in ("measure", "measure-external"):
         return _measurements(config, model)
     if kind in ("ablate", "ablate-external"):
-        rows = config.ablation.snapshots * _heads(config, model) * 4
+        rows = (config.ablation.snapshots + 3) * _heads(config, model)  # in four ways at the end
         return rows * _HEAD_ROW_BYTES + _FOLDER_BYTES // 4
     if kind in ("behave", "steer") and config.models[model].experiment:
         return _LEFT_OUT_BYTES

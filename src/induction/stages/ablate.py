@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from induction.ablate.effects import before_after_vector, effect_of, icl_interval
-from induction.ablate.evaluator import ablated_losses
+from induction.ablate.evaluator import KINDS, ablated_losses
 from induction.ablate.heads import all_heads, head_ablations, head_rows, named_heads
 from induction.ablate.key_paths import SCHEMA as PATH_SCHEMA
 from induction.ablate.key_paths import key_paths
@@ -46,7 +46,11 @@ def ablate_all(
     load: Load,
     whole: EvaluationSet,
 ) -> None:
-    """Ablate the heads of the snapshots of a model, ours or not, and publish what is found."""
+    """Ablate the heads of the snapshots of a model, ours or not, and publish what is found.
+
+    Over training each head is set to zero; sets of heads, and the other ways to take heads out,
+    are compared at its end.
+    """
     settings, entry = config.ablation, config.external.get(name)
     evaluation = whole.first((entry and entry.ablated_examples) or settings.examples)
     curves = load_curves(paths, name)
@@ -57,27 +61,27 @@ def ablate_all(
     def work(
         snapshot: Snapshot, model: Measurable, tell: Tell
     ) -> tuple[dict[str, np.ndarray], dict[str, pl.DataFrame]]:
-        groups = head_sets(model.spec, kinds, settings.random_draws, settings.seed)
         at_end = snapshot == snapshots[-1]
-        count = settings.other_sets if at_end else 0
-        others = other_sets(model.spec, kinds.induction, count, settings.seed)
-        of_sets = [ablation for group in groups for ablation in group.ablations()]
+        groups = head_sets(model.spec, kinds, settings.random_draws, settings.seed)
+        others = other_sets(model.spec, kinds.induction, settings.other_sets, settings.seed)
         only_named = entry is not None and entry.ablated_heads == "named"
-        single = named_heads(kinds, groups) if only_named else all_heads(model.spec)
+        heads = named_heads(kinds, groups) if only_named else all_heads(model.spec)
+        single = head_ablations(heads, KINDS if at_end else ("zero",))
+        of_sets = [ablation for group in groups for ablation in group.ablations()]
         beside = [ablation for group in others for ablation in group.ablations()]
-        wanted = [*head_ablations(single), *of_sets, *beside]
+        wanted = [*single, *of_sets, *beside] if at_end else single
         losses = ablated_losses(model, evaluation, wanted, tell=tell)
         change = {key: ablated - losses.intact for key, ablated in losses.ablated.items()}
         effects = {key: effect_of(change[key], evaluation, direction) for key in change}
         intervals = {
             key: icl_interval(change[key], evaluation, settings.resamples, settings.seed)
-            for key in of_sets
-            if at_end
+            for key in (of_sets if at_end else ())
         }
+        sets = [*groups, *others] if at_end else []
         paths_cut = key_paths(model, evaluation) if at_end else pl.DataFrame(schema=PATH_SCHEMA)
         return {}, {
             "heads": head_rows(snapshot, single, effects),
-            "sets": set_rows(snapshot, [*groups, *others], effects, intervals),
+            "sets": set_rows(snapshot, sets, effects, intervals),
             "key_paths": paths_cut.select(pl.lit(snapshot.step, pl.Int64).alias("step"), pl.all()),
         }
 
