@@ -94,10 +94,11 @@ def _because(rerun: Rerun) -> str:
     return "; ".join(parts) or "nothing that DVC tracks"
 
 
-def _some(items: Iterable[str], at_most: int = 3) -> str:
-    items = list(items)
-    more = f" and {len(items) - at_most} more" if len(items) > at_most else ""
-    return ", ".join(f"`{item}`" for item in items[:at_most]) + more
+def _some(items: Iterable[str]) -> str:
+    """The first three, and how many more there are."""
+    names = [f"`{item}`" for item in items]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _seconds(values: Iterable[float | None]) -> str:

@@ -71,7 +71,7 @@ def _study(
         needs, damaged = stages_to_run(paths.root)
     if not needs:
         delete_unfinished(paths.scratch)
-        print(f"nothing to do: everything is up to date{_reports(paths, '; report at ')}")
+        print(f"nothing to do: everything is up to date{_reports(paths)}")
         return 0
     for name in damaged:
         print(f"deleted a damaged object of DVC's cache, to be made anew: {name}")
@@ -101,7 +101,7 @@ def _study(
         return 1
     delete_unfinished(paths.scratch)
     write_json(paths.last_run, {"seconds": whole, "jobs": jobs, "stages": schedule.seconds})
-    print(f"all done in {seconds}{_reports(paths, '; report at ')}")
+    print(f"all done in {seconds}{_reports(paths)}")
     return 0
 
 
@@ -110,11 +110,11 @@ def _stopped() -> int:
     return 130
 
 
-def _reports(paths: StudyPaths, lead: str) -> str:
-    """Where the report is, after `lead`; nothing when the pipeline makes none."""
+def _reports(paths: StudyPaths) -> str:
+    """Where the report is; nothing when the pipeline makes none."""
     files = [paths.report_output / name for name in ("index.html", "report.pdf")]
     there = [shown_path(file) for file in files if file.is_file()]
-    return lead + " and ".join(there) if there else ""
+    return "; report at " + " and ".join(there) if there else ""
 
 
 def _count(text: str) -> int:

@@ -31,6 +31,7 @@ _THREAD_VARIABLES = (
 _SUPERVISOR = (sys.executable, "-m", "induction.runner.supervisor")
 _DVC = (sys.executable, "-m", "dvc")
 _GRACE_SECONDS = 5.0
+_LAST_LINES = 15
 _SKIPPED = {
     "didn't change, skipping": "unchanged",
     "is cached - skipping run": "from the cache",
@@ -127,14 +128,14 @@ class StageProcess:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return next((note for mark, note in _SKIPPED.items() if mark in text), None)
 
-    def last_lines(self, count: int = 15) -> list[str]:
+    def last_lines(self) -> list[str]:
         """The end of the log, without control characters and overwritten progress bars."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 65536))
             text = file.read().decode("utf-8", errors="replace")
         text = _ESCAPE_SEQUENCE.sub("", text)
         lines = (line.rstrip().split("\r")[-1] for line in text.split("\n"))
-        return [_CONTROL.sub("", line) for line in lines if line.strip()][-count:]
+        return [_CONTROL.sub("", line) for line in lines if line.strip()][-_LAST_LINES:]
 
     def signal_command(self, number: signal.Signals) -> None:
         """Send a signal to what DVC runs, but not to DVC itself."""

@@ -47,13 +47,12 @@ def read_heads(text: str) -> tuple[Head, ...]:
     return tuple((int(layer), int(head)) for layer, head in pairs)
 
 
-def attribute(sets: pl.DataFrame, control: str, gain: float, kind: str) -> Attribution | None:
-    """Read the last snapshot's sets of one model (`data/ablations/M/sets.parquet`).
+def attribute(sets: pl.DataFrame, control: str, gain: float) -> Attribution | None:
+    """Read the last snapshot's sets of one model set to zero (`data/ablations/M/sets.parquet`).
 
-    kind: the ablation, such as "zero". None when the model has no induction heads, or no gain that
-    a share could be taken of.
+    None when the model has no induction heads, or no gain that a share could be taken of.
     """
-    last = sets.filter((pl.col("step") == pl.col("step").max()) & (pl.col("kind") == kind))
+    last = sets.filter((pl.col("step") == pl.col("step").max()) & (pl.col("kind") == "zero"))
     if gain <= 0 or last.filter(pl.col("set") == "induction").is_empty():
         return None
 

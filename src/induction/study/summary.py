@@ -241,5 +241,5 @@ def _attribution(
         plain_layer = other.n_layers == 1 and other.plain
         if plain_layer and other.attn_only == entry.attn_only and control != name:
             gain = curves[control].final_icl(examples) - curves[name].final_icl(examples)
-            return attribute(sets, control, gain, kind="zero")
+            return attribute(sets, control, gain)
     return None

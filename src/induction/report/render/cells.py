@@ -21,7 +21,7 @@ CELL_SECONDS = 900  # after this long, a cell is taken to hang
 
 # Best first. A text/html view exists for web pages alone, so it comes after what works in both.
 _IMAGES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 # Of elements in raw HTML, and in Markdown's braces.
 _IDENTIFIERS = re.compile(r"""(?:\bid=["']?|\{#)([A-Za-z][\w-]*)""")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#$@~^|])")
@@ -101,7 +101,9 @@ def _execute(
             # IPYTHONDIR keeps the user's startup files out of the report.
             client.execute(env={**environment, "IPYTHONDIR": private}, cleanup_kc=True)
         except CellExecutionError as error:
-            raise _located(source, pieces[started], _ANSI.sub("", error.traceback), error) from None
+            raise _located(
+                source, pieces[started], COLOURS.sub("", error.traceback), error
+            ) from None
         except CellTimeoutError:
             message = f"still running after {CELL_SECONDS} s: compute it in a stage instead"
             raise source.fail(pieces[started].line, message) from None
@@ -248,7 +250,7 @@ class _CellView:
 
     def _output(self, output: dict[str, Any]) -> str:
         if output["output_type"] == "stream":
-            text = _ANSI.sub("", output["text"])
+            text = COLOURS.sub("", output["text"])
             if output["name"] == "stderr":
                 return _fence(text, "{.cell-output}") if self.option.get("warning", True) else ""
             return text if self.option.get("output") == "asis" else _fence(text, "{.cell-output}")

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from induction.errors import StudyError
 from induction.files import write_text
-from induction.report.render.cells import Outputs, run_cells, to_markdown
+from induction.report.render.cells import COLOURS, Outputs, run_cells, to_markdown
 from induction.report.render.pandoc import HTML, PDF, put_back, set_aside
 from induction.report.render.source import DOCUMENT, Source
 
@@ -23,7 +23,6 @@ OLDEST = (1, 7)  # the first whose Typst knows what _quarto.yml has for the PDF
 QUARTO_SECONDS = 3600
 _OUTPUT = "_output"
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # Quarto warns about these and goes on; a report with a hole in it is no report.
 _HOLES = (
     (re.compile(r"Unable to resolve crossref (@\S+)"), "unknown reference {}"),
@@ -107,7 +106,7 @@ def render_with_quarto(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    lines = [line.strip() for line in _ANSI.sub("", output).splitlines() if line.strip()]
+    lines = [line.strip() for line in COLOURS.sub("", output).splitlines() if line.strip()]
     if process.returncode:
         raise source.fail(None, f"{quarto.name}: {_reason(lines)}")
     _refuse_holes(source, lines)
