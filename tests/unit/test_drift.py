@@ -1,8 +1,7 @@
 """Another lock file, Python or torch shows up wherever results are made, kept or gone on with."""
 
-import platform
 import shutil
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import test_bad_results as results
@@ -17,63 +16,49 @@ from induction.paths import StudyPaths
 from induction.stages import measure, train
 
 MODEL = results.MODEL
-MANIFEST = results.MANIFEST
 
 
-def another_lock(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
+Drift = Callable[[StudyPaths, pytest.MonkeyPatch], object]
+
+
+def told(name: str, value: str) -> Drift:
+    """What this function of a library says is another."""
+    return lambda _, patch: patch.setattr(name, lambda: value)
+
+
+def another_lock(paths: StudyPaths, _: pytest.MonkeyPatch) -> None:
     paths.lock.write_text("torch==9.9\n")
-    return "requirements_lock_sha256"
 
 
-def no_lock(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    paths.lock.unlink()
-    return "requirements_lock_sha256"
+def another_torch(_: StudyPaths, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(torch, "__version__", "9.9.9+cpu")
 
 
-def another_python(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(platform, "python_version", lambda: "9.9.9")
-    return "python"
-
-
-def another_torch(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(torch, "__version__", "9.9.9+cpu")
-    return "torch"
-
-
-def another_machine(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    return "machine"
-
-
-def another_processor(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
+def another_processor(paths: StudyPaths, patch: pytest.MonkeyPatch) -> None:
     """Of another make, with the same instructions, told to use the same products."""
-    monkeypatch.setenv("INDUCTION_PRODUCTS", environment(paths.lock)["products"])
+    patch.setenv("INDUCTION_PRODUCTS", environment(paths.lock)["products"])
     described = paths.root / "cpuinfo"
     described.write_text("vendor_id : Other\ncpu family : 6\nmodel : 143\n\nprocessor : 1\n")
-    monkeypatch.setattr("induction.processor._CPUINFO", described)
-    return "processor"
+    patch.setattr("induction.processor._CPUINFO", described)
 
 
-def other_instructions(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX9000")
-    return "cpu_capability"
-
-
-def other_choice(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    return "cpu_capability"
-
-
-def other_products(paths: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> str:
+def other_products(paths: StudyPaths, patch: pytest.MonkeyPatch) -> None:
     other = {"onednn": "pytorch", "pytorch": "onednn"}[environment(paths.lock)["products"]]
-    monkeypatch.setenv("INDUCTION_PRODUCTS", other)
-    return "products"
+    patch.setenv("INDUCTION_PRODUCTS", other)
 
 
-DRIFTS = [
-    *(another_lock, no_lock, another_python, another_torch, another_machine, another_processor),
-    *(other_instructions, other_choice, other_products),
-]
+# What is another than before, and the key of the environment that tells it.
+DRIFTS: dict[str, tuple[Drift, str]] = {
+    "lock": (another_lock, "requirements_lock_sha256"),
+    "no lock": (lambda paths, _: paths.lock.unlink(), "requirements_lock_sha256"),
+    "Python": (told("platform.python_version", "9.9.9"), "python"),
+    "torch": (another_torch, "torch"),
+    "machine": (told("platform.machine", "riscv64"), "machine"),
+    "processor": (another_processor, "processor"),
+    "instructions": (told("torch.backends.cpu.get_cpu_capability", "AVX9000"), "cpu_capability"),
+    "choice": (lambda _, patch: patch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2"), "cpu_capability"),
+    "products": (other_products, "products"),
+}
 
 
 @pytest.fixture
@@ -82,25 +67,17 @@ def checkout(study: StudyPaths) -> StudyPaths:  # noqa: F811
     return study
 
 
-def made_with(folder: Path) -> dict[str, str]:
-    """The environment that a stage's manifest names."""
-    return read_json(folder / MANIFEST)["environment"]
-
-
-@pytest.mark.parametrize("drift", DRIFTS)
-def test_the_environment_tells_it(drift, checkout, monkeypatch):
-    before = environment(checkout.lock)
-    key = drift(checkout, monkeypatch)
+@pytest.mark.parametrize("what", DRIFTS)
+def test_the_environment_tells_it_and_unfinished_work_is_not_gone_on_with(
+    what, checkout, monkeypatch
+):
+    drift, key = DRIFTS[what]
+    before, work = environment(checkout.lock), fingerprint(checkout, "train", MODEL)
+    assert fingerprint(checkout, "train", MODEL) == work
+    drift(checkout, monkeypatch)
     after = environment(checkout.lock)
     assert {name for name in before if before[name] != after[name]} == {key}
-
-
-@pytest.mark.parametrize("drift", DRIFTS)
-def test_unfinished_work_of_another_environment_is_not_gone_on_with(drift, checkout, monkeypatch):
-    before = fingerprint(checkout, "train", MODEL)
-    assert fingerprint(checkout, "train", MODEL) == before
-    drift(checkout, monkeypatch)
-    assert fingerprint(checkout, "train", MODEL) != before
+    assert fingerprint(checkout, "train", MODEL) != work
 
 
 @pytest.mark.parametrize("stage", [train, measure])
@@ -113,8 +90,9 @@ def test_every_manifest_says_what_its_results_were_made_with(stage, checkout, mo
             drift(checkout, monkeypatch)
         shutil.rmtree(folder)
         stage.main(checkout, config, MODEL)
-        assert made_with(folder) == environment(checkout.lock)
-    assert made_with(folder) != before
+        made_with = read_json(folder / results.MANIFEST)["environment"]
+        assert made_with == environment(checkout.lock)
+    assert made_with != before
 
 
 def test_the_gpu_is_named_where_one_is_used_and_work_goes_on_with_another(checkout, monkeypatch):
