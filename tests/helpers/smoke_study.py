@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from induction.paths import StudyPaths
+
 
 class Study:
     """A clone with its own DVC repository and cache."""
 
     def __init__(self, root: Path):
         self.root = root
+        self.paths = StudyPaths(root)
         self.first_output = ""
         self.environment = {
             **os.environ,
@@ -27,7 +30,7 @@ class Study:
             command, cwd=self.root, env=self.environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return (done.stdout + done.stderr).strip()
 
     def commit(self, message: str) -> None:
         self.run("git", "add", "--all")

@@ -1,18 +1,22 @@
 """Comparing runs: what differs, where a run's files come from, and the page."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import md5
 from pathlib import Path
+from typing import Any
 
+import page_checks
 import polars as pl
 import pytest
 from made_runs import PIPELINE, entry, params, verdict, write_measurements, write_run
 from pypdf import PdfReader
 from ruamel.yaml import YAML
+from smoke_study import Study
 
 from induction.compare import __main__ as command
 from induction.compare import glance, loss_space, page, tables
@@ -26,7 +30,7 @@ from induction.files import read_json, verify_folder, write_json
 from induction.paths import StudyPaths
 from induction.runs.metrics import judge, seed_spreads
 from induction.runs.parameters import ABSENT, differences
-from induction.runs.run import load_run
+from induction.runs.run import Run, load_run
 
 ROOT = Path(__file__).parents[2]
 ZOO = {"shallow": entry(1), "deep": entry(2), "deep-s1": entry(2, seed=1)}
@@ -53,6 +57,27 @@ def two(folders, tmp_path) -> tuple[Path, Path]:
 
 def compare(a: Path, b: Path) -> Comparison:
     return Comparison(load_run(a), load_run(b))
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[Any]:
+    """The values of a JSON or YAML file, to be changed in place."""
+    in_json = path.suffix == ".json"
+    values = read_json(path) if in_json else YAML(typ="safe").load(path)
+    yield values
+    write_json(path, values) if in_json else YAML().dump(values, path)
+
+
+def keep_only(folder: Path, *names: str) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name not in names:
+            path.unlink()
+
+
+def copied_reports(root: Path) -> Path:
+    """The sources of the report, in a checkout of their own."""
+    ignored = shutil.ignore_patterns("_output", ".quarto")
+    return Path(shutil.copytree(ROOT / "reports", root / "reports", ignore=ignored))
 
 
 def test_parameters_that_differ_are_named_with_both_values(folders):
@@ -140,22 +165,22 @@ def test_models_that_differ_in_their_seed_alone_are_a_yardstick(folders):
 
 
 def test_twins_with_one_seed_are_no_yardstick(tmp_path):
-    paths = write_run(tmp_path, params({"deep": entry(2), "twin": entry(2)}))
-    assert seed_spreads(load_run(paths.root), "A") == []
+    write_run(tmp_path, params({"deep": entry(2), "twin": entry(2)}))
+    assert seed_spreads(load_run(tmp_path), "A") == []
 
 
 def test_a_record_of_stages_that_is_no_mapping_is_refused(tmp_path):
-    paths = write_run(tmp_path, params({"deep": entry(2)}))
-    (paths.root / "dvc.lock").write_text("- stages\n")
+    write_run(tmp_path, params({"deep": entry(2)}))
+    (tmp_path / "dvc.lock").write_text("- stages\n")
     with pytest.raises(StudyError, match=r"dvc\.lock: no mapping of keys to values"):
-        load_run(paths.root)
+        load_run(tmp_path)
 
 
 def test_an_old_metrics_file_holds_its_intervals_itself(two):
-    metrics = read_json(StudyPaths(two[0]).metrics)
-    metrics["models"]["deep"]["onset_interval_tokens"] = [150_000, 160_000]
-    write_json(StudyPaths(two[0]).metrics, metrics)
-    StudyPaths(two[0]).details.unlink()
+    paths = StudyPaths(two[0])
+    with edited(paths.metrics) as metrics:
+        metrics["models"]["deep"]["onset_interval_tokens"] = [150_000, 160_000]
+    paths.details.unlink()
     old = load_run(two[0])
     assert old.interval("deep", "onset_tokens") == (150_000, 160_000)
     assert old.interval("deep", "icl_score") is None
@@ -167,10 +192,8 @@ def test_verdicts_that_changed_name_the_checks_that_did(two):
     failed = [verdict(1, "not supported", False, max_lag=0.1), verdict(2, "supported", True)]
     write_json(StudyPaths(two[1]).verdicts, failed)
     first, second = compare(*two).verdicts
-    assert (first.a, first.b, first.differs, first.thresholds_differ) == (
-        *("supported", "not supported"),
-        *(True, True),
-    )
+    assert (first.a, first.b, first.differs) == ("supported", "not supported", True)
+    assert first.thresholds_differ
     assert first.checks == (("a head forms", ("deep",), True, False),)
     assert (second.a, second.b, second.differs) == (None, "supported", True)
 
@@ -184,16 +207,15 @@ def test_stages_that_re_ran_say_because_of_what(folders):
 
 
 def test_stages_stand_in_the_order_of_the_pipeline(two):
-    lock = YAML(typ="safe").load(two[1] / "dvc.lock")
-    lock["stages"] = dict(reversed(lock["stages"].items()))
-    YAML().dump(lock, two[1] / "dvc.lock")
+    with edited(two[1] / "dvc.lock") as lock:
+        lock["stages"] = dict(reversed(lock["stages"].items()))
     order = [rerun.stage for rerun in compare(*two).reruns if rerun.outcome != "only in A"]
     assert order[-1] == "summarize"
     assert len(order) > 1
     back = {"path": "data/results/metrics.json", "md5": "0" * 32}
-    lock["stages"]["measure@deep"]["deps"].append(back)  # a circle
-    lock["stages"]["summarize"]["outs"].append(back)
-    YAML().dump(lock, two[1] / "dvc.lock")
+    with edited(two[1] / "dvc.lock") as lock:
+        lock["stages"]["measure@deep"]["deps"].append(back)  # a circle
+        lock["stages"]["summarize"]["outs"].append(back)
     assert {rerun.stage for rerun in compare(*two).reruns} >= set(order)
 
 
@@ -208,14 +230,12 @@ def test_a_stage_with_other_code_and_the_same_outputs(two):
 
 def test_results_that_are_not_those_of_the_parameters_are_found_out(two):
     assert not outdated(load_run(two[0]))
-    values = YAML(typ="safe").load(two[0] / "params.yaml")
-    values["models"]["deep"]["seed"] = 3
-    values["models"]["new"] = entry(1)
-    lock = YAML(typ="safe").load(two[0] / "dvc.lock")
-    metrics = {"path": "data/results/metrics.json", "md5": "0" * 32}
-    lock["stages"]["summarize"]["outs"].append(metrics)
-    YAML().dump(values, two[0] / "params.yaml")
-    YAML().dump(lock, two[0] / "dvc.lock")
+    with edited(two[0] / "params.yaml") as values:
+        values["models"]["deep"]["seed"] = 3
+        values["models"]["new"] = entry(1)
+    with edited(two[0] / "dvc.lock") as lock:
+        metrics = {"path": "data/results/metrics.json", "md5": "0" * 32}
+        lock["stages"]["summarize"]["outs"].append(metrics)
     found = outdated(load_run(two[0]))
     assert found.parameters == ("models.deep.seed",)
     assert found.files == ("data/results/metrics.json",)
@@ -256,19 +276,16 @@ def test_two_runs_without_losses_need_the_same_components(two):
 
 
 def test_losses_on_other_tokens_share_no_space(two):
-    manifest = two[1] / "data" / "tokens" / "manifest.json"
-    files = read_json(manifest)
-    files["files"] = [{**own, "sha256": "1" * 64} for own in files["files"]]
-    write_json(manifest, files)
+    with edited(two[1] / "data" / "tokens" / "manifest.json") as manifest:
+        for file in manifest["files"]:
+            file["sha256"] = "1" * 64
     assert loss_space.common_space(*map(load_run, two)) == "other tokens"
 
 
 def test_text_environment_and_packages_that_changed(two):
-    meta = two[1] / "data" / "tokens" / "meta.json"
-    corpus = read_json(meta)
-    corpus["sources"][0]["sha256"] = "f" * 64
-    corpus["d_vocab"] = 1024
-    write_json(meta, corpus)
+    with edited(two[1] / "data" / "tokens" / "meta.json") as corpus:
+        corpus["sources"][0]["sha256"] = "f" * 64
+        corpus["d_vocab"] = 1024
     (two[1] / "requirements.lock").write_text("numpy==2.1.0\ntorch==2.13.0\nrich==14.0\n")
     comparison = compare(*two)
     changed = {fact.name: (fact.a, fact.b) for fact in comparison.facts if fact.differs}
@@ -283,17 +300,14 @@ def test_text_environment_and_packages_that_changed(two):
 def test_a_gpu_of_one_run_is_told(two):
     assert "GPU" not in {fact.name for fact in compare(*two).facts}
     for manifest in (two[1] / "data" / "measurements").glob("*/manifest.json"):
-        about = read_json(manifest)
-        about["environment"]["gpu"] = "H100"
-        write_json(manifest, about)
+        with edited(manifest) as about:
+            about["environment"]["gpu"] = "H100"
     [gpu] = [fact for fact in compare(*two).facts if fact.name == "GPU"]
     assert (gpu.a, gpu.b, gpu.differs) == ("none", "H100", True)
 
 
 def test_a_run_with_parameters_and_metrics_alone_still_compares(two):
-    for path in two[0].rglob("*"):
-        if path.is_file() and path.name not in ("params.yaml", "metrics.json", "run.json"):
-            path.unlink()
+    keep_only(two[0], "params.yaml", "metrics.json", "run.json")
     comparison = compare(*two)
     assert {row.mark for row in comparison.rows if row.model == "deep"} > {"no interval"}
     assert glance.at_a_glance(comparison)["Verdicts"].startswith("Not compared")
@@ -312,19 +326,16 @@ def test_runs_without_a_difference_say_so(folders):
 
 def test_cells_that_would_be_empty_are_taken_out_and_all_others_stay():
     source = (ROOT / "reports" / "compare" / "index.qmd").read_text()
-    labels = set(re.findall(r"^#\| label: (.+)$", source, re.MULTILINE))
-    left = page.without(source, {"fig-pca", "tbl-stages"})
-    assert set(re.findall(r"^#\| label: (.+)$", left, re.MULTILINE)) == labels - {
-        *("fig-pca", "tbl-stages")
-    }
+    gone = {"fig-pca", "tbl-stages"}
+    left = page.without(source, gone)
+    before, after = (set(re.findall(r"(?m)^#\| label: (.+)$", text)) for text in (source, left))
+    assert before > after == before - gone
     assert left.count("## ") == source.count("## ")
 
 
 def test_the_page_has_every_float_that_the_comparison_may_leave_out(two):
     source = (ROOT / "reports" / "compare" / "index.qmd").read_text()
-    for path in two[0].rglob("*.*"):
-        if path.is_file() and path.name not in ("params.yaml", "metrics.json"):
-            path.unlink()
+    keep_only(two[0], "params.yaml", "metrics.json")
     for label in page.absent(compare(two[0], two[0])):
         assert f"#| label: {label}\n" in source
 
@@ -335,14 +346,11 @@ def test_the_page_has_every_float_that_the_comparison_may_leave_out(two):
 @pytest.fixture(scope="module")
 def rendered(folders, tmp_path_factory) -> tuple[str, Path]:
     """The page of A and B, as text and as a folder that holds the PDF."""
-    root = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(
-        ROOT / "reports", root / "reports", ignore=shutil.ignore_patterns("_output", ".quarto")
-    )
+    reports = copied_reports(tmp_path_factory.mktemp("checkout"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QUARTO", "")
-        page.render_page(StudyPaths(root), compare(*folders))
-    output = root / "reports" / "_output"
+        page.render_page(StudyPaths(reports.parent), compare(*folders))
+    output = reports / "_output"
     return (output / page.PAGE).read_text(encoding="utf-8"), output
 
 
@@ -356,12 +364,11 @@ def test_the_page_shows_what_differs(rendered):
     assert "Traceback" not in text
 
 
-def test_references_of_the_page_resolve(rendered):
-    text, _ = rendered
-    anchors = set(re.findall(r'\bid="([^"]+)"', text))
+def test_the_page_is_whole_and_its_references_resolve(rendered):
+    text, output = rendered
+    page_checks.check_page(output / page.PAGE)
     targets = set(re.findall(r'href="#([^"]+)"', text))
     assert {"fig-curves", "fig-pca", "tbl-stages", "tbl-parameters"} <= targets
-    assert targets <= anchors
     assert "@tbl-" not in text
     assert "@fig-" not in text
 
@@ -377,8 +384,7 @@ def test_the_pdf_says_the_same(rendered):
 
 
 def test_an_earlier_page_outlives_a_failing_comparison(folders, tmp_path, monkeypatch):
-    reports = tmp_path / "reports"
-    shutil.copytree(ROOT / "reports", reports, ignore=shutil.ignore_patterns("_output", ".quarto"))
+    reports = copied_reports(tmp_path)
     (reports / "_output").mkdir()
     (reports / "_output" / page.PAGE).write_text("earlier")
     document = reports / "compare" / "index.qmd"
@@ -392,34 +398,12 @@ def test_an_earlier_page_outlives_a_failing_comparison(folders, tmp_path, monkey
 # --- where runs come from -------------------------------------------------------------------------
 
 
-class Repository:
-    """A throw-away git and DVC repository with a tiny study: tag `one`, experiment `reseeded`."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self.paths = StudyPaths(root)
-
-    def run(self, *arguments: str) -> str:
-        environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "DVC_NO_ANALYTICS": "true",
-        }
-        done = subprocess.run(
-            arguments, cwd=self.root, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    def commit(self, message: str) -> None:
-        self.run("git", "add", "--all")
-        self.run("git", "commit", "--quiet", "--message", message)
-
-
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory) -> Repository:
-    repository = Repository(tmp_path_factory.mktemp("repository"))
-    root = repository.root
+def repository(tmp_path_factory) -> Study:
+    """A git and DVC repository with a tiny study: tag `one`, experiment `reseeded`."""
+    root = tmp_path_factory.mktemp("repository")
+    repository = Study(root)
+    repository.environment["PYTHONPATH"] = str(ROOT / "src")  # it has no code of its own
     repository.run("git", "init", "--quiet", "--initial-branch", "main")
     repository.run("git", "config", "user.name", "Test")
     repository.run("git", "config", "user.email", "test@example.org")
@@ -436,17 +420,28 @@ def repository(tmp_path_factory) -> Repository:
     return repository
 
 
+def laid_out(repository: Study, name: str) -> Run:
+    return load_run(lay_out(repository.paths, name))
+
+
+@contextmanager
+def moved(path: Path, away: Path) -> Iterator[None]:
+    path.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(path)
+
+
 @pytest.fixture
 def without_cache(repository):
     """While a test runs, the DVC cache is somewhere else."""
-    away = repository.root / "away"
-    (repository.root / ".dvc" / "cache").rename(away)
-    yield
-    away.rename(repository.root / ".dvc" / "cache")
+    with moved(repository.root / ".dvc" / "cache", repository.root / "away"):
+        yield
 
 
 def test_a_tag_and_an_experiment_are_laid_out_with_all_their_files(repository):
-    before, after = (load_run(lay_out(repository.paths, name)) for name in ("one", "reseeded"))
+    before, after = laid_out(repository, "one"), laid_out(repository, "reseeded")
     assert before.commit == repository.run("git", "rev-parse", "one")
     assert before.label == f"one ({str(before.commit)[:12]})"
     assert (before.missing, before.left_out) == ((), ())
@@ -460,9 +455,8 @@ def test_a_tag_and_an_experiment_are_laid_out_with_all_their_files(repository):
 
 
 def test_the_workspace_is_what_the_experiment_left(repository):
-    workspace = load_run(lay_out(repository.paths, "workspace"))
-    experiment = load_run(lay_out(repository.paths, "reseeded"))
-    assert Comparison(experiment, workspace).identical
+    workspace = laid_out(repository, "workspace")
+    assert Comparison(laid_out(repository, "reseeded"), workspace).identical
     assert (workspace.commit, workspace.exact) == (repository.run("git", "rev-parse", "HEAD"), 0)
 
 
@@ -488,7 +482,7 @@ def test_a_remote_serves_what_the_cache_lost(repository, tmp_path, without_cache
     shutil.copytree(repository.root / "away" / "files", tmp_path / "files")
     repository.run("dvc", "remote", "add", "--quiet", "--default", "store", str(tmp_path))
     try:
-        run = load_run(lay_out(repository.paths, "one"))
+        run = laid_out(repository, "one")
         assert (run.missing, run.left_out) == ((), ())
         assert isinstance(loss_space.common_space(run, run), CommonSpace)
         shutil.rmtree(tmp_path / "files")
@@ -500,17 +494,11 @@ def test_a_remote_serves_what_the_cache_lost(repository, tmp_path, without_cache
 
 def test_lost_losses_alone_do_not_hinder(repository):
     """They are the large part, and the page can do without."""
-    deep = YAML(typ="safe").load(repository.root / "dvc.lock")["stages"]["measure@deep"]
-    digest = deep["outs"][0]["md5"]
+    losses = (repository.paths.measurements("deep") / "losses.npz").read_bytes()
+    digest = md5(losses, usedforsecurity=False).hexdigest()
     cache = repository.root / ".dvc" / "cache" / "files" / "md5"
-    listed = json.loads((cache / digest[:2] / digest[2:]).read_text())
-    losses = next(own["md5"] for own in listed if own["relpath"] == "losses.npz")
-    lost = cache / losses[:2] / losses[2:]
-    lost.rename(repository.root / "lost")
-    try:
-        run = load_run(lay_out(repository.paths, "reseeded"))
-    finally:
-        (repository.root / "lost").rename(lost)
+    with moved(cache / digest[:2] / digest[2:], repository.root / "lost"):
+        run = laid_out(repository, "reseeded")
     assert "per-token losses are not in the cache" in run.left_out[0]
     assert run.details
 
@@ -523,34 +511,30 @@ def test_a_commit_without_results_is_no_run(repository):
 
 
 def test_publishing_keeps_a_run_that_can_be_compared(repository, monkeypatch):
-    root = repository.root
     with pytest.raises(StudyError, match="commit it first"):
         publish(repository.paths, "made")
     repository.commit("reseeded")
-    lines = (root / "params.yaml").read_text()
-    (root / "params.yaml").write_text(lines.replace("seed: 4", "seed: 5"))
+    with edited(repository.paths.params) as values:
+        values["models"]["deep"]["seed"] = 5
     repository.commit("behind")
     with pytest.raises(StudyError, match=r"behind \(measure@deep"):
         publish(repository.paths, "made")
     repository.run("git", "reset", "--quiet", "--hard", "HEAD~1")
-    metrics = repository.paths.metrics.read_bytes()
     assert publish(repository.paths, "made") < 300_000
     folder = repository.paths.published_runs / "made"
-    assert (folder / "data" / "results" / "metrics.json").read_bytes() == metrics
+    assert StudyPaths(folder).metrics.read_bytes() == repository.paths.metrics.read_bytes()
     assert not list(folder.rglob("losses.npz"))
     assert "made" in repository.run("git", "status", "--porcelain", "--untracked-files=all")
 
-    published, workspace = (
-        load_run(lay_out(repository.paths, name)) for name in ("published", "workspace")
-    )
+    published = laid_out(repository, "published")
     assert published.label == "published:made"
-    comparison = Comparison(published, workspace)
+    comparison = Comparison(published, laid_out(repository, "workspace"))
     assert comparison.identical
     assert comparison.space is not None
     assert comparison.space.how == "projected into A"
     with pytest.raises(StudyError, match=r"did you mean published:made"):
         lay_out(repository.paths, "published:mode")
-    monkeypatch.chdir(root)
+    monkeypatch.chdir(repository.root)
     with pytest.raises(StudyError, match="no-such-revision"):
         command.main(["published", "no-such-revision"])
 
