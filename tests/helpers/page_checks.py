@@ -43,17 +43,21 @@ class Page(HTMLParser):
     prose: list[str] = field(default_factory=list)
     styles: list[str] = field(default_factory=list)
     tables: list[int] = field(default_factory=list)  # header cells of each table
+    links: list[tuple[str, str]] = field(default_factory=list)  # where it leads, what it says
 
     def __post_init__(self) -> None:
         super().__init__()
         self._open: list[str] = []
         self._tables: list[int] = []
+        self._link = ""
         self.feed(self.source)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = {name: value or "" for name, value in attrs}
         self.elements.append((tag, attributes))
+        if tag == "a":
+            self._link = attributes.get("href", "")
         if tag in _NOT_PROSE:
             self._open.append(tag)
         if tag == "table":
@@ -65,12 +69,16 @@ class Page(HTMLParser):
             self.styles.append(attributes["style"])
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "a":
+            self._link = ""
         if tag in self._open:
             self._open.remove(tag)
         if tag == "table" and self._tables:
             self._tables.pop()
 
     def handle_data(self, data: str) -> None:
+        if self._link:
+            self.links.append((self._link, data.replace("\xa0", " ")))
         if "style" in self._open:
             self.styles.append(data)
         elif not self._open:

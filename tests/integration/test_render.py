@@ -6,8 +6,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import page_checks
 import pdf_checks
 import pytest
 import typst
+from page_checks import Page
 from pypdf import PdfReader
 
 from induction.errors import StudyError
@@ -25,44 +24,7 @@ TESTS = Path(__file__).parents[1]
 REPORTS = TESTS.parent / "reports"
 
 
-@dataclass
-class Page(HTMLParser):
-    """What the tests ask of a page: identifiers, links, resources, images and text."""
-
-    html: str
-    ids: list[str] = field(default_factory=list)
-    links: list[tuple[str, str]] = field(default_factory=list)
-    resources: list[str] = field(default_factory=list)
-    images: list[dict[str, str | None]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        self._open_link: str | None = None
-        self.feed(self.html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        if identifier := attributes.get("id"):
-            self.ids.append(identifier)
-        if tag == "a":
-            self._open_link = attributes.get("href")
-        else:
-            self.resources += [
-                attributes[name] or "" for name in ("src", "href", "srcset") if name in attributes
-            ]
-        if tag == "img":
-            self.images.append(attributes)
-
-    def handle_data(self, data: str) -> None:
-        if self._open_link:
-            self.links.append((self._open_link, data.replace("\xa0", " ")))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "a":
-            self._open_link = None
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def without_quarto() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QUARTO", "")
@@ -71,16 +33,19 @@ def without_quarto() -> Iterator[None]:
         yield
 
 
-def copy_source(folder: Path) -> Path:
-    """The test's document under the settings and styles of the real report."""
-    shutil.copytree(TESTS / "helpers" / "report_source", folder)
+def with_settings(folder: Path) -> Path:
+    """A folder with the settings and styles of the real report put into it."""
     for name in ("_quarto.yml", "styles.css", "references.bib"):
         shutil.copy(REPORTS / name, folder)
     return folder
 
 
+def copy_source(folder: Path) -> Path:
+    return with_settings(Path(shutil.copytree(TESTS / "helpers" / "report_source", folder)))
+
+
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory, without_quarto: None) -> Path:
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rendered")
     name = render(copy_source(folder / "source"), folder / "out")
     assert re.fullmatch(r"pandoc \d[\d.]+ and typst \d[\d.]+", name)
@@ -96,10 +61,18 @@ def page(rendered: Path) -> Page:
 
 def write_source(folder: Path, body: str, title: str = "T") -> Path:
     folder.mkdir(exist_ok=True)
-    for name in ("_quarto.yml", "styles.css", "references.bib"):
-        shutil.copy(REPORTS / name, folder)
     (folder / "index.qmd").write_text(f'---\ntitle: "{title}"\n---\n\n{body}\n', encoding="utf-8")
-    return folder
+    return with_settings(folder)
+
+
+def cell(code: str) -> str:
+    return f"```{{python}}\n{code}\n```"
+
+
+def page_of(folder: Path, body: str, **options: Any) -> str:
+    """Render a document of this text into the folder."""
+    render(write_source(folder / "source", body), folder, **options)
+    return (folder / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -122,12 +95,12 @@ def test_references_show_the_number_and_lead_to_the_place(
     page: Page, target: str, text: str
 ) -> None:
     assert (target, text) in page.links
-    assert target.removeprefix("#") in page.ids
+    assert target.removeprefix("#") in {identifier for _, identifier in page.having("id")}
 
 
 def test_the_page_is_whole(rendered: Path, page: Page) -> None:
     page_checks.check_page(rendered / "index.html")
-    assert len(page.images) == 5
+    assert len(page.named("img")) == 5
     assert "#ref-olsson2022" in {href for href, _ in page.links}
 
 
@@ -140,7 +113,7 @@ def test_the_page_is_fit_to_be_seen(rendered: Path) -> None:
 
 
 def test_images_have_alternative_text(page: Page) -> None:
-    words = [image["alt"] for image in page.images]
+    words = [attributes["alt"] for _, attributes in page.named("img")]
     falling = 'Line chart: the ICL score falls "abruptly" between three and six million tokens.'
     assert words[:3] == [falling, "Three bars, the last one orange.", "Right"]
 
@@ -169,14 +142,14 @@ def test_images_have_alternative_text(page: Page) -> None:
     ],
 )
 def test_constructs_on_the_page(page: Page, expected: str) -> None:
-    assert expected in page.html
+    assert expected in page.source
 
 
 @pytest.mark.parametrize(
     "absent", ["Only in the PDF", "never shown", "svg.hashsalt", "fig-nothing", ":::", "{{&lt;"]
 )
 def test_what_the_page_does_not_show(page: Page, absent: str) -> None:
-    assert absent not in page.html
+    assert absent not in page.source
 
 
 def test_the_pdf_has_the_same_numbers(rendered: Path) -> None:
@@ -202,9 +175,6 @@ def test_the_pdf_has_the_same_numbers(rendered: Path) -> None:
     ):
         assert expected in text
     assert "interactive part" not in text
-
-
-CELL = "```{{python}}\n{}\n```"
 
 
 def test_figures_move_and_captions_stay_with_them(rendered: Path) -> None:
@@ -264,28 +234,24 @@ def test_the_same_source_gives_the_same_bytes(
     assert (out / "a.pdf").read_bytes() == (rendered / "report.pdf").read_bytes()
 
 
-def test_the_head_has_what_indexes_and_previews_read(tmp_path: Path, without_quarto: None) -> None:
-    source = write_source(tmp_path / "source", "Text.")
-    render(source, tmp_path)
-    head, _, body = (tmp_path / "index.html").read_text().partition("</head>")
+def test_the_head_has_what_indexes_and_previews_read(tmp_path: Path) -> None:
+    head, _, body = page_of(tmp_path, "Text.").partition("</head>")
     for name in ("citation_title", "citation_author", "description", "twitter:card"):
         assert f'<meta name="{name}" content="' in head
     assert '<meta property="og:title" content="' in head
     assert "citation_title" not in body
-    settings = source / "_quarto.yml"
+    settings = tmp_path / "source" / "_quarto.yml"
     text = settings.read_text()
     first = text.index("include-in-header")  # the page's
     settings.write_text(text[:first] + text[first:].replace("- text: |", "- file: |", 1))
     with pytest.raises(StudyError, match="include-in-header: give text") as error:
-        render(source, tmp_path / "out")
+        render(settings.parent, tmp_path / "out")
     assert "\n" not in str(error.value)
 
 
-def test_date_and_variables_reach_the_cells(tmp_path: Path, without_quarto: None) -> None:
-    cell = CELL.format("import os\nprint(os.environ['SOURCE_DATE_EPOCH'], os.environ['TELL'])")
-    source = write_source(tmp_path / "source", cell)
-    render(source, tmp_path, date="2026-11-23", environment={"TELL": "the cells"})
-    page = (tmp_path / "index.html").read_text()
+def test_date_and_variables_reach_the_cells(tmp_path: Path) -> None:
+    told = cell("import os\nprint(os.environ['SOURCE_DATE_EPOCH'], os.environ['TELL'])")
+    page = page_of(tmp_path, told, date="2026-11-23", environment={"TELL": "the cells"})
     assert '<p class="date">November 23, 2026</p>' in page
     assert "1795392000 the cells" in page  # midnight of that day, UTC
 
@@ -297,7 +263,7 @@ def test_a_date_that_is_none_is_refused(tmp_path: Path, date: str) -> None:
         render(source, tmp_path / "out", date=date)
 
 
-def test_a_table_printed_in_pieces_is_one_table(tmp_path: Path, without_quarto: None) -> None:
+def test_a_table_printed_in_pieces_is_one_table(tmp_path: Path) -> None:
     """The kernel sends printed text whenever it likes, in half lines too; figures stay."""
     code = """#| output: asis
 print("| step |", "loss |\\n|---:|", end="", flush=True)
@@ -305,10 +271,8 @@ print("---:|\\n| 1 |", end="", flush=True)
 print(" 2.50 |\\n\\nBefore.", flush=True)
 display(Markdown("Between."))
 print("After.")"""
-    start = CELL.format("from IPython.display import Markdown, display\nNone")
-    source = write_source(tmp_path / "source", start + "\n\n" + CELL.format(code))
-    render(source, tmp_path)
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    start = cell("from IPython.display import Markdown, display\nNone")
+    page = page_of(tmp_path, start + "\n\n" + cell(code))
     assert re.search(r"<td[^>]*>1</td>\s*<td[^>]*>2\.50</td>", page)
     assert page.index("Before.") < page.index("Between.") < page.index("After.")
 
@@ -322,7 +286,7 @@ SCRIPT = r"""<script type="application/json">
 MEGABYTES = "QUJD" * 750_000
 
 
-def test_scripts_pass_through_unharmed(tmp_path: Path, without_quarto: None) -> None:
+def test_scripts_pass_through_unharmed(tmp_path: Path) -> None:
     """Bundled libraries and data: three megabytes in one line, and all that could be mistaken."""
     (tmp_path / "script.html").write_text(SCRIPT, encoding="utf-8")
     code = f"""#| output: asis
@@ -331,9 +295,7 @@ print("````{{=html}}")
 print(Path({str(tmp_path / "script.html")!r}).read_text(encoding="utf-8"))
 print("<script>var data = '" + {MEGABYTES[:4]!r} * {len(MEGABYTES) // 4} + "';</script>")
 print("````")"""
-    source = write_source(tmp_path / "source", CELL.format(code))
-    render(source, tmp_path)
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = page_of(tmp_path, cell(code))
     assert SCRIPT in page
     assert f"<script>var data = '{MEGABYTES}';</script>" in page
 
@@ -343,15 +305,10 @@ svg = '<svg xmlns="http://www.w3.org/2000/svg"><clipPath id="c"><path d="M0 0h9v
 SVG(svg + '<g clip-path="url(#c)"><path d="M0 0h9v9z"/></g></svg>')"""
 
 
-def test_drawings_with_the_same_identifiers_stay_apart(
-    tmp_path: Path, without_quarto: None
-) -> None:
-    cells = [
-        CELL.format(f"#| label: fig-{n}\n#| fig-cap: A\n#| fig-alt: B\n{DRAWING}") for n in "ab"
-    ]
-    source = write_source(tmp_path / "source", "## One\n\n" + "\n\n".join(cells))
-    render(source, tmp_path)
-    assert (tmp_path / "index.html").read_text().count('src="data:image/svg+xml') == 2
+def test_drawings_with_the_same_identifiers_stay_apart(tmp_path: Path) -> None:
+    cells = [cell(f"#| label: fig-{n}\n#| fig-cap: A\n#| fig-alt: B\n{DRAWING}") for n in "ab"]
+    page = page_of(tmp_path, "## One\n\n" + "\n\n".join(cells))
+    assert page.count('src="data:image/svg+xml') == 2
     page_checks.check_page(tmp_path / "index.html")
 
 
@@ -360,8 +317,8 @@ FAILURES = {
     "citation": ("As [@nobody2020] says.", r":5: citation @nobody2020 is not in the bibliography"),
     "image": ("![A](gone.png){#fig-a}", r":5: the image gone.png is missing"),
     "network": (
-        "![A](https://a.org/b.png)",
-        r":5: the image https://a.org/b.png is on the network",
+        "![A](https://a.b/c.png)",
+        r":5: the image https://a.b/c.png is on the network",
     ),
     "variable": ("It is {{< var gone.away >}}.", r":5: unknown variable gone.away"),
     "shortcode": ("{{< video a.mp4 >}}", r":5: shortcode 'video' is not supported"),
@@ -377,13 +334,11 @@ FAILURES = {
         r":5: the link to #data leads to a heading without a number, whose identifier Quarto's PDF",
     ),
     "element named like a cell": (
-        CELL.format(
-            "#| label: view\n#| output: asis\nprint('```{{=html}}\\n<b id=\"view\">x</b>\\n```')"
-        ),
+        cell("#| label: view\n#| output: asis\nprint('```{{=html}}\\n<b id=\"view\">x</b>\\n```')"),
         r":6: #view is also the label of a cell",
     ),
     "block named like a cell": (
-        "::: {#view}\nA\n:::\n\n" + CELL.format("#| label: view\n1"),
+        "::: {#view}\nA\n:::\n\n" + cell("#| label: view\n1"),
         r":5: #view is also the label of a cell",
     ),
     "identifier of another kind": (
@@ -391,7 +346,7 @@ FAILURES = {
         r":5: an identifier that begins with def- makes Quarto take the block for another kind",
     ),
     "label of two cells": (
-        f"{CELL.format('#| label: a')}\n\n{CELL.format('#| label: a')}",
+        f"{cell('#| label: a')}\n\n{cell('#| label: a')}",
         r":9: the label a is used twice",
     ),
     "letter behind inline code": (
@@ -421,30 +376,28 @@ FAILURES = {
         'A [B]{.content-visible unless-format="html"}.',
         r":5: conditional content needs when-format, \"html\" or \"typst\", and nothing else",
     ),
-    "option": (CELL.format("#| fig-kap: A\n1"), r":5: unknown cell option 'fig-kap'"),
-    "option syntax": (CELL.format("#| label: a: b\n1"), r":6: mapping values are not allowed"),
+    "option": (cell("#| fig-kap: A\n1"), r":5: unknown cell option 'fig-kap'"),
+    "option syntax": (cell("#| label: a: b\n1"), r":6: mapping values are not allowed"),
     "open cell": ("```{python}\n1", r":5: this cell is never closed"),
     "other language": ("```{r}\n1\n```", r":5: \{r\}: only \{python\}"),
     "nested": ("````md\n```{python}\n```\n````", r":5: a \{python\} fence inside another"),
-    "caption": (CELL.format("#| label: fig-a\n1"), r":5: cell fig-a has no fig-cap"),
+    "caption": (cell("#| label: fig-a\n1"), r":5: cell fig-a has no fig-cap"),
     "nothing to see": (
-        CELL.format("#| label: fig-a\n#| fig-cap: A\n#| output: asis\nprint('<!-- -->')"),
+        cell("#| label: fig-a\n#| fig-cap: A\n#| output: asis\nprint('<!-- -->')"),
         r":6: fig-a shows nothing in the PDF",
     ),
-    "raises": (CELL.format("#| label: bad\nx = 1\n\nx / 0"), r":9: cell bad: ZeroDivisionError: d"),
+    "raises": (cell("#| label: bad\nx = 1\n\nx / 0"), r":9: cell bad: ZeroDivisionError: d"),
     "raises in line": ("One.\n\nIt is `{python} [][1]`.", r":7: IndexError: list index out of ra"),
-    "ends kernel": (CELL.format("import os\nos._exit(1)"), r":6: the kernel ended while this cell"),
+    "ends kernel": (cell("import os\nos._exit(1)"), r":6: the kernel ended while this cell"),
     "shows text": (
-        CELL.format("#| label: fig-a\n#| fig-cap: A\n1"),
+        cell("#| label: fig-a\n#| fig-cap: A\n1"),
         r":8: cell fig-a ends in a text value",
     ),
 }
 
 
 @pytest.mark.parametrize("case", FAILURES)
-def test_failures_say_where_and_leave_the_output(
-    tmp_path: Path, case: str, without_quarto: None
-) -> None:
+def test_failures_say_where_and_leave_the_output(tmp_path: Path, case: str) -> None:
     body, message = FAILURES[case]
     source = write_source(tmp_path / "source", body)
     (source / "b.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
@@ -458,9 +411,7 @@ def test_failures_say_where_and_leave_the_output(
     assert (output / "index.html").read_text() == "earlier"
 
 
-def test_a_full_disk_leaves_both_files(
-    tmp_path: Path, without_quarto: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_source(tmp_path / "source", "Text.")
     output = tmp_path / "out"
     output.mkdir()
@@ -494,27 +445,25 @@ def test_the_real_sources_are_as_quarto_runs_them(folder: Path) -> None:
     assert not identifiers & set(named)
 
 
-def test_cells_run_beside_the_source_and_leave_no_process(
-    tmp_path: Path, without_quarto: None
-) -> None:
+def test_cells_run_beside_the_source_and_leave_no_process(tmp_path: Path) -> None:
     code = "import os, pathlib\npathlib.Path('pid').write_text(str(os.getpid()))\nraise ValueError"
-    source = write_source(tmp_path / "source", CELL.format(code))
+    source = write_source(tmp_path / "source", cell(code))
     with pytest.raises(StudyError, match=r":8: ValueError$"):
         render(source, tmp_path / "out")
     with pytest.raises(ProcessLookupError):
         os.kill(int((source / "pid").read_text()), 0)
 
 
-def test_a_missing_source_is_named(tmp_path: Path, without_quarto: None) -> None:
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"index\.qmd: missing"):
         render(tmp_path, tmp_path / "out")
 
 
-def test_long_names_in_narrow_columns_are_divided(tmp_path: Path, without_quarto: None) -> None:
+def test_long_names_in_narrow_columns_are_divided(tmp_path: Path) -> None:
     name = "`attention_pattern_of_the_last_layer`"
     table = f"| a | b |\n|---|---|\n| {name} | {'word ' * 40}|"
     caption = ": Narrow. {#tbl-a tbl-colwidths='[12,88]'}"
-    render(write_source(tmp_path / "source", f"{table}\n\n{caption}"), tmp_path)
+    page_of(tmp_path, f"{table}\n\n{caption}")
     pdf_checks.check_words(tmp_path / "report.pdf")
     text = PdfReader(tmp_path / "report.pdf").pages[0].extract_text()
     assert name.strip("`") in "".join(text.split())  # nothing in between, seen or unseen
