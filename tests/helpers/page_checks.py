@@ -257,33 +257,32 @@ _FRAME = """<!DOCTYPE html><title>frame</title><body style="margin: 0">
 <script>addEventListener("message", event => {{ document.title = event.data; }});</script>"""
 
 
-def look(path: Path, width: int, height: int, scratch: Path) -> Report:
-    """Open a page in a frame of the given size, in CSS pixels; skips without a Chromium."""
+def browse(page: Path, *options: str) -> str:
+    """What headless Chromium prints when it opens a page; skips where there is none."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     program = next((found for name in names if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("no Chromium on PATH to look at the page")
+    command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += [f"--user-data-dir={page.parent / 'profile'}", *options, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180).stdout
+
+
+def look(path: Path, width: int, height: int, scratch: Path) -> Report:
+    """Open a page in a frame of the given size, in CSS pixels."""
     source = path.read_text(encoding="utf-8")
     head = re.search(r"<head[^>]*>", source)
     at = head.end() if head else 0
     copy, frame, picture = scratch / "page.html", scratch / "frame.html", scratch / "page.png"
     copy.write_text(source[:at] + _LISTEN + source[at:], encoding="utf-8")
     frame.write_text(_FRAME.format(page=copy.name, width=width, height=height), encoding="utf-8")
-    command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command += [f"--user-data-dir={scratch / 'profile'}", "--virtual-time-budget=8000"]
-    command += ["--hide-scrollbars", f"--window-size={max(width, 520)},{height}"]
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [*command, *arguments, frame.as_uri()], capture_output=True, text=True, timeout=180
-        )
-        return done.stdout
-
-    title = re.search(r"<title>(\{.*?\})</title>", run("--dump-dom"), re.DOTALL)
+    options = ("--hide-scrollbars", f"--window-size={max(width, 520)},{height}")
+    options += ("--virtual-time-budget=8000",)
+    title = re.search(r"<title>(\{.*?\})</title>", browse(frame, *options, "--dump-dom"), re.DOTALL)
     assert title, "the page never finished loading"
     said = json.loads(html.unescape(title[1]))
-    run(f"--screenshot={picture}")
+    browse(frame, *options, f"--screenshot={picture}")
     image = Image.open(picture).convert("RGB").crop((0, 0, width, height))
     colors = image.getcolors(maxcolors=width * height) or []
     paper = max((count for count, _ in colors), default=0)
