@@ -32,20 +32,22 @@ from induction.study.over_seeds.verdict import SeedVerdict
 from induction.study.trajectory_angle import TrajectoryAngle
 
 THRESHOLDS = CONFIG.verdicts
+ONE, TWO, THREE, FOUR = (Kind(n, True, "nothing") for n in (1, 2, 3, 4))
+TWO_WITH_MLPS, CONTROL = Kind(2, False, "nothing"), Kind(1, True, "values")
 HEADS = tuple(
     HeadFacts((1, n), induction=n == 0, passes=n == 0, partner_matters=n == 0) for n in range(4)
 )
 # Kind → onset in millions (None: no change) and ICL score; as the paper has it.
 PAPER = {
-    Kind(1, True, "nothing"): (None, 0.0),
+    ONE: (None, 0.0),
     Kind(1, False, "nothing"): (None, 0.0),
-    Kind(2, True, "nothing"): (3.0, -0.40),
-    Kind(3, True, "nothing"): (3.1, -0.42),
-    Kind(4, True, "nothing"): (3.0, -0.44),
-    Kind(2, False, "nothing"): (4.0, -0.30),
+    TWO: (3.0, -0.40),
+    THREE: (3.1, -0.42),
+    FOUR: (3.0, -0.44),
+    TWO_WITH_MLPS: (4.0, -0.30),
     Kind(1, True, "keys"): (0.4, -0.45),
     Kind(2, True, "keys"): (0.5, -0.60),
-    Kind(1, True, "values"): (None, 0.0),
+    CONTROL: (None, 0.0),
 }
 
 
@@ -79,9 +81,11 @@ def outcomes(seeds: dict[Kind, list[SeedFacts]]) -> dict[int, str]:
 
 
 def changed(kind: Kind, **changes) -> dict[Kind, list[SeedFacts]]:
-    """The study with other facts of one kind."""
+    """The study with other facts of one kind; a list has one for each of its seeds."""
     seeds = study()
-    seeds[kind] = [replace(s, **changes) for s in seeds[kind]]
+    for place, s in enumerate(seeds[kind]):
+        own = {name: v[place] if isinstance(v, list) else v for name, v in changes.items()}
+        seeds[kind][place] = replace(s, **own)
     return seeds
 
 
@@ -107,15 +111,10 @@ def test_every_verdict_says_over_how_many_seeds_and_corrects_its_p():
 def test_too_few_seeds_are_not_tested():
     assert judge_over_seeds({}, THRESHOLDS) == []
     seeds = study()
-    for kind in (Kind(4, True, "nothing"), Kind(1, True, "values")):
+    for kind in (FOUR, CONTROL):
         del seeds[kind]
-    assert outcomes(seeds) == {
-        1: "supported",
-        2: "not tested",
-        3: "supported",
-        5: "supported",
-        6: "not tested",
-    }
+    supported, untested = dict.fromkeys((1, 3, 5), "supported"), dict.fromkeys((2, 6), "not tested")
+    assert outcomes(seeds) == supported | untested
 
 
 def test_heads_that_form_at_any_time_do_not_co_occur():
@@ -129,9 +128,7 @@ def test_heads_that_form_at_any_time_do_not_co_occur():
 
 
 def test_a_change_in_one_layer_refutes_co_occurrence_and_its_share_has_an_interval():
-    verdict = found(
-        1, changed(Kind(1, True, "nothing"), onset_tokens=2e6, absolute_onset_tokens=2e6)
-    )
+    verdict = found(1, changed(ONE, onset_tokens=2e6, absolute_onset_tokens=2e6))
     assert verdict.outcome == "not supported"
     (share,) = [m for m in verdict.measures if "share" in m.name]
     assert share.value == 0.5
@@ -139,73 +136,53 @@ def test_a_change_in_one_layer_refutes_co_occurrence_and_its_share_has_an_interv
 
 
 def test_rules_that_disagree_leave_co_occurrence_open():
-    verdict = found(1, changed(Kind(1, True, "nothing"), absolute_onset_tokens=2e6))
+    verdict = found(1, changed(ONE, absolute_onset_tokens=2e6))
     assert verdict.outcome == "inconclusive"
     assert any("not supported" in line for line in verdict.shown)
 
 
-def test_a_control_that_changes_refutes_co_perturbation():
-    control = Kind(1, True, "values")
-    assert outcomes(changed(control, onset_tokens=2e6))[2] == "not supported"
-
-
-def test_a_smear_that_comes_no_earlier_or_helps_too_little_is_not_supported():
-    later = changed(Kind(2, True, "keys"), onset_tokens=6e6)
-    assert outcomes(later)[2] == "not supported"
-    weak = changed(Kind(1, True, "keys"), icl_score=-0.1)
-    assert outcomes(weak)[2] == "not supported"
-
-
-def test_ablations_that_take_little_or_vary_much():
-    kind = Kind(2, True, "nothing")
-    assert outcomes(changed(kind, removed={"zero": 0.2}))[3] == "not supported"
-    seeds = study()
-    seeds[kind] = [
-        replace(s, removed={"zero": share})
-        for s, share in zip(seeds[kind], (0.1, 1.2, 0.9, 0.3, 1.0), strict=True)
-    ]
-    assert outcomes(seeds)[3] == "inconclusive"
+@pytest.mark.parametrize(
+    ("argument", "kind", "changes", "outcome"),
+    [
+        (2, CONTROL, {"onset_tokens": 2e6}, "not supported"),
+        (2, Kind(2, True, "keys"), {"onset_tokens": 6e6}, "not supported"),  # no earlier
+        (2, Kind(1, True, "keys"), {"icl_score": -0.1}, "not supported"),  # helps too little
+        (3, TWO, {"removed": {"zero": 0.2}}, "not supported"),
+        (3, TWO, {"removed": [{"zero": n} for n in (0.1, 1.2, 0.9, 0.3, 1.0)]}, "inconclusive"),
+        (6, FOUR, {"icl_score": -1.0}, "not supported"),  # a jump
+        (6, FOUR, {"icl_score": [-0.1, -0.8, -0.4, -0.2, -0.7]}, "inconclusive"),  # it scatters
+    ],
+)
+def test_seeds_of_one_kind_that_are_not_as_the_paper_has_them(argument, kind, changes, outcome):
+    assert outcomes(changed(kind, **changes))[argument] == outcome
 
 
 def test_a_seed_that_neither_changes_nor_has_heads_has_nothing_to_take_out():
     seeds = study()
-    kind = Kind(2, False, "nothing")
+    own = seeds[TWO_WITH_MLPS]
     quiet = {"onset_tokens": None, "absolute_onset_tokens": None, "removed": {}}
-    seeds[kind][0] = replace(seeds[kind][0], others_removed=(), **quiet)
+    own[0] = replace(own[0], others_removed=(), **quiet)
     assert found(3, seeds).outcome == "supported"
-    seeds[kind][1] = replace(seeds[kind][1], removed={})  # it changes: a share of nothing
+    own[1] = replace(own[1], removed={})  # it changes: a share of nothing
     (mlp,) = [m for m in found(3, seeds).measures if "MLPs" in m.name]
     assert mlp.value == pytest.approx(0.9 * 3 / 4)
 
 
-@pytest.mark.parametrize("fact", ["passes", "partner_matters"])
-def test_heads_that_are_not_as_theory_says_refute_the_mechanism(fact):
+@pytest.mark.parametrize(
+    ("fact", "value", "outcome"),
+    [
+        ("passes", False, "not supported"),
+        ("partner_matters", False, "not supported"),
+        ("passes", True, "inconclusive"),  # which then tells nothing of induction heads
+    ],
+)
+def test_heads_that_are_not_as_theory_says_do_not_support_the_mechanism(fact, value, outcome):
     seeds = study()
-    for kind, members in seeds.items():
-        seeds[kind] = [
-            replace(s, heads=tuple(replace(h, **{fact: False}) for h in s.heads)) for s in members
-        ]
-    assert outcomes(seeds)[5] == "not supported"
-
-
-def test_checks_that_every_head_passes_tell_nothing_of_induction_heads():
-    seeds = study()
-    for kind, members in seeds.items():
-        seeds[kind] = [
-            replace(s, heads=tuple(replace(h, passes=True) for h in s.heads)) for s in members
-        ]
-    assert outcomes(seeds)[5] == "inconclusive"
-
-
-def test_depths_that_jump_are_not_supported_and_that_scatter_inconclusive():
-    kind = Kind(4, True, "nothing")
-    assert outcomes(changed(kind, icl_score=-1.0))[6] == "not supported"
-    seeds = study()
-    seeds[kind] = [
-        replace(s, icl_score=score)
-        for s, score in zip(seeds[kind], (-0.1, -0.8, -0.4, -0.2, -0.7), strict=True)
-    ]
-    assert outcomes(seeds)[6] == "inconclusive"
+    for members in seeds.values():
+        for place, s in enumerate(members):
+            heads = tuple(replace(h, **{fact: value}) for h in s.heads)
+            members[place] = replace(s, heads=heads)
+    assert outcomes(seeds)[5] == outcome
 
 
 def test_holm_is_that_of_the_book_and_keeps_the_order():
@@ -285,7 +262,7 @@ def written(seeds: dict[Kind, list[SeedFacts]]) -> Results:
 
 def test_the_report_has_every_measure_condition_and_p_of_what_was_tested():
     seeds = study()
-    del seeds[Kind(1, True, "values")]
+    del seeds[CONTROL]
     results = written(seeds)
     table = over_seeds.tests(results)
     for verdict in judge_over_seeds(seeds, THRESHOLDS):
@@ -318,7 +295,7 @@ def test_the_report_says_when_the_tests_were_written_down(commits, told, monkeyp
     seeds = study()
     assert told in (whole := over_seeds.tests_if_any(written(seeds)))
     assert "Too few seeds" not in whole
-    del seeds[Kind(1, True, "values")]
+    del seeds[CONTROL]
     left = "Too few seeds of a kind that is needed: 2. Co-perturbation.\n"
     assert left in over_seeds.tests_if_any(written(seeds))
 
