@@ -29,7 +29,7 @@ _THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
 )
 _SUPERVISOR = (sys.executable, "-m", "induction.runner.supervisor")
-_DVC = (sys.executable, "-m", "dvc")
+_DVC = (sys.executable, "-m", "induction.runner.dvc")
 _GRACE_SECONDS = 5.0
 _LAST_LINES = 15
 _SKIPPED = {
