@@ -27,8 +27,10 @@ def set_up_torch(compute: Compute) -> torch.device:
     torch.set_flush_denormal(True)
     # A GPU's fastest products need this memory to be deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # Not warn_only: with that, a GPU's attention stays as fast and as arbitrary as it was.
-    torch.use_deterministic_algorithms(True)
+    # Not "warn": with that, a GPU's attention stays as fast and as arbitrary as it was.
+    torch.set_deterministic_debug_mode("error")
+    if compute.compile:  # also of compiled code; to load what compiles takes two seconds
+        torch.use_deterministic_algorithms(True)
     # No code here reads memory before it writes it; to fill it first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     _keep_freed_memory()

@@ -42,10 +42,12 @@ class TransformerSpec:
 def sinusoids(n_ctx: int, d_model: int, base: float) -> Tensor:
     """Position vectors of unit amplitude, [n_ctx, d_model]: sines first, then cosines.
 
-    Frequencies fall geometrically from 1 to almost 1 / `base` radians a token.
+    Frequencies fall geometrically from 1 to almost 1 / `base` radians a token. Computed on the CPU,
+    wherever the model is built.
     """
-    frequency = torch.exp(torch.arange(0, d_model, 2) * (-math.log(base) / d_model))
-    angle = torch.arange(n_ctx)[:, None] * frequency[None, :]
+    channels = torch.arange(0, d_model, 2, device="cpu")
+    frequency = torch.exp(channels * (-math.log(base) / d_model))
+    angle = torch.arange(n_ctx, device="cpu")[:, None] * frequency[None, :]
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
