@@ -1,8 +1,41 @@
-"""The fast operations in processes of their own: on threads, and compiled anew."""
+"""Models in processes of their own: how they start, on threads, and compiled anew."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+START = """
+import sys
+from pathlib import Path
+from induction.config import load_config
+from induction.model.compute import set_up_torch
+from induction.model.weights import list_snapshots, load_snapshot, save_snapshot
+from induction.paths import find_study
+from built_models import random_model
+set_up_torch(load_config(find_study().params).compute)
+folder = Path(sys.argv[1])
+save_snapshot(random_model(), folder, 0, 0)
+load_snapshot(list_snapshots(folder)[0].path)
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_stage_that_compiles_nothing_does_not_load_the_compiler(tmp_path):
+    """It takes two seconds, and every stage is a process."""
+    helpers = Path(__file__).parents[1] / "helpers"
+    run = subprocess.run(
+        [sys.executable, "-c", START, tmp_path],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{helpers}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["False"]
+
 
 SUBNORMAL = """
 import torch
