@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 import dvc.dvcfile
+import dvc.lock
 from dvc.cli import main
 from dvc.utils.serialize import modify_yaml
 from dvc.utils.serialize._common import _modify_data
@@ -43,4 +44,7 @@ def _dump(data: Any, stream: TextIO) -> None:
 
 if __name__ == "__main__":
     dvc.dvcfile.modify_yaml = modify
+    dvc.lock.DEFAULT_TIMEOUT = (
+        0.6  # who waits for DVC's lock asks every tenth of a second, not half
+    )
     sys.exit(main())
