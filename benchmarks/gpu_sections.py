@@ -228,7 +228,7 @@ def resumed(job: Job) -> Iterator[Row]:
     steps = 200 if job.tiny else 300
     write_params(job, tokens={"whole": steps * step, "killed": steps * step})
     with stage(job, "train", "killed", INDUCTION_SAVE_SECONDS="0") as process:
-        while not list(job.work.glob(".scratch/unfinished/**/states/0*")):
+        while not list(job.work.glob(".scratch/unfinished/**/checkpoints/0*")):
             if process.poll() is not None:
                 break
             time.sleep(0.01)
