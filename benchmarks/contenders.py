@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# Before PyTorch, whose waiting threads it tells how long to wait.
+import induction  # noqa: F401  # isort: skip
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

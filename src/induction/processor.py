@@ -26,13 +26,12 @@ PRODUCTS_VARIABLE = "INDUCTION_PRODUCTS"
 def processor() -> str:
     """Make and model, such as "AuthenticAMD family 25 model 17"; what the system calls it where
     it does not say these."""
-    with suppress(OSError):
-        facts = _facts(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
-        if all(key in facts for key in _X86):
-            make, family, model = (facts[key] for key in _X86)
-            return f"{make} family {family} model {model}"
-        if all(key in facts for key in _ARM):
-            return "ARM implementer {} part {}".format(*(facts[key] for key in _ARM))
+    facts = _facts()
+    if all(key in facts for key in _X86):
+        make, family, model = (facts[key] for key in _X86)
+        return f"{make} family {family} model {model}"
+    if all(key in facts for key in _ARM):
+        return "ARM implementer {} part {}".format(*(facts[key] for key in _ARM))
     with suppress(OSError, subprocess.SubprocessError):
         asked = ["sysctl", "-n", "machdep.cpu.brand_string"]  # macOS
         told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
@@ -53,13 +52,16 @@ def products() -> str:
     """Whose matrix products models use on this processor: "onednn" or "pytorch".
 
     oneDNN's use the widest instructions of every make; PyTorch's own are MKL's, the faster ones on
-    Intel's processors. It hangs on the make alone, not on a timing, so that the same kind of
-    processor gives the same bits.
+    Intel's processors and where nothing is wider than AVX2, which is all that MKL uses of other
+    makes. It hangs on these alone, not on a timing, so that the same kind of processor gives the
+    same bits.
     """
     chosen = os.environ.get(PRODUCTS_VARIABLE)
     if chosen in ("onednn", "pytorch"):
         return chosen
-    return "pytorch" if processor().startswith("GenuineIntel") else "onednn"
+    facts = _facts()
+    x86, wide = "vendor_id" in facts, "avx512f" in facts.get("flags", "").split()
+    return "pytorch" if x86 and (facts["vendor_id"] == "GenuineIntel" or not wide) else "onednn"
 
 
 def kind() -> str:
@@ -67,8 +69,12 @@ def kind() -> str:
     return f"{processor()} ({instructions()})"
 
 
-def _facts(cpuinfo: str) -> dict[str, str]:
-    """What the system says of its first processor."""
+def _facts() -> dict[str, str]:
+    """What Linux says of its first processor; nothing elsewhere."""
+    try:
+        cpuinfo = _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
     first = cpuinfo.strip().partition("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}

@@ -12,6 +12,7 @@ vendor_id\t: GenuineIntel
 cpu family\t: 6
 model\t\t: 143
 model name\t: Intel(R) Xeon(R) Processor @ 2.00GHz
+flags\t\t: fpu avx2 avx512f
 
 processor\t: 1
 vendor_id\t: Another
@@ -56,11 +57,19 @@ def test_instructions_that_were_chosen_by_hand_count(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("make", "chosen"),
-    [("GenuineIntel", "pytorch"), ("AuthenticAMD", "onednn"), ("Other", "onednn")],
+    ("cpuinfo", "chosen"),
+    [
+        (INTEL, "pytorch"),
+        (INTEL.replace(" avx512f", ""), "pytorch"),
+        (INTEL.replace("GenuineIntel", "AuthenticAMD"), "onednn"),
+        (INTEL.replace("GenuineIntel", "Other"), "onednn"),
+        (INTEL.replace("GenuineIntel", "AuthenticAMD").replace(" avx512f", ""), "pytorch"),
+        (ARM, "onednn"),
+        ("", "onednn"),
+    ],
 )
-def test_the_make_alone_decides_on_products(make, chosen, tmp_path, monkeypatch):
-    (tmp_path / "cpuinfo").write_text(INTEL.replace("GenuineIntel", make))
+def test_make_and_widest_instructions_decide_on_products(cpuinfo, chosen, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
     monkeypatch.setattr("induction.processor._CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.delenv("INDUCTION_PRODUCTS", raising=False)
     assert products() == chosen

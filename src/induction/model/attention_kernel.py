@@ -97,10 +97,7 @@ def backward(q, k, v, z, log_sums, dz, dq, dk, dv):
     dk_TK, dv_TK, part_TK = _empty(T, K), _empty(T, K), _empty(T, K)
     k_KT, v_KT = _empty(K, T), _empty(K, T)
     k_room, v_room = _empty(K, T), _empty(K, T)
-    pattern_room, dscores_room = (
-        _empty(_QUERIES, T),
-        _empty(_QUERIES, T),
-    )
+    pattern_room, dscores_room = _empty(_QUERIES, T), _empty(_QUERIES, T)
     for b in range(B):
         for h in range(H):
             _take(q, b, h, scale, q_TK)
