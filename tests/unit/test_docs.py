@@ -64,6 +64,12 @@ def test_every_page_is_reached_from_the_readme():
     assert set(PAGES[1:]) <= linked
 
 
+def test_the_map_of_the_code_has_every_package():
+    text = (ROOT / "docs/how-it-works.md").read_text()
+    packages = {path.parent.name for path in (ROOT / "src/induction").glob("*/__init__.py")}
+    assert not {name for name in packages if f"`src/induction/{name}/`" not in text}
+
+
 def test_the_readme_is_one_that_is_read():
     assert PAGES[0].stat().st_size <= 15_000
 

@@ -1,7 +1,8 @@
 """A frozen, typed mirror of `params.yaml`, and the only reader of it.
 
-It holds no defaults and no derived numbers: every value that a result depends on stands in
-`params.yaml`, where DVC sees it. That is why stages depend on parameters and not on this package.
+Every value that a result depends on stands in `params.yaml`, where DVC sees it: that is why stages
+depend on parameters and not on this package. Defaults are for what a model's entry may leave out
+and for files older than a key; they change nothing, and must never change themselves.
 """
 
 from induction.config.loading import external_config, load_config, model_config
