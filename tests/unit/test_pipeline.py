@@ -15,6 +15,7 @@ STAGES = sorted(PIPELINE["stages"])
 # They carry results and messages but make no number; dvc.yaml says why stages leave them out.
 CARRIERS = {
     *(
+        "__init__",
         "config.__init__",
         "environment",
         "errors",

@@ -25,6 +25,6 @@ HubText = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,500}$")
 
 
 class Section(BaseModel):
-    """A mapping of params.yaml: unchangeable, no key unknown, every key required that has no default."""
+    """A mapping of params.yaml: unchangeable, no key unknown, none left out without a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
