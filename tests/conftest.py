@@ -18,6 +18,11 @@ LONGEST = (
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep pytest-xdist from sorting files by how many tests they have."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files in the order of LONGEST, tests within them as they stand."""
     places = {name: place for place, name in enumerate(LONGEST)}

@@ -189,7 +189,8 @@ def test_composition_through_queries_finds_the_copies_of_the_token_before():
             in_sequence.append(len(targets) / len(attended))
         shares.append(np.mean(in_sequence))
     score = prefix_matching.measure(model, evaluation)["token_before"][1, 0]
-    assert score == pytest.approx(np.mean(shares), abs=1e-5)
+    # Its scores are large, so that copies attended to alike differ by some of float32's last bits.
+    assert score == pytest.approx(np.mean(shares), abs=1e-4)
 
 
 def test_composition_through_values_moves_tokens_by_two_places():
