@@ -11,10 +11,11 @@ from filelock import FileLock
 from smoke_study import Study
 
 # With `-n`, files go to the workers in this order, then all others: the longest first, so that no
-# worker is left alone with one of them.
+# worker is left alone with one of them. test_smoke runs the study; those that have a copy of it
+# come when it is there.
 LONGEST = (
-    *("test_smoke", "test_external_smoke", "test_chaos", "test_gpu_check", "test_compare"),
-    *("test_render", "test_runner", "test_resume", "test_process_group", "test_external_models"),
+    *("test_smoke", "test_chaos", "test_gpu_check", "test_process_group", "test_runner"),
+    *("test_resume", "test_external_smoke", "test_compare", "test_render", "test_external_models"),
 )
 
 
