@@ -173,7 +173,7 @@ def test_a_record_of_stages_that_is_no_mapping_is_refused(tmp_path):
     write_run(tmp_path, params({"deep": entry(2)}))
     (tmp_path / "dvc.lock").write_text("- stages\n")
     with pytest.raises(StudyError, match=r"dvc\.lock: no mapping of keys to values"):
-        load_run(tmp_path)
+        load_run(tmp_path).stages  # noqa: B018
 
 
 def test_an_old_metrics_file_holds_its_intervals_itself(two):

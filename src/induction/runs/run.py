@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Run:
 
     label: what the reader calls it. commit, date: of the state it was made from, None where that is
     not known; `exact` is false where files may differ from that commit. params: params.yaml as
-    plain values. stages: dvc.lock. metrics, details: by model. environments: by model.
+    plain values. metrics, details: by model. environments: by model.
     packages: names and versions of requirements.lock. left_out: sentences on what could not be had.
     """
 
@@ -40,7 +41,6 @@ class Run:
     exact: bool
     paths: StudyPaths
     params: Mapping[str, Any]
-    stages: Stages
     metrics: Mapping[str, Mapping[str, Any]]
     details: Mapping[str, Mapping[str, Any]]
     verdicts: tuple[Mapping[str, Any], ...]
@@ -51,6 +51,12 @@ class Run:
     seconds: Mapping[str, float]
     missing: tuple[str, ...]
     left_out: tuple[str, ...]
+
+    @cached_property
+    def stages(self) -> Stages:
+        """dvc.lock; read once asked for, since it takes longer than all else together. StudyError
+        says where it is damaged."""
+        return load_stages(self.paths)
 
     @property
     def models(self) -> dict[str, Model | ExternalModel]:
@@ -115,7 +121,6 @@ def load_run(folder: Path) -> Run:
     about = _json(folder / ABOUT) or {}
     params = load_params(paths.params)
     metrics = read_json(paths.metrics)["models"]
-    stages = load_stages(paths)
     optional = {
         "intervals and heads": paths.details,
         "verdicts": paths.verdicts,
@@ -136,7 +141,6 @@ def load_run(folder: Path) -> Run:
         exact=about.get("exact", True),
         paths=paths,
         params=params,
-        stages=stages,
         metrics=metrics,
         details=_json(paths.details) or {},
         verdicts=tuple(_json(paths.verdicts) or ()),
