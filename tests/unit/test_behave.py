@@ -97,6 +97,12 @@ def test_the_same_settings_give_the_same_tasks(material, tasks):
     assert not torch.equal(tasks[0].tokens, other_seed[0].tokens)  # pyright: ignore
 
 
+def test_a_behaviour_that_is_asked_alone_has_the_same_tasks(material, tasks):
+    last = list(BEHAVIOURS)[-1]
+    [alone] = make_tasks(material, SETTINGS, [last])
+    assert torch.equal(alone.tokens, tasks[-1].tokens)  # pyright: ignore
+
+
 def unshuffled(tasks: list[Task]) -> list[Task]:
     return [task for task in tasks if not any(SHUFFLED in name for name in task.variants)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from induction.ablate.sets import matched_sets
-from induction.behave import BEHAVIOURS, few_shot, literal_copying
+from induction.behave import few_shot, literal_copying, make_tasks
 from induction.behave.conditions import INTACT
 from induction.behave.evaluator import evaluate
 from induction.behave.material import Material
@@ -70,15 +70,9 @@ def scalings(spec: Shape, induction: Collection[Head], settings: Steering) -> li
 
 
 def asked_tasks(material: Material, settings: Behaviours) -> list[Task]:
-    """Literal copying and few-shot with the prompts that `make_tasks` gives them; without controls,
-    and without what these models' vocabulary or context cannot carry."""
-    made = [
-        task
-        for number, (name, make) in enumerate(BEHAVIOURS.items())
-        if name in _TASKS
-        for task in make(material, settings, np.random.default_rng([settings.seed, number]))
-    ]
-    tasks = [task for task in made if isinstance(task, Task)]
+    """Literal copying and few-shot, without controls, and without what these models' vocabulary or
+    context cannot carry."""
+    tasks = [task for task in make_tasks(material, settings, _TASKS) if isinstance(task, Task)]
     return [task for task in tasks if set(task.variants.values()) != {"control"}]
 
 
