@@ -53,10 +53,9 @@ def material() -> Material:
         start=START,
         drawable=drawable_tokens(ranked[ranked != START], (0.0, 1.0)),
         windows=stream[: 40 * 200].reshape(40, 200),
-        embedding=np.random.default_rng(0).normal(size=(D_TEXT, 16)),
-        pairs=PAIRS,
-        why_no_pairs="none",
+        embedding=lambda: np.random.default_rng(0).normal(size=(D_TEXT, 16)),
         n_ctx=400,
+        pairs=PAIRS,
     )
 
 
@@ -96,6 +95,12 @@ def test_the_same_settings_give_the_same_tasks(material, tasks):
         assert np.array_equal(one.candidates, other.candidates)
     other_seed = make_tasks(material, SETTINGS.model_copy(update={"seed": 1}))
     assert not torch.equal(tasks[0].tokens, other_seed[0].tokens)  # pyright: ignore
+
+
+def test_a_behaviour_that_is_asked_alone_has_the_same_tasks(material, tasks):
+    last = list(BEHAVIOURS)[-1]
+    [alone] = make_tasks(material, SETTINGS, [last])
+    assert torch.equal(alone.tokens, tasks[-1].tokens)  # pyright: ignore
 
 
 def unshuffled(tasks: list[Task]) -> list[Task]:
@@ -175,7 +180,8 @@ def test_fuzzy_copies_never_repeat_the_token_before_the_answer(tasks, material):
 
 def test_neighbours_are_nearest_in_the_embedding(tasks, material):
     task = of(tasks, "fuzzy copying", "neighbour")
-    vectors = material.embedding / np.linalg.norm(material.embedding, axis=1, keepdims=True)
+    vectors = material.embedding()
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     for question, [place] in enumerate(rights(task)):
         row = task.tokens[task.example[question]].tolist()
         shown, asked = row[place - 1], row[task.query[question]]
@@ -356,7 +362,7 @@ def test_what_does_not_fit_is_told_and_not_dropped(material):
     assert asked_or_told(narrow) == asked_or_told(full) - {("literal copying", "text, first copy")}
     reasons = [task.reason for task in narrow if isinstance(task, Untestable)]
     assert "needs 88 tokens of context, there are 39" in reasons
-    assert "none" in reasons
+    assert material.why_no_pairs in reasons
     assert any("16 lines do not fit into 40 tokens" in reason for reason in reasons)
 
 
@@ -382,9 +388,7 @@ def small() -> Material:
         start=START,
         drawable=np.arange(1, D_VOCAB),
         windows=np.random.default_rng(0).integers(1, D_VOCAB, (30, 60)),
-        embedding=np.eye(D_VOCAB),
-        pairs=[],
-        why_no_pairs="none",
+        embedding=lambda: np.eye(D_VOCAB),
         n_ctx=N_CTX,
     )
 

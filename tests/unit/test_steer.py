@@ -9,6 +9,7 @@ from made_external import random_external
 from induction.ablate.sets import matched_sets
 from induction.behave.conditions import INTACT, Condition
 from induction.behave.evaluator import evaluate
+from induction.behave.material import Material
 from induction.behave.task import Prompt, make_task
 from induction.config import load_config
 from induction.evaluation.evaluation_set import make_evaluation
@@ -17,7 +18,6 @@ from induction.measure.losses import token_losses
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable
 from induction.paths import find_study
-from induction.stages.steer import task_material
 from induction.steer.generation import continuations, repeated_share
 from induction.steer.measures import SCHEMA, asked_tasks, scalings, steer
 from induction.steer.scaled import ScaledHeads
@@ -154,13 +154,14 @@ def evaluation():
 
 def test_every_measure_has_a_value_under_every_scaling():
     model, settings = random_model(), CONFIG.steering
-    material = task_material(
-        CONFIG,
-        lambda text: [1 + ord(letter) % (D_VOCAB - 1) for letter in text],
-        0,
-        np.arange(1, D_VOCAB),
-        evaluation().tokens.numpy(),
-        40,
+    material = Material(
+        encode=lambda text: [1 + ord(letter) % (D_VOCAB - 1) for letter in text],
+        texts=[],
+        start=0,
+        drawable=np.arange(1, D_VOCAB),
+        windows=evaluation().tokens.numpy(),
+        embedding=lambda: pytest.fail("a second model in memory"),
+        n_ctx=40,
     )
     tasks = asked_tasks(material, CONFIG.behaviours)
     wanted = scalings(model.spec, HEADS, settings)

@@ -1,11 +1,11 @@
 """Behaviours beyond scores of heads (paper, Argument 4): one per file; a new one is a new file and
-a line here.
+a line at the end of the list here, for a behaviour's place in it seeds its tasks.
 
 A behaviour is a function `make(material, settings, random)` that gives tasks, which are data and
 know no model, or says why one cannot be asked.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
@@ -36,10 +36,16 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
 }
 
 
-def make_tasks(material: Material, settings: Behaviours) -> list[Task | Untestable]:
-    """The tasks of all behaviours, in order; the same arguments give the same tasks."""
+def make_tasks(
+    material: Material, settings: Behaviours, wanted: Collection[str] = BEHAVIOURS
+) -> list[Task | Untestable]:
+    """The tasks of the wanted behaviours, in the order of BEHAVIOURS.
+
+    The same material and settings give a behaviour the same tasks, whatever else is wanted.
+    """
     return [
         task
-        for number, make in enumerate(BEHAVIOURS.values())
+        for number, (name, make) in enumerate(BEHAVIOURS.items())
+        if name in wanted
         for task in make(material, settings, np.random.default_rng([settings.seed, number]))
     ]

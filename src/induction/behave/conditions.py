@@ -10,27 +10,26 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from induction.ablate.sets import matched_sets
+from induction.ablate.sets import HeadSet, head_sets
 from induction.behave.task import Task
 from induction.model.clamps import induction_targets
 from induction.model.hooks import Intervention, Record, Site
 from induction.model.interface import Shape
-from induction.rules.head_kinds import Head
+from induction.rules.head_kinds import Head, HeadKinds
 
 Kind = Literal["intact", "ablated", "knocked out"]
-Heads = Literal["none", "induction", "random"]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """heads: which ones. draw counts the random sets; it is 0 for the others.
+    """heads: none, induction or random; draw counts the random sets. chosen: the heads themselves.
 
     ablated: their outputs are zero. knocked out: they go on working, but may not attend where an
     induction head would.
     """
 
     kind: Kind
-    heads: Heads
+    heads: str
     draw: int
     chosen: frozenset[Head]
 
@@ -43,21 +42,28 @@ SITES: tuple[Site, ...] = ("resid_pre", "pattern", "z")
 def conditions(
     spec: Shape, induction: Collection[Head], random_draws: int, seed: int
 ) -> list[Condition]:
-    """The intact model; then, if it has induction heads, without these and without as many others.
-
-    The random sets are `matched_sets` of the induction heads.
-    """
-    if not induction:
-        return [INTACT]
-    sets: list[tuple[Heads, int, frozenset[Head]]] = [
-        ("induction", 0, frozenset(induction)),
-        *(
-            ("random", draw, others)
-            for draw, others in enumerate(matched_sets(spec, induction, random_draws, seed))
-        ),
-    ]
+    """The intact model; then without each of `induction_and_random`."""
     kinds: tuple[Kind, Kind] = ("ablated", "knocked out")
-    return [INTACT, *(Condition(kind, *heads) for heads in sets for kind in kinds)]
+    sets = induction_and_random(spec, induction, random_draws, seed)
+    return [
+        INTACT,
+        *(Condition(kind, each.name, each.draw, each.heads) for each in sets for kind in kinds),
+    ]
+
+
+def induction_and_random(
+    spec: Shape, induction: Collection[Head], random_draws: int, seed: int
+) -> list[HeadSet]:
+    """The induction heads, then `matched_sets` of as many others; none without induction heads."""
+    return head_sets(spec, HeadKinds(tuple(induction), ()), random_draws, seed)
+
+
+def by_layer(heads: Collection[Head], spec: Shape, device: torch.device) -> dict[int, Tensor]:
+    """Layers that hold some of the heads, in order → which of their heads these are, bool [H]."""
+    return {
+        layer: torch.tensor([(layer, head) in heads for head in range(spec.n_heads)], device=device)
+        for layer in sorted({layer for layer, _ in heads})
+    }
 
 
 def intervention(
@@ -68,20 +74,15 @@ def intervention(
     run: what the intact pass recorded of all of SITES; what lies before the lowest of the heads is
     taken from there. blocked: from `induction_places`.
     """
-    layers = sorted({layer for layer, _ in condition.chosen})
-    first = layers[0]
+    gone = by_layer(condition.chosen, spec, blocked_BTT.device)
+    first = min(gone)
     start = (first, run["resid_pre", first])
-    gone = {
-        layer: torch.tensor(
-            [(layer, head) in condition.chosen for head in range(spec.n_heads)],
-            device=blocked_BTT.device,
-        )
-        for layer in layers
-    }
     if condition.kind == "ablated":
-        scale = {layer: (~gone[layer]).to(run["z", first].dtype) for layer in layers}
+        scale = {layer: (~gone_H).to(run["z", first].dtype) for layer, gone_H in gone.items()}
         return Intervention(head_scale=scale, z={first: run["z", first]}, start=start)
-    blocked = {layer: blocked_BTT[:, None] & gone[layer][:, None, None] for layer in layers}
+    blocked = {
+        layer: blocked_BTT[:, None] & gone_H[:, None, None] for layer, gone_H in gone.items()
+    }
     patterns = {first: run["pattern", first]}
     return Intervention(blocked=blocked, patterns=patterns, start=start)
 

@@ -115,7 +115,7 @@ def _by_embedding(material: Material) -> dict[int, list[int]]:
     words = material.words
     if not len(words):
         return {}
-    vectors = material.embedding[words].astype(np.float64)
+    vectors = material.embedding()[words].astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
     folded = [material.texts[token].strip().lower() for token in words]
     word = np.unique(folded, return_inverse=True)[1]

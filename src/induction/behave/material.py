@@ -7,7 +7,13 @@ from functools import cached_property
 import numpy as np
 
 from induction.behave.task import Prompt
+from induction.config import StudyConfig
 from induction.data.catalogues import Pair
+from induction.data.tokenizer import load_tokenizer
+from induction.data.tokens import START_TOKEN, load_meta, load_tokens, token_counts
+from induction.evaluation.evaluation_set import EvaluationSet
+from induction.model.weights import Snapshot, load_snapshot
+from induction.paths import StudyPaths
 
 
 @dataclass(frozen=True)
@@ -16,9 +22,10 @@ class Material:
 
     encode: text → tokens, without special ones. texts: [V], each token as text by itself.
     start: token that stands before a text, if there is one. drawable: tokens for random sequences.
-    windows: [examples, tokens], natural text. embedding: [V, D], of the last snapshot, so that the
-    tasks are the same at every snapshot. pairs: phrases with their translations; their absence is
-    told by why_no_pairs. n_ctx: tokens that a prompt may have.
+    windows: [examples, tokens], natural text. embedding: gives [V, D] of the last snapshot, so that
+    the tasks are the same at every snapshot; called when it is needed, for it loads that snapshot.
+    n_ctx: tokens that a prompt may have. pairs: phrases with their translations; their absence is
+    told by why_no_pairs.
     """
 
     encode: Callable[[str], list[int]]
@@ -26,10 +33,10 @@ class Material:
     start: int | None
     drawable: np.ndarray
     windows: np.ndarray
-    embedding: np.ndarray
-    pairs: Sequence[Pair]
-    why_no_pairs: str
+    embedding: Callable[[], np.ndarray]
     n_ctx: int
+    pairs: Sequence[Pair] = ()
+    why_no_pairs: str = "no parallel text was read"
 
     def prompt(self) -> Prompt:
         """An empty prompt: with the start token, as random sequences are measured with it."""
@@ -45,6 +52,27 @@ class Material:
         """The drawable tokens that are letters, with or without a space before them."""
         letters = [t for t in self.drawable if self.texts[t].removeprefix(" ").isalpha()]
         return np.array(letters, dtype=np.int64)
+
+
+def our_material(
+    paths: StudyPaths, config: StudyConfig, evaluation: EvaluationSet, last: Snapshot
+) -> Material:
+    """What the tasks of a model of the study are made from, less parallel text. last: its last
+    snapshot."""
+    tokenizer = load_tokenizer(paths.tokens)
+    counts = token_counts(load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab)
+    ranked = np.argsort(counts, kind="stable")
+    return Material(
+        encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        texts=[tokenizer.decode([token]) for token in range(len(counts))],
+        start=START_TOKEN,
+        drawable=drawable_tokens(
+            ranked[ranked != START_TOKEN], config.evaluation.probe_vocab_quantiles
+        ),
+        windows=evaluation.tokens.numpy(),
+        embedding=lambda: load_snapshot(last.path).W_E.numpy(),
+        n_ctx=config.model.n_ctx,
+    )
 
 
 def drawable_tokens(ranked: np.ndarray, quantiles: tuple[float, float]) -> np.ndarray:

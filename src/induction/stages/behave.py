@@ -2,6 +2,7 @@
 what it can do without its induction heads."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,13 +11,11 @@ import polars as pl
 from induction.behave import make_tasks
 from induction.behave.conditions import INTACT, conditions
 from induction.behave.evaluator import evaluate
-from induction.behave.material import Material, drawable_tokens
+from induction.behave.material import Material, our_material
 from induction.behave.tables import rows
 from induction.behave.task import Task
 from induction.config import Behaviours, StudyConfig, model_config
 from induction.data.catalogues import Pair, catalogue_pairs, file_pairs
-from induction.data.tokenizer import load_tokenizer
-from induction.data.tokens import START_TOKEN, load_meta, load_tokens, token_counts
 from induction.evaluation.evaluation_set import load_evaluation
 from induction.files import verify_folder
 from induction.model.compute import set_up_torch
@@ -39,30 +38,10 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     verify_folder(paths.snapshots(name))
     snapshots = evenly_picked(list_snapshots(paths.snapshots(name)), config.behaviours.snapshots)
     evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
-    tokenizer = load_tokenizer(paths.tokens)
-    counts = token_counts(load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab)
-    ranked = np.argsort(counts, kind="stable")
-    pairs, why_no_pairs = parallel_text(paths, config.behaviours)
-
-    def material() -> Material:
-        return Material(
-            encode=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-            texts=[tokenizer.decode([token]) for token in range(len(counts))],
-            start=START_TOKEN,
-            drawable=drawable_tokens(
-                ranked[ranked != START_TOKEN], config.evaluation.probe_vocab_quantiles
-            ),
-            windows=evaluation.tokens.numpy(),
-            embedding=load_snapshot(snapshots[-1].path).W_E.numpy(),
-            pairs=pairs,
-            why_no_pairs=why_no_pairs,
-            n_ctx=config.model.n_ctx,
-        )
-
     behave_all(
         *(paths, config, "behave", name, snapshots),
         lambda snapshot: load_snapshot(snapshot.path).to(device),
-        material,
+        lambda: our_material(paths, config, evaluation, snapshots[-1]),
     )
 
 
@@ -77,11 +56,12 @@ def behave_all(
 ) -> None:
     """Put the tasks to the snapshots of a model, ours or not, and publish what is found.
 
-    material: called when there is a snapshot left to do, for it may have to fetch the last one.
+    material: called when there is a snapshot left to do; the parallel text is added to it.
     """
     settings = config.behaviours
     kinds = find_head_kinds(load_curves(paths, name).last_heads, config.head_kinds)
-    asked_with = cache(material)
+    pairs, why_no_pairs = parallel_text(paths, settings)
+    asked_with = cache(lambda: replace(material(), pairs=pairs, why_no_pairs=why_no_pairs))
     tasks = cache(lambda: make_tasks(asked_with(), settings))
 
     def load_after_tasks(snapshot: Snapshot) -> Measurable:

@@ -6,10 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from induction.behave.material import Material, drawable_tokens
+from induction.behave.material import Material, our_material
 from induction.config import StudyConfig, model_config
-from induction.data.tokenizer import load_tokenizer
-from induction.data.tokens import START_TOKEN, load_meta, load_tokens, token_counts
 from induction.evaluation.evaluation_set import EvaluationSet, load_evaluation
 from induction.files import verify_folder
 from induction.model.compute import set_up_torch
@@ -33,42 +31,11 @@ def main(paths: StudyPaths, config: StudyConfig, name: str) -> None:
     verify_folder(paths.snapshots(name))
     last = list_snapshots(paths.snapshots(name))[-1]
     evaluation = load_evaluation(paths.tokens, config.model.n_ctx, config.evaluation)
-    tokenizer = load_tokenizer(paths.tokens)
-
-    def material() -> Material:
-        counts = token_counts(load_tokens(paths.tokens, "train"), load_meta(paths.tokens).d_vocab)
-        ranked = np.argsort(counts, kind="stable")
-        return task_material(
-            config,
-            lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-            START_TOKEN,
-            ranked[ranked != START_TOKEN],
-            evaluation.tokens.numpy(),
-            config.model.n_ctx,
-        )
-
     steer_last(
         *(paths, config, "steer", name, last),
         lambda snapshot: load_snapshot(snapshot.path).to(device),
-        *(evaluation, material),
-    )
-
-
-def task_material(
-    config: StudyConfig,
-    encode: Callable[[str], list[int]],
-    start: int | None,
-    ranked: np.ndarray,
-    windows: np.ndarray,
-    n_ctx: int,
-) -> Material:
-    """What literal copying and few-shot are made from, as the stage behave has it; of the rest of a
-    material they read nothing. ranked: the tokens to draw from, the rarest first."""
-    drawable = drawable_tokens(ranked, config.evaluation.probe_vocab_quantiles)
-    return Material(
-        **{"encode": encode, "start": start, "drawable": drawable},
-        **{"windows": windows, "n_ctx": n_ctx},
-        **{"texts": [], "embedding": np.zeros((0, 0)), "pairs": (), "why_no_pairs": ""},
+        evaluation,
+        lambda: our_material(paths, config, evaluation, last),
     )
 
 

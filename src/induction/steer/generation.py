@@ -6,7 +6,7 @@ from torch import Tensor
 
 from induction.model.interface import Measurable
 
-NGRAM = 4
+_NGRAM = 4
 
 
 @torch.no_grad()
@@ -29,18 +29,18 @@ def continuations(model: Measurable, prompts_BT: Tensor, new_tokens: int, seed: 
     return tokens_BT[:, prompts_BT.shape[1] :].cpu()
 
 
-def repeated_share(prompt: np.ndarray, continuation: np.ndarray, n: int = NGRAM) -> float:
-    """Of the n-grams of a continuation, the share that stood before, in the prompt or in itself.
+def repeated_share(prompt: np.ndarray, continuation: np.ndarray) -> float:
+    """Of the 4-grams of a continuation, the share that stood before, in the prompt or in itself.
 
-    prompt, continuation: [tokens] each, the latter of n or more. Within a text alone this is the
+    prompt, continuation: [tokens] each, the latter of 4 or more. Within a text alone this is the
     repetition of Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training"; here a
     continuation can repeat its prompt, too. 0: nothing is repeated; close to 1: a loop.
     """
     tokens = np.concatenate([prompt, continuation]).tolist()
     seen: set[tuple[int, ...]] = set()
     repeated = 0
-    for place in range(len(tokens) - n + 1):
-        ngram = tuple(tokens[place : place + n])
+    for place in range(len(tokens) - _NGRAM + 1):
+        ngram = tuple(tokens[place : place + _NGRAM])
         repeated += place >= len(prompt) and ngram in seen
         seen.add(ngram)
-    return repeated / (len(continuation) - n + 1)
+    return repeated / (len(continuation) - _NGRAM + 1)

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from induction.ablate.sets import matched_sets
-from induction.behave import BEHAVIOURS, few_shot, literal_copying
-from induction.behave.conditions import INTACT
+from induction.behave import few_shot, literal_copying, make_tasks
+from induction.behave.conditions import INTACT, induction_and_random
 from induction.behave.evaluator import evaluate
 from induction.behave.material import Material
 from induction.behave.task import Task
@@ -31,38 +29,35 @@ random, where draw counts the sets; text, for the repetition of the real continu
 the tasks alone. value: accuracy, share of repeated 4-grams, or loss in nats per token of the
 study."""
 
-Heads = Literal["none", "induction", "random"]
-
 _TASKS = (literal_copying.NAME, few_shot.NAME)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Heads that are scaled together, and by what; draw counts the random sets."""
+    """Heads that are scaled together, and by what.
 
-    heads: Heads
+    heads: none, induction or random; draw counts the random sets. chosen: the heads themselves.
+    """
+
+    heads: str
     draw: int
     scale: float
     chosen: frozenset[Head]
 
 
 def scalings(spec: Shape, induction: Collection[Head], settings: Steering) -> list[Scaling]:
-    """The model as it is; then its induction heads, and as many others, at every scale but 1.
+    """The model as it is; then each of `induction_and_random` at every scale but 1.
 
-    The random sets are `matched_sets` of the induction heads. None without induction heads.
+    None without induction heads.
     """
-    if not induction:
+    sets = induction_and_random(spec, induction, settings.random_draws, settings.seed)
+    if not sets:
         return []
-    others = matched_sets(spec, induction, settings.random_draws, settings.seed)
-    sets: list[tuple[Heads, int, frozenset[Head]]] = [
-        ("induction", 0, frozenset(induction)),
-        *(("random", draw, chosen) for draw, chosen in enumerate(others)),
-    ]
     return [
         Scaling("none", 0, 1.0, frozenset()),
         *(
-            Scaling(heads, draw, scale, chosen)
-            for heads, draw, chosen in sets
+            Scaling(each.name, each.draw, scale, each.heads)
+            for each in sets
             for scale in settings.scales
             if scale != 1
         ),
@@ -70,15 +65,9 @@ def scalings(spec: Shape, induction: Collection[Head], settings: Steering) -> li
 
 
 def asked_tasks(material: Material, settings: Behaviours) -> list[Task]:
-    """Literal copying and few-shot with the prompts that `make_tasks` gives them; without controls,
-    and without what these models' vocabulary or context cannot carry."""
-    made = [
-        task
-        for number, (name, make) in enumerate(BEHAVIOURS.items())
-        if name in _TASKS
-        for task in make(material, settings, np.random.default_rng([settings.seed, number]))
-    ]
-    tasks = [task for task in made if isinstance(task, Task)]
+    """Literal copying and few-shot, without controls, and without what these models' vocabulary or
+    context cannot carry."""
+    tasks = [task for task in make_tasks(material, settings, _TASKS) if isinstance(task, Task)]
     return [task for task in tasks if set(task.variants.values()) != {"control"}]
 
 

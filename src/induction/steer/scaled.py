@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from induction.behave.conditions import by_layer
 from induction.model.hooks import Intervention, Record
 from induction.model.interface import Measurable, Norm, Shape
 from induction.rules.head_kinds import Head
@@ -26,11 +27,8 @@ class ScaledHeads:
     def __init__(self, model: Measurable, heads: Collection[Head], factor: float) -> None:
         self._model = model
         self._factors_H = {
-            layer: torch.tensor(
-                [factor if (layer, head) in heads else 1.0 for head in range(model.spec.n_heads)],
-                device=model.device,
-            )
-            for layer in sorted({layer for layer, _ in heads})
+            layer: torch.where(chosen_H, factor, 1.0)
+            for layer, chosen_H in by_layer(heads, model.spec, model.device).items()
         }
 
     @property
