@@ -65,7 +65,7 @@ def study(seed: int = 0, seeds: int = 5) -> dict[Kind, list[SeedFacts]]:
                     kind=kind,
                     tokens=1e7,
                     onset_tokens=at,
-                    absolute_onset_tokens=at,
+                    relative_onset_tokens=at,
                     heads_formed_tokens=at and at * float(np.exp(random.normal(0.2, 0.02))),
                     icl_score=icl + float(random.normal(0, 0.02)),
                     removed=dict.fromkeys(("zero", "mean", "resample"), 0.9) if at and deep else {},
@@ -122,13 +122,13 @@ def test_heads_that_form_at_any_time_do_not_co_occur():
     random = np.random.default_rng(1)
     for members in seeds.values():
         for place, s in enumerate(members):
-            at = s.onset_tokens and 1e5 * float(np.exp(random.uniform(0, 4)))
+            at = s.relative_onset_tokens and 1e5 * float(np.exp(random.uniform(0, 4)))
             members[place] = replace(s, heads_formed_tokens=at)
     assert outcomes(seeds)[1] == "inconclusive"
 
 
 def test_a_change_in_one_layer_refutes_co_occurrence_and_its_share_has_an_interval():
-    verdict = found(1, changed(ONE, onset_tokens=2e6, absolute_onset_tokens=2e6))
+    verdict = found(1, changed(ONE, relative_onset_tokens=2e6, onset_tokens=2e6))
     assert verdict.outcome == "not supported"
     (share,) = [m for m in verdict.measures if "share" in m.name]
     assert share.value == 0.5
@@ -136,7 +136,7 @@ def test_a_change_in_one_layer_refutes_co_occurrence_and_its_share_has_an_interv
 
 
 def test_rules_that_disagree_leave_co_occurrence_open():
-    verdict = found(1, changed(ONE, absolute_onset_tokens=2e6))
+    verdict = found(1, changed(ONE, onset_tokens=2e6))
     assert verdict.outcome == "inconclusive"
     assert any("not supported" in line for line in verdict.shown)
 
@@ -144,8 +144,8 @@ def test_rules_that_disagree_leave_co_occurrence_open():
 @pytest.mark.parametrize(
     ("argument", "kind", "changes", "outcome"),
     [
-        (2, CONTROL, {"onset_tokens": 2e6}, "not supported"),
-        (2, Kind(2, True, "keys"), {"onset_tokens": 6e6}, "not supported"),  # no earlier
+        (2, CONTROL, {"relative_onset_tokens": 2e6}, "not supported"),
+        (2, Kind(2, True, "keys"), {"relative_onset_tokens": 6e6}, "not supported"),  # no earlier
         (2, Kind(1, True, "keys"), {"icl_score": -0.1}, "not supported"),  # helps too little
         (3, TWO, {"removed": {"zero": 0.2}}, "not supported"),
         (3, TWO, {"removed": [{"zero": n} for n in (0.1, 1.2, 0.9, 0.3, 1.0)]}, "inconclusive"),
@@ -160,7 +160,7 @@ def test_seeds_of_one_kind_that_are_not_as_the_paper_has_them(argument, kind, ch
 def test_a_seed_that_neither_changes_nor_has_heads_has_nothing_to_take_out():
     seeds = study()
     own = seeds[TWO_WITH_MLPS]
-    quiet = {"onset_tokens": None, "absolute_onset_tokens": None, "removed": {}}
+    quiet = {"relative_onset_tokens": None, "onset_tokens": None, "removed": {}}
     own[0] = replace(own[0], others_removed=(), **quiet)
     assert found(3, seeds).outcome == "supported"
     own[1] = replace(own[1], removed={})  # it changes: a share of nothing

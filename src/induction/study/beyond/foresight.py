@@ -80,7 +80,7 @@ def foresee(
     seeds: as `gather` finds them. pairs: circuits.parquet of each model.
     """
     kinds = {
-        kind_label([s.name for s in members]): [s for s in members if s.absolute_onset_tokens]
+        kind_label([s.name for s in members]): [s for s in members if s.onset_tokens]
         for kind, members in seeds.items()
         if kind.plain
     }
@@ -88,7 +88,7 @@ def foresee(
     asked = list(chain.from_iterable(kinds.values()))
     if len(asked) < MIN_MODELS or len(kinds) < MIN_KINDS:
         return Foresight("not tested", len(asked), len(kinds))
-    onsets = np.array([s.absolute_onset_tokens for s in asked], dtype=float)
+    onsets = np.array([s.onset_tokens for s in asked], dtype=float)
     moment = float(onsets.min())
     if any(_seen(curves[s.name], moment, config).sum() < _MIN_SNAPSHOTS for s in asked):
         return Foresight("not tested", len(asked), len(kinds), moment)

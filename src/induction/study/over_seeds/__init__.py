@@ -41,8 +41,8 @@ def judge_over_seeds(seeds: Seeds, thresholds: Thresholds) -> list[SeedVerdict]:
     has seeds enough. Argument 1 is inconclusive where the two onset rules disagree about it."""
     if not seeds:
         return []
-    found = _judged(seeds, thresholds, lambda s: s.onset_tokens)
-    other = _judged(seeds, thresholds, lambda s: s.absolute_onset_tokens)
+    found = _judged(seeds, thresholds, lambda s: s.relative_onset_tokens)
+    other = _judged(seeds, thresholds, lambda s: s.onset_tokens)
     if found[0].outcome != other[0].outcome:
         remark = f"By the absolute rule it would be {other[0].outcome}."
         shown = (
@@ -58,7 +58,7 @@ def mean_bumps(seeds: Seeds, curves: Mapping[str, Curves], rule: Rule, seed: int
     """The mean loss of every kind that changes: its bump, or the smallest that would be seen."""
     found = []
     for members in seeds.values():
-        onsets = [s.onset_tokens for s in members if s.onset_tokens]
+        onsets = [s.relative_onset_tokens for s in members if s.relative_onset_tokens]
         own = [curves[s.name] for s in members]
         if onsets and all(np.array_equal(each.tokens, own[0].tokens) for each in own):
             label, losses = kind_label([s.name for s in members]), np.array([c.loss for c in own])

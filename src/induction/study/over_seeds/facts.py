@@ -45,7 +45,7 @@ class HeadFacts:
 class SeedFacts:
     """One model at the end of its training.
 
-    onset_tokens, absolute_onset_tokens: by the relative and the absolute rule; None without a
+    onset_tokens, relative_onset_tokens: by the absolute and the relative rule; None without a
     change. heads_formed_tokens, icl_score: as in ModelSummary. removed: kind of ablation → share of
     the ICL gain that goes with all induction heads, over the mean of the one-layer seeds; empty
     without induction heads or gain. others_removed: the same for each set of other heads, zeroed.
@@ -55,7 +55,7 @@ class SeedFacts:
     kind: Kind
     tokens: float
     onset_tokens: float | None
-    absolute_onset_tokens: float | None
+    relative_onset_tokens: float | None
     heads_formed_tokens: float | None
     icl_score: float
     removed: Mapping[str, float]
@@ -100,14 +100,14 @@ def gather(
         for s in members:
             own = curves[s.name]
             gain = float(np.mean(base)) - own.final_icl(examples) if base else 0.0
-            change = s.relative_change
+            relative = s.relative_change
             removed, others = _removed(sets[s.name], gain)
             facts = SeedFacts(
                 name=s.name,
                 kind=kind,
                 tokens=float(own.tokens[-1]),
-                onset_tokens=change.onset_tokens if change else None,
-                absolute_onset_tokens=s.change.onset_tokens if s.change else None,
+                onset_tokens=s.onset_tokens,
+                relative_onset_tokens=relative and relative.onset_tokens,
                 heads_formed_tokens=s.heads_formed_tokens,
                 icl_score=s.icl_score,
                 removed=removed,
