@@ -21,7 +21,7 @@ from induction.study.over_seeds.resampling import (
     p_within,
     share_interval,
 )
-from induction.study.over_seeds.verdict import Condition, Measure, SeedVerdict, measure
+from induction.study.over_seeds.verdict import Measure, SeedVerdict, SideCondition, measure
 
 Seeds = Mapping[Kind, Sequence[SeedFacts]]
 Onset = Callable[[SeedFacts], float | None]
@@ -42,13 +42,13 @@ def co_occurrence(seeds: Seeds, onset: Onset) -> SeedVerdict | None:
     changed = sum(onset(s) is not None for s in controls)
     quiet = sum(onset(s) is None and s.heads_formed_tokens is None for s in controls)
     conditions = [
-        Condition(
+        SideCondition(
             "no seed of a plain one-layer kind changes or has a prefix-matching head",
             f"{quiet} of {len(controls)} have neither",
             quiet == len(controls),
         ),
         *(
-            Condition(
+            SideCondition(
                 f"of {_named(kind)}, at least four of five seeds change",
                 f"{(with_change := sum(onset(s) is not None for s in members))} of {len(members)}",
                 with_change >= _MOST * len(members),
@@ -135,7 +135,7 @@ def co_perturbation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedV
             ),
         ),
         conditions=(
-            Condition(
+            SideCondition(
                 "no seed with smeared values changes",
                 f"{len(changed)} of {len(seeds[control])} change",
                 not changed,
@@ -187,7 +187,7 @@ def ablation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict 
             measure("more than the median of other sets", mean_over_seeds(differences), "seeds"),
         ),
         conditions=(
-            Condition(
+            SideCondition(
                 f"the interval of every kind lies above {thresholds.min_removed:g}",
                 f"{len(above)} of {len(shares)}",
                 # An interval with the threshold inside leaves it open.
@@ -238,12 +238,12 @@ def mechanism(seeds: Seeds) -> SeedVerdict | None:
             ),
         ),
         conditions=(
-            Condition(
+            SideCondition(
                 "at least four fifths of the induction heads pass",
                 f"{passing} of {len(induction)}",
                 passing >= _MOST * len(induction),
             ),
-            Condition(
+            SideCondition(
                 "at least four fifths lose most prefix matching when their partner's path to the "
                 "keys is cut",
                 f"{matter} of {len(cut)}",
