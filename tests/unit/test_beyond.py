@@ -31,7 +31,7 @@ from induction.study.beyond.control import Control
 from induction.study.beyond.foresight import Foresight, foresee, leave_out
 from induction.study.beyond.foresight import decide as decide_foresight
 from induction.study.beyond.llc import Geometry
-from induction.study.over_seeds.facts import Kind, SeedFacts
+from induction.study.over_seeds.facts import ModelKind, SeedFacts
 
 NO_CONTROL = Control("not tested", (), {})
 V = 5
@@ -181,7 +181,7 @@ def made_zoo(later: float = 0.0) -> tuple[Any, ...]:
     random, seeds, curves, pairs, apart = np.random.default_rng(5), {}, {}, {}, {}
     steps = np.arange(30)
     for layers in (2, 3, 4):
-        kind = Kind(layers, True, "nothing")
+        kind = ModelKind(layers, True, "nothing")
         for seed in range(4):
             name = f"attn-{layers}l-s{seed}"
             early = random.uniform(0.2, 0.8)

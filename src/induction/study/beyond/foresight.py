@@ -20,7 +20,7 @@ from induction.rules.curves import Curves
 from induction.rules.phase_change import make_smoother
 from induction.study.beyond.bigrams import Divergences
 from induction.study.kinds import kind_label
-from induction.study.over_seeds.facts import Kind, SeedFacts
+from induction.study.over_seeds.facts import ModelKind, SeedFacts
 from induction.study.verdicts.verdict import Outcome
 
 MIN_MODELS, MIN_KINDS = 10, 3
@@ -69,7 +69,7 @@ class Foresight:
 
 
 def foresee(
-    seeds: Mapping[Kind, Sequence[SeedFacts]],
+    seeds: Mapping[ModelKind, Sequence[SeedFacts]],
     curves: Mapping[str, Curves],
     pairs: Mapping[str, pl.DataFrame],
     divergences: Mapping[str, Divergences],

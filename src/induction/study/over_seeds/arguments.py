@@ -10,7 +10,7 @@ from math import log
 import numpy as np
 
 from induction.config import Verdicts as Thresholds
-from induction.study.over_seeds.facts import Kind, SeedFacts
+from induction.study.over_seeds.facts import ModelKind, SeedFacts
 from induction.study.over_seeds.resampling import (
     difference_over_seeds,
     mean_over_seeds,
@@ -23,7 +23,7 @@ from induction.study.over_seeds.resampling import (
 )
 from induction.study.over_seeds.verdict import Measure, SeedVerdict, SideCondition, measure
 
-Seeds = Mapping[Kind, Sequence[SeedFacts]]
+Seeds = Mapping[ModelKind, Sequence[SeedFacts]]
 Onset = Callable[[SeedFacts], float | None]
 _MOST = 0.8  # the share of seeds or heads that a condition asks for
 _DEPTHS = (2, 3, 4)  # of the plain kinds that are tested
@@ -106,9 +106,10 @@ def co_perturbation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedV
     """Smeared keys bring the change earlier, and bring one layer in-context learning; smeared
     values do not."""
     needed = [
-        Kind(n, True, how) for n, how in ((2, "keys"), (2, "nothing"), (1, "keys"), (1, "nothing"))
+        ModelKind(n, True, how)
+        for n, how in ((2, "keys"), (2, "nothing"), (1, "keys"), (1, "nothing"))
     ]
-    control = Kind(1, True, "values")
+    control = ModelKind(1, True, "values")
     if any(kind not in seeds for kind in (*needed, control)):
         return None
     smeared, plain = ([_log_onset(s, onset) for s in seeds[kind]] for kind in needed[:2])
@@ -161,7 +162,7 @@ def ablation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict 
     if not differences:
         return None
 
-    def share(kind: Kind, how: str) -> Measure:
+    def share(kind: ModelKind, how: str) -> Measure:
         mean = mean_over_seeds([s.removed.get(how, 0.0) for s in asked[kind]])
         return measure(
             f"share of the gain that goes, {_named(kind)}, {how}",
@@ -256,7 +257,7 @@ def mechanism(seeds: Seeds) -> SeedVerdict | None:
 
 def extrapolation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict | None:
     """From two layers to three and four, onset and ICL score hardly move."""
-    kinds = [Kind(depth, True, "nothing") for depth in _DEPTHS]
+    kinds = [ModelKind(depth, True, "nothing") for depth in _DEPTHS]
     if any(kind not in seeds for kind in kinds):
         return None
     measures, p_values = [], []
@@ -286,7 +287,7 @@ def extrapolation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVer
     )
 
 
-def _deeper(seeds: Seeds) -> dict[Kind, Sequence[SeedFacts]]:
+def _deeper(seeds: Seeds) -> dict[ModelKind, Sequence[SeedFacts]]:
     return {k: members for k, members in seeds.items() if k.plain and k.n_layers in _DEPTHS}
 
 
@@ -300,6 +301,6 @@ def _counts(groups: Sequence[Sequence[SeedFacts]]) -> tuple[int, int]:
     return min(sizes), max(sizes)
 
 
-def _named(kind: Kind) -> str:
+def _named(kind: ModelKind) -> str:
     layers = "one layer" if kind.n_layers == 1 else f"{kind.n_layers} layers"
     return f"{layers} {'of attention' if kind.attn_only else 'with MLPs'}"

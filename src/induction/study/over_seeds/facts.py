@@ -17,7 +17,7 @@ MIN_SEEDS = 3
 """Of a kind, for an argument that needs it to be tested."""
 
 
-class Kind(NamedTuple):
+class ModelKind(NamedTuple):
     """What models share that differ in their seed alone; all with the study's own recipe."""
 
     n_layers: int
@@ -52,7 +52,7 @@ class SeedFacts:
     """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     tokens: float
     onset_tokens: float | None
     relative_onset_tokens: float | None
@@ -63,14 +63,14 @@ class SeedFacts:
     heads: tuple[HeadFacts, ...]
 
 
-def kind_of(entry: Model) -> Kind | None:
+def kind_of(entry: Model) -> ModelKind | None:
     """The kind that a model is a seed of; None for one with a recipe or data order of its own,
     or of an experiment beyond the paper."""
     own = entry.optimizer != "muon" or entry.learning_rate or entry.data_order != "shared"
     if own or entry.experiment or (entry.smeared_keys and entry.smeared_values):
         return None
     smeared = "keys" if entry.smeared_keys else "values" if entry.smeared_values else "nothing"
-    return Kind(entry.n_layers, entry.attn_only, smeared)
+    return ModelKind(entry.n_layers, entry.attn_only, smeared)
 
 
 def gather(
@@ -80,22 +80,22 @@ def gather(
     sets: Mapping[str, pl.DataFrame],
     key_paths: Mapping[str, pl.DataFrame],
     config: StudyConfig,
-) -> dict[Kind, list[SeedFacts]]:
+) -> dict[ModelKind, list[SeedFacts]]:
     """The seeds of every kind that has `MIN_SEEDS` of them or more.
 
     pairs, sets, key_paths: circuits.parquet, sets.parquet and key_paths.parquet of each model.
     """
-    kinds: dict[Kind, list[ModelSummary]] = {}
+    kinds: dict[ModelKind, list[ModelSummary]] = {}
     for summary in summaries:
         kind = kind_of(summary.entry) if isinstance(summary.entry, Model) else None
         if kind:
             kinds.setdefault(kind, []).append(summary)
     examples = config.ablation.examples
-    found: dict[Kind, list[SeedFacts]] = {}
+    found: dict[ModelKind, list[SeedFacts]] = {}
     for kind, members in kinds.items():
         if len(members) < MIN_SEEDS:
             continue
-        controls = kinds.get(Kind(1, kind.attn_only, "nothing"), [])
+        controls = kinds.get(ModelKind(1, kind.attn_only, "nothing"), [])
         base = [curves[s.name].final_icl(examples) for s in controls]
         for s in members:
             own = curves[s.name]
