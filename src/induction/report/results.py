@@ -50,7 +50,7 @@ def _last(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class LossSpace:
+class StoredLossSpace:
     """The joint components of per-token losses.
 
     scores: a row for each snapshot (model, step, tokens, fitted, pc1, pc2 …). top_loading_tokens:
@@ -91,7 +91,7 @@ class Results:
     behaviours: dict[str, Behaviours]
     divergences: dict[str, Divergences]
     coefficients: dict[str, Coefficients]
-    loss_space: LossSpace
+    loss_space: StoredLossSpace
     windows: pl.DataFrame
     models: dict[str, ModelSummary]
     verdicts: list[Verdict]
@@ -185,8 +185,8 @@ def _load_ablations(paths: StudyPaths, model: str) -> Ablations:
     )
 
 
-def _load_loss_space(paths: StudyPaths) -> LossSpace:
-    return LossSpace(
+def _load_loss_space(paths: StudyPaths) -> StoredLossSpace:
+    return StoredLossSpace(
         read_record(paths.pca, Explained),
         pl.read_parquet(paths.pca_scores),
         pl.read_parquet(paths.pca_tokens),
