@@ -102,7 +102,7 @@ def foresee(
     formula = 10**5.7 * np.sqrt(config.train.batch_tokens)
     found = {}
     for name, groups in (("kind", of_kind), ("model", by_itself)):
-        foreseen, constant = leave_out(known, np.log(onsets), groups)
+        foreseen, constant = predict_held_out(known, np.log(onsets), groups)
         errors = (rms(each - np.log(onsets)) for each in (foreseen, constant, np.log(formula)))
         found[name] = np.exp(foreseen), Errors(*errors)
     errors = found["kind"][1]
@@ -134,7 +134,7 @@ def decide(ratio: float, p_value: float) -> Outcome:
     return "supported" if sure else "inconclusive"
 
 
-def leave_out(
+def predict_held_out(
     known: np.ndarray, wanted: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the regression and the mean say of each group when it is left out: as `wanted` each.
@@ -160,7 +160,7 @@ def _p_value(
 ) -> float:
     random = np.random.default_rng(seed)
     shuffled = np.stack([random.permutation(wanted) for _ in range(_SHUFFLINGS)], axis=1)
-    foreseen, constant = leave_out(known, shuffled, groups)
+    foreseen, constant = predict_held_out(known, shuffled, groups)
     ratios = np.sqrt(((foreseen - shuffled) ** 2).mean(0) / ((constant - shuffled) ** 2).mean(0))
     return float((ratios <= ratio).mean())
 
