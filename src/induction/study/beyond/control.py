@@ -16,7 +16,7 @@ from induction.study.beyond.steering import (
     LOSS,
     RANDOM,
     REPETITION,
-    Mean,
+    SampleMean,
     Steered,
     mean_of,
 )
@@ -34,7 +34,7 @@ class ControlCondition:
 
     kind: Literal["falls", "halved", "more than others", "rises"]
     held: bool | None
-    found: Mean | None
+    found: SampleMean | None
     where: str
 
 
@@ -44,8 +44,8 @@ class Best:
     repetition: its change from scale 1."""
 
     scale: float
-    cost: Mean
-    repetition: Mean
+    cost: SampleMean
+    repetition: SampleMean
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _rises(own: Steered, rise: float) -> ControlCondition:
     tasks = [task for task in (COPYING, FEW_SHOT) if own.has(task)]
     tasks = [task for task in tasks if mean_of(own.samples(task, 1.0)).high <= 1 - rise]
     looked = [(task, scale) for task in tasks for scale in own.scales if scale > 1]
-    found: dict[str, tuple[Mean, Mean]] = {}
+    found: dict[str, tuple[SampleMean, SampleMean]] = {}
     for task, scale in looked:
         up = own.samples(task, scale)
         others = (own.samples(task, 1.0), own.samples(task, scale, RANDOM))
