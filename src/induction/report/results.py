@@ -10,6 +10,7 @@ from induction.config import StudyConfig, load_config
 from induction.data.tokens import TokensMeta, load_meta
 from induction.external.reading import Reading
 from induction.files import MANIFEST, read_json, read_record, verify_folder
+from induction.files.tables import read_table
 from induction.paths import StudyPaths, find_study
 from induction.rules.curves import Curves, load_curves
 from induction.rules.head_kinds import Head, head_names
@@ -180,14 +181,12 @@ def load_results(paths: StudyPaths | None = None) -> Results:
 def _load_ablations(paths: StudyPaths, model: str) -> Ablations:
     folder = paths.ablations(model)
     verify_folder(folder)
-    return Ablations(
-        pl.read_parquet(folder / "heads.parquet"), pl.read_parquet(folder / "sets.parquet")
-    )
+    return Ablations(read_table(folder / "heads.parquet"), read_table(folder / "sets.parquet"))
 
 
 def _load_loss_space(paths: StudyPaths) -> StoredLossSpace:
     return StoredLossSpace(
         read_record(paths.pca, Explained),
-        pl.read_parquet(paths.pca_scores),
-        pl.read_parquet(paths.pca_tokens),
+        read_table(paths.pca_scores),
+        read_table(paths.pca_tokens),
     )

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from induction.files import verify_folder
+from induction.files.tables import read_table
 from induction.paths import StudyPaths
-from induction.study.reading import read_table
 
 COPYING, FEW_SHOT, REPETITION, LOSS = "literal copying", "few-shot", "repetition", "loss"
 MEASURES = (COPYING, FEW_SHOT, REPETITION, LOSS)
