@@ -15,17 +15,9 @@ from induction.study.over_seeds.arguments import Onset, Seeds
 from induction.study.over_seeds.bumps import MeanBump, mean_bump
 from induction.study.over_seeds.facts import gather
 from induction.study.over_seeds.resampling import holm
-from induction.study.over_seeds.verdict import SeedVerdict, decide
+from induction.study.over_seeds.verdict import TITLES, SeedVerdict, decide
 
 __all__ = ["MeanBump", "OverSeeds", "SeedVerdict", "gather", "judge_over_seeds", "mean_bumps"]
-
-_TITLES = {
-    1: "Co-occurrence",
-    2: "Co-perturbation",
-    3: "Direct ablation",
-    5: "Mechanism",
-    6: "Extrapolation",
-}
 
 
 @dataclass(frozen=True)
@@ -82,6 +74,6 @@ def _judged(seeds: Seeds, thresholds: Thresholds, onset: Onset) -> list[SeedVerd
             outcome=decide(corrected[number], verdict.measures, verdict.conditions),
         )
         if verdict
-        else SeedVerdict(number, _TITLES[number], None)
+        else SeedVerdict(number, TITLES[number], None)
         for number, verdict in tested.items()
     ]

@@ -21,7 +21,7 @@ from induction.study.over_seeds.resampling import (
     p_within,
     share_interval,
 )
-from induction.study.over_seeds.verdict import Measure, SeedVerdict, SideCondition, measure
+from induction.study.over_seeds.verdict import TITLES, Measure, SeedVerdict, SideCondition, measure
 
 Seeds = Mapping[ModelKind, Sequence[SeedFacts]]
 Onset = Callable[[SeedFacts], float | None]
@@ -60,7 +60,7 @@ def co_occurrence(seeds: Seeds, onset: Onset) -> SeedVerdict | None:
     within = _distances_within_kinds(seeds, onset)
     return SeedVerdict(
         argument=1,
-        title="Co-occurrence",
+        title=TITLES[1],
         seeds=_counts([*shallow, *deeper.values()]),
         measures=(
             measure("distance of heads and onset (e-folds)", distance, "seeds"),
@@ -119,7 +119,7 @@ def co_perturbation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedV
     changed = [s.name for s in seeds[control] if onset(s) is not None]
     return SeedVerdict(
         argument=2,
-        title="Co-perturbation",
+        title=TITLES[2],
         seeds=_counts([seeds[kind] for kind in (*needed, control)]),
         measures=(
             measure(
@@ -181,7 +181,7 @@ def ablation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict 
     ]
     return SeedVerdict(
         argument=3,
-        title="Direct ablation",
+        title=TITLES[3],
         seeds=_counts(list(asked.values())),
         measures=(
             *shares,
@@ -223,7 +223,7 @@ def mechanism(seeds: Seeds) -> SeedVerdict | None:
     matter = sum(h.partner_matters is True for h in cut)
     return SeedVerdict(
         argument=5,
-        title="Mechanism",
+        title=TITLES[5],
         seeds=_counts(list(_deeper(seeds).values())),
         measures=(
             measure(
@@ -280,7 +280,7 @@ def extrapolation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVer
             p_values.append(p_within(after, before, bound))
     return SeedVerdict(
         argument=6,
-        title="Extrapolation",
+        title=TITLES[6],
         seeds=_counts([seeds[kind] for kind in kinds]),
         measures=tuple(measures),
         p_value=max(p_values),

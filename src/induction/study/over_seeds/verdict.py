@@ -8,6 +8,14 @@ from induction.study.verdicts.verdict import Outcome
 
 LEVEL = 0.05
 """Of the p-values, after Holm's correction over the arguments."""
+TITLES = {
+    1: "Co-occurrence",
+    2: "Co-perturbation",
+    3: "Direct ablation",
+    5: "Mechanism",
+    6: "Extrapolation",
+}
+"""Of the arguments that are tested over seeds, by their numbers."""
 
 
 @dataclass(frozen=True)
