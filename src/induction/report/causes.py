@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from induction.report.results import Results, of_heads
+from induction.report.results import Results
 from induction.report.sentences import Values, sentence
 from induction.report.text import code, markdown_table, number, short_tokens
 from induction.rules.head_kinds import head_names
+from induction.study.heads import of_heads
 
 PAPERS_SHARE = 0.75  # of the final ICL score that the change brings, by the paper's account
 

@@ -1,6 +1,5 @@
 """Everything that the report draws on, read from the files that the study wrote."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +12,6 @@ from induction.files import MANIFEST, read_json, read_record, verify_folder
 from induction.files.tables import read_table
 from induction.paths import StudyPaths, find_study
 from induction.rules.curves import Curves, load_curves
-from induction.rules.head_kinds import Head, head_names
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import Divergences, load_divergences
@@ -139,11 +137,6 @@ class Results:
             )
             for name, curves in self.curves.items()
         }
-
-
-def of_heads(heads: Iterable[Head]) -> pl.Expr:
-    """Which rows of a table with a layer and a head are of these heads."""
-    return pl.format("{}.{}", "layer", "head").is_in(head_names(heads).split())
 
 
 def load_results(paths: StudyPaths | None = None) -> Results:

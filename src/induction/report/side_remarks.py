@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 
-from induction.report.results import Results, of_heads
+from induction.report.results import Results
 from induction.report.sentences import Values, sentence
+from induction.study.heads import of_heads
 from induction.study.over_seeds.resampling import share_interval
 
 

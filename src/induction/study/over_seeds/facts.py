@@ -10,6 +10,7 @@ import polars as pl
 from induction.config import Model, StudyConfig
 from induction.rules.curves import Curves
 from induction.rules.head_kinds import Head
+from induction.study.heads import of_heads
 from induction.study.mechanism import as_theory_says, describe_circuits
 from induction.study.summary import ModelSummary
 
@@ -157,7 +158,7 @@ def _heads(
 
 
 def _partner_matters(key_paths: pl.DataFrame, head: Head, partner: Head | None) -> bool | None:
-    own = key_paths.filter((pl.col("layer") == head[0]) & (pl.col("head") == head[1]))
+    own = key_paths.filter(of_heads([head]))
     if own.is_empty() or partner is None:
         return None
     least = own.sort("without").row(0, named=True)
