@@ -14,7 +14,7 @@ from induction.explore.passages import Passage
 from induction.explore.store import OnPassages, save_model, save_passages
 from induction.files import published_folder
 from induction.paths import StudyPaths
-from induction.report.results import LossSpace, Results
+from induction.report.results import Results, StoredLossSpace
 from induction.rules.curves import Curves
 from induction.rules.head_kinds import HeadKinds
 from induction.rules.phase_change import PhaseChange
@@ -116,12 +116,12 @@ def _curves(name: str) -> Curves:
     )
 
 
-def _loss_space() -> LossSpace:
+def _loss_space() -> StoredLossSpace:
     rows = [
         {"model": name, "tokens": tokens, "pc1": float(step), "pc2": float(step * side)}
         for side, name in enumerate(HEADS)
         for step, tokens in enumerate(TOKENS.tolist())
     ]
-    return LossSpace(
+    return StoredLossSpace(
         Explained([0.5, 0.25], [0.5, 0.25], 0.0, 9, {}), pl.DataFrame(rows), pl.DataFrame()
     )

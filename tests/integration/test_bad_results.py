@@ -23,12 +23,12 @@ from induction.config import StudyConfig, load_config
 from induction.data.tokenizer import load_tokenizer, train_tokenizer
 from induction.data.tokens import load_meta, load_tokens
 from induction.files import MANIFEST, read_json, seal, verify_folder, write_json
+from induction.files.tables import read_table
 from induction.model.transformer import Transformer, TransformerSpec, initialise
 from induction.model.weights import load_snapshot, save_snapshot
 from induction.paths import StudyPaths
 from induction.rules.curves import load_curves
 from induction.stages import measure, prepare, summarize, train
-from induction.study.reading import read_table
 
 MODEL = "attn-1l"
 GENERATED = {"weights": 60, "json": 60, "tables": 60}

@@ -16,12 +16,12 @@ from induction.config import ExternalModel, load_config
 from induction.errors import StudyError
 from induction.external.evaluation import external_evaluation, load_own_tokenizer
 from induction.files import read_json
+from induction.files.tables import read_table
 from induction.paths import StudyPaths
 from induction.resume import SECONDS_VARIABLE
 from induction.rules.curves import load_curves
 from induction.stages import ablate_external, measure_external, revisions
 from induction.stages.over_snapshots import Rows
-from induction.study.reading import read_table
 
 ROOT = Path(__file__).parents[2]
 NAME = "theirs"

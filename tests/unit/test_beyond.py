@@ -28,10 +28,10 @@ from induction.study.beyond.bigrams import (
     load_divergences,
 )
 from induction.study.beyond.control import Control
-from induction.study.beyond.foresight import Foresight, foresee, leave_out
+from induction.study.beyond.foresight import Foresight, foresee, predict_held_out
 from induction.study.beyond.foresight import decide as decide_foresight
 from induction.study.beyond.llc import Geometry
-from induction.study.over_seeds.facts import Kind, SeedFacts
+from induction.study.over_seeds.facts import ModelKind, SeedFacts
 
 NO_CONTROL = Control("not tested", (), {})
 V = 5
@@ -156,7 +156,7 @@ def test_leaving_out_recovers_what_the_others_teach() -> None:
     known = random.normal(size=(30, 4))
     wanted = 1.0 + known @ np.array([0.5, 0.0, -0.3, 0.0])
     groups = np.repeat(np.arange(3), 10)
-    foreseen, constant = leave_out(known, wanted, groups)
+    foreseen, constant = predict_held_out(known, wanted, groups)
     assert np.abs(foreseen - wanted).max() < 0.02
     np.testing.assert_allclose(constant[:10], wanted[10:].mean())
 
@@ -181,7 +181,7 @@ def made_zoo(later: float = 0.0) -> tuple[Any, ...]:
     random, seeds, curves, pairs, apart = np.random.default_rng(5), {}, {}, {}, {}
     steps = np.arange(30)
     for layers in (2, 3, 4):
-        kind = Kind(layers, True, "nothing")
+        kind = ModelKind(layers, True, "nothing")
         for seed in range(4):
             name = f"attn-{layers}l-s{seed}"
             early = random.uniform(0.2, 0.8)
@@ -264,8 +264,8 @@ def test_many_series_are_foreseen_apart() -> None:
     known, groups = random.normal(size=(12, 3)), np.repeat(np.arange(3), 4)
     series = np.stack([known[:, 0], random.normal(size=12)], axis=1)
     for ours, theirs in zip(
-        leave_out(known, series, groups),
-        zip(*(leave_out(known, each, groups) for each in series.T), strict=True),
+        predict_held_out(known, series, groups),
+        zip(*(predict_held_out(known, each, groups) for each in series.T), strict=True),
         strict=True,
     ):
         np.testing.assert_allclose(ours, np.stack(theirs, axis=1), rtol=1e-9)

@@ -9,7 +9,7 @@ from made_summary import CONFIG, made_results, model
 
 from induction.report import findings
 from induction.study.over_seeds import OverSeeds, SeedVerdict
-from induction.study.over_seeds.verdict import Condition, Measure
+from induction.study.over_seeds.verdict import Measure, SideCondition
 from induction.study.verdicts import Check, Verdict
 from induction.study.verdicts.verdict import Kind, Outcome
 
@@ -184,7 +184,10 @@ def test_what_the_tests_over_seeds_found_is_told_with_its_grounds():
     bad = SeedVerdict(
         *(3, "", (5, 5)),
         measures=(Measure("share", 0.2, 0.1, 0.3, "seeds", beyond=True),),
-        conditions=(Condition("all above?", "2 of 4", None), Condition("other?", "yes", True)),
+        conditions=(
+            SideCondition("all above?", "2 of 4", None),
+            SideCondition("other?", "yes", True),
+        ),
         corrected=0.2,
         outcome="not supported",
     )

@@ -16,7 +16,13 @@ from induction.report import over_seeds
 from induction.report.results import Results
 from induction.study.over_seeds import MeanBump, OverSeeds, judge_over_seeds
 from induction.study.over_seeds.bumps import mean_bump
-from induction.study.over_seeds.facts import HeadFacts, Kind, SeedFacts, _partner_matters, kind_of
+from induction.study.over_seeds.facts import (
+    HeadFacts,
+    ModelKind,
+    SeedFacts,
+    _partner_matters,
+    kind_of,
+)
 from induction.study.over_seeds.resampling import (
     difference_over_seeds,
     holm,
@@ -32,29 +38,30 @@ from induction.study.over_seeds.verdict import SeedVerdict
 from induction.study.trajectory_angle import TrajectoryAngle
 
 THRESHOLDS = CONFIG.verdicts
-ONE, TWO, THREE, FOUR = (Kind(n, True, "nothing") for n in (1, 2, 3, 4))
-TWO_WITH_MLPS, CONTROL = Kind(2, False, "nothing"), Kind(1, True, "values")
+ONE, TWO, THREE, FOUR = (ModelKind(n, True, "nothing") for n in (1, 2, 3, 4))
+TWO_WITH_MLPS, CONTROL = ModelKind(2, False, "nothing"), ModelKind(1, True, "values")
+SMEARED_ONE, SMEARED_TWO = (ModelKind(n, True, "keys") for n in (1, 2))
 HEADS = tuple(
     HeadFacts((1, n), induction=n == 0, passes=n == 0, partner_matters=n == 0) for n in range(4)
 )
 # Kind → onset in millions (None: no change) and ICL score; as the paper has it.
 PAPER = {
     ONE: (None, 0.0),
-    Kind(1, False, "nothing"): (None, 0.0),
+    ModelKind(1, False, "nothing"): (None, 0.0),
     TWO: (3.0, -0.40),
     THREE: (3.1, -0.42),
     FOUR: (3.0, -0.44),
     TWO_WITH_MLPS: (4.0, -0.30),
-    Kind(1, True, "keys"): (0.4, -0.45),
-    Kind(2, True, "keys"): (0.5, -0.60),
+    SMEARED_ONE: (0.4, -0.45),
+    SMEARED_TWO: (0.5, -0.60),
     CONTROL: (None, 0.0),
 }
 
 
-def study(seed: int = 0, seeds: int = 5) -> dict[Kind, list[SeedFacts]]:
+def study(seed: int = 0, seeds: int = 5) -> dict[ModelKind, list[SeedFacts]]:
     """Seeds that scatter a little around what the paper has."""
     random = np.random.default_rng(seed)
-    found: dict[Kind, list[SeedFacts]] = {}
+    found: dict[ModelKind, list[SeedFacts]] = {}
     for kind, (onset, icl) in PAPER.items():
         for number in range(seeds):
             at = onset and onset * 1e6 * float(np.exp(random.normal(0, 0.03)))
@@ -65,7 +72,7 @@ def study(seed: int = 0, seeds: int = 5) -> dict[Kind, list[SeedFacts]]:
                     kind=kind,
                     tokens=1e7,
                     onset_tokens=at,
-                    absolute_onset_tokens=at,
+                    relative_onset_tokens=at,
                     heads_formed_tokens=at and at * float(np.exp(random.normal(0.2, 0.02))),
                     icl_score=icl + float(random.normal(0, 0.02)),
                     removed=dict.fromkeys(("zero", "mean", "resample"), 0.9) if at and deep else {},
@@ -76,11 +83,11 @@ def study(seed: int = 0, seeds: int = 5) -> dict[Kind, list[SeedFacts]]:
     return found
 
 
-def outcomes(seeds: dict[Kind, list[SeedFacts]]) -> dict[int, str]:
+def outcomes(seeds: dict[ModelKind, list[SeedFacts]]) -> dict[int, str]:
     return {v.argument: v.outcome for v in judge_over_seeds(seeds, THRESHOLDS)}
 
 
-def changed(kind: Kind, **changes) -> dict[Kind, list[SeedFacts]]:
+def changed(kind: ModelKind, **changes) -> dict[ModelKind, list[SeedFacts]]:
     """The study with other facts of one kind; a list has one for each of its seeds."""
     seeds = study()
     for place, s in enumerate(seeds[kind]):
@@ -89,7 +96,7 @@ def changed(kind: Kind, **changes) -> dict[Kind, list[SeedFacts]]:
     return seeds
 
 
-def found(argument: int, seeds: dict[Kind, list[SeedFacts]]) -> SeedVerdict:
+def found(argument: int, seeds: dict[ModelKind, list[SeedFacts]]) -> SeedVerdict:
     (verdict,) = [v for v in judge_over_seeds(seeds, THRESHOLDS) if v.argument == argument]
     return verdict
 
@@ -122,13 +129,13 @@ def test_heads_that_form_at_any_time_do_not_co_occur():
     random = np.random.default_rng(1)
     for members in seeds.values():
         for place, s in enumerate(members):
-            at = s.onset_tokens and 1e5 * float(np.exp(random.uniform(0, 4)))
+            at = s.relative_onset_tokens and 1e5 * float(np.exp(random.uniform(0, 4)))
             members[place] = replace(s, heads_formed_tokens=at)
     assert outcomes(seeds)[1] == "inconclusive"
 
 
 def test_a_change_in_one_layer_refutes_co_occurrence_and_its_share_has_an_interval():
-    verdict = found(1, changed(ONE, onset_tokens=2e6, absolute_onset_tokens=2e6))
+    verdict = found(1, changed(ONE, relative_onset_tokens=2e6, onset_tokens=2e6))
     assert verdict.outcome == "not supported"
     (share,) = [m for m in verdict.measures if "share" in m.name]
     assert share.value == 0.5
@@ -136,7 +143,7 @@ def test_a_change_in_one_layer_refutes_co_occurrence_and_its_share_has_an_interv
 
 
 def test_rules_that_disagree_leave_co_occurrence_open():
-    verdict = found(1, changed(ONE, absolute_onset_tokens=2e6))
+    verdict = found(1, changed(ONE, onset_tokens=2e6))
     assert verdict.outcome == "inconclusive"
     assert any("not supported" in line for line in verdict.shown)
 
@@ -144,9 +151,9 @@ def test_rules_that_disagree_leave_co_occurrence_open():
 @pytest.mark.parametrize(
     ("argument", "kind", "changes", "outcome"),
     [
-        (2, CONTROL, {"onset_tokens": 2e6}, "not supported"),
-        (2, Kind(2, True, "keys"), {"onset_tokens": 6e6}, "not supported"),  # no earlier
-        (2, Kind(1, True, "keys"), {"icl_score": -0.1}, "not supported"),  # helps too little
+        (2, CONTROL, {"relative_onset_tokens": 2e6}, "not supported"),
+        (2, SMEARED_TWO, {"relative_onset_tokens": 6e6}, "not supported"),  # no earlier
+        (2, SMEARED_ONE, {"icl_score": -0.1}, "not supported"),  # helps too little
         (3, TWO, {"removed": {"zero": 0.2}}, "not supported"),
         (3, TWO, {"removed": [{"zero": n} for n in (0.1, 1.2, 0.9, 0.3, 1.0)]}, "inconclusive"),
         (6, FOUR, {"icl_score": -1.0}, "not supported"),  # a jump
@@ -160,7 +167,7 @@ def test_seeds_of_one_kind_that_are_not_as_the_paper_has_them(argument, kind, ch
 def test_a_seed_that_neither_changes_nor_has_heads_has_nothing_to_take_out():
     seeds = study()
     own = seeds[TWO_WITH_MLPS]
-    quiet = {"onset_tokens": None, "absolute_onset_tokens": None, "removed": {}}
+    quiet = {"relative_onset_tokens": None, "onset_tokens": None, "removed": {}}
     own[0] = replace(own[0], others_removed=(), **quiet)
     assert found(3, seeds).outcome == "supported"
     own[1] = replace(own[1], removed={})  # it changes: a share of nothing
@@ -233,7 +240,7 @@ def test_equivalence_needs_means_close_and_sure():
 
 def test_models_with_a_recipe_of_their_own_are_of_no_kind():
     entry = Model(n_layers=2, attn_only=True, tokens=10, seed=3)
-    assert kind_of(entry) == Kind(2, True, "nothing")
+    assert kind_of(entry) == TWO
     for change in (
         {"optimizer": "adamw"},
         {"learning_rate": 0.1},
@@ -241,7 +248,8 @@ def test_models_with_a_recipe_of_their_own_are_of_no_kind():
         {"smeared_keys": True, "smeared_values": True},
     ):
         assert kind_of(entry.model_copy(update=change)) is None
-    assert kind_of(entry.model_copy(update={"smeared_values": True})) == Kind(2, True, "values")
+    smeared = entry.model_copy(update={"smeared_values": True})
+    assert kind_of(smeared) == ModelKind(2, True, "values")
 
 
 def test_the_partner_is_the_path_whose_cut_costs_most():
@@ -254,7 +262,7 @@ def test_the_partner_is_the_path_whose_cut_costs_most():
     assert _partner_matters(paths, (2, 0), (0, 0)) is None
 
 
-def written(seeds: dict[Kind, list[SeedFacts]]) -> Results:
+def written(seeds: dict[ModelKind, list[SeedFacts]]) -> Results:
     """The verdicts as the report reads them."""
     paths = SimpleNamespace(root=Path(__file__).parents[2])
     return made_results(over_seeds=OverSeeds(judge_over_seeds(seeds, THRESHOLDS), []), paths=paths)

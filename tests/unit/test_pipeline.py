@@ -19,7 +19,7 @@ CARRIERS = {
         "config.__init__",
         "environment",
         "errors",
-        *(f"files.{part}" for part in ("__init__", "folders", "locks", "whole")),
+        *(f"files.{part}" for part in ("__init__", "folders", "locks", "tables", "whole")),
         "fingerprint",
         "paths",
     ),

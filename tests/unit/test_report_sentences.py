@@ -10,7 +10,7 @@ from made_summary import CONFIG, REMOVED, made_results, model
 
 from induction.external.reading import LeftOut, Reading, Shared, StartToken
 from induction.report import ablations, causes, side_remarks, text, zoo
-from induction.report.results import Ablations, LossSpace
+from induction.report.results import Ablations, StoredLossSpace
 from induction.report.sentences import sentence
 from induction.rules.head_kinds import HeadKinds
 from induction.study.attribution import Removed
@@ -24,10 +24,10 @@ from induction.study.trajectory_angle import TrajectoryAngle
 CHANGED, FLAT = model("two", 2, 3e6), model("one")
 
 
-def space(*shares: float, **turns: TrajectoryAngle | None) -> LossSpace:
+def space(*shares: float, **turns: TrajectoryAngle | None) -> StoredLossSpace:
     """Components of these shares, and the turns of these models."""
     found = Explained(list(shares), list(shares), 0.0, 9, turns)
-    return LossSpace(found, pl.DataFrame(), pl.DataFrame())
+    return StoredLossSpace(found, pl.DataFrame(), pl.DataFrame())
 
 
 def heads(**columns: Any) -> SimpleNamespace:

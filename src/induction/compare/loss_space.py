@@ -9,6 +9,7 @@ import polars as pl
 
 from induction.errors import StudyError
 from induction.files import read_json
+from induction.files.tables import read_arrays, read_table
 from induction.rules.curves import Curves, load_curves
 from induction.runs.run import Run
 from induction.study.pca import fit_loss_space
@@ -19,6 +20,7 @@ PathThrough = pl.DataFrame
 """A row for each snapshot: tokens, pc1, pc2; in order of training."""
 Basis = dict[str, np.ndarray]
 """mean [entries] and components [components, entries]; empty where a run has none."""
+_OF_BASIS = ("mean", "components")
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,8 @@ def _basis(run: Run) -> Basis:
     paths = run.paths
     if not all(path.is_file() for path in (paths.pca_basis, paths.pca_scores, paths.pca)):
         return {}
-    try:
-        with np.load(paths.pca_basis) as arrays:
-            return {"mean": arrays["mean"], "components": arrays["components"]}
-    except (OSError, KeyError, ValueError) as error:
-        raise StudyError(f"{paths.pca_basis}: damaged: {error}") from None
+    arrays = read_arrays(paths.pca_basis, _OF_BASIS)
+    return {name: arrays[name] for name in _OF_BASIS}
 
 
 def _joint(a: dict[str, Curves], b: dict[str, Curves], min_tokens: int) -> CommonSpace:
@@ -116,7 +115,7 @@ def _projected(losses: dict[str, Curves], basis: Basis, min_tokens: int) -> dict
 
 
 def _stored(run: Run) -> dict[str, PathThrough]:
-    scores = pl.read_parquet(run.paths.pca_scores)
+    scores = read_table(run.paths.pca_scores, ("model", "tokens", "fitted", "pc1", "pc2"))
     return {name: _path(scores, name) for name in scores["model"].unique(maintain_order=True)}
 
 

@@ -7,7 +7,8 @@ from induction.compare.stages import Rerun
 from induction.environment import Change
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table, names, quantity, short_digest
-from induction.runs.metrics import Interval, Mark, Row, yardstick
+from induction.rules.intervals import Interval
+from induction.runs.metrics import Mark, Row, yardstick
 from induction.runs.parameters import value_text
 
 _MARKS: dict[Mark, str] = {

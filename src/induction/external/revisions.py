@@ -124,7 +124,7 @@ def check_source(folder: Path, source: str) -> None:
         raise StudyError(f"{source}: is a file: name its folder, and a GGUF file in the key file")
     if source.startswith("~"):
         raise StudyError(f"{source}: write the whole path: ~ stands for no folder here")
-    if not folder.is_dir() and (source.startswith((".", "/", "~")) or source.count("/") != 1):
+    if not folder.is_dir() and (source.startswith((".", "/")) or source.count("/") != 1):
         raise StudyError(f"{source}: no such folder, and no repository of a model hub (owner/name)")
 
 

@@ -9,6 +9,7 @@ from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent
 from induction.rules.head_kinds import head_names
 from induction.study.attribution import Removed
+from induction.study.heads import of_heads
 
 
 def ablated_sets(results: Results) -> str:
@@ -75,14 +76,12 @@ def ablation_kinds(results: Results) -> str:
     rows = []
     for name, own in results.ablations.items():
         last = own.heads.filter(pl.col("step") == pl.col("step").max())
-        for layer, index in results.models[name].kinds.induction:
+        for head in results.models[name].kinds.induction:
             found = dict(
-                last.filter((pl.col("layer") == layer) & (pl.col("head") == index))
-                .select("kind", "icl_attribution")
-                .iter_rows()
+                last.filter(of_heads([head])).select("kind", "icl_attribution").iter_rows()
             )
             effects = (number(found.get(kind)) for kind in kinds)
-            rows.append((f"`{name}`", head_names([(layer, index)]), *effects))
+            rows.append((f"`{name}`", head_names([head]), *effects))
     header = ("model", "head", "zero", "mean", "another text's", "zero, patterns kept")
     return markdown_table(header, "llrrrr", rows)
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from induction.report.results import Results, of_heads
+from induction.report.results import Results
 from induction.report.sentences import Values, sentence
 from induction.report.text import code, markdown_table, number, short_tokens
 from induction.rules.head_kinds import head_names
+from induction.study.heads import of_heads
 
 PAPERS_SHARE = 0.75  # of the final ICL score that the change brings, by the paper's account
 
@@ -17,16 +18,15 @@ def smear_shares(results: Results) -> str:
     rows = [
         (
             f"`{name}`",
-            f"{row['layer']}.{row['head']}",
+            head_names([head]),
             number(row["own_key_share"]),
             number(row["prefix_matching"]),
-            "induction head"
-            if (row["layer"], row["head"]) in results.models[name].kinds.induction
-            else "",
+            "induction head" if head in results.models[name].kinds.induction else "",
         )
         for name, model in results.config.models.items()
         if model.smeared_keys
         for row in results.curves[name].last_heads.sort("layer", "head").iter_rows(named=True)
+        for head in [(row["layer"], row["head"])]
     ]
     if not rows:
         return ""
@@ -39,19 +39,20 @@ def matching_heads(results: Results) -> str:
     rows = [
         (
             f"`{name}`",
-            f"{row['layer']}.{row['head']}",
+            head_names([head]),
             number(row["prefix_matching"]),
             number(row["copying"]),
             f"{number(row['total_copying'])} ({number(row['total_copying_low'])} to "
             f"{number(row['total_copying_high'])})",
             number(row["total_copying_nats"]),
             number(row["copying_taken_out"]),
-            "yes" if (row["layer"], row["head"]) in results.models[name].kinds.induction else "no",
+            "yes" if head in results.models[name].kinds.induction else "no",
         )
         for name, curves in results.curves.items()
         for row in curves.last_heads.filter(pl.col("total_copying").is_not_null())
         .sort("layer", "head")
         .iter_rows(named=True)
+        for head in [(row["layer"], row["head"])]
     ]
     header = (
         *("model", "head", "prefix matching", "copying, direct path", "total copying"),

@@ -13,10 +13,10 @@ from induction.runs.run import Run, load_run
 from induction.study.beyond.batch import SLOPE
 from induction.study.beyond.context import SQUARE, ContextLaw, context_law
 from induction.study.beyond.experiments import Group, Trained
-from induction.study.over_seeds.facts import Kind, kind_of
+from induction.study.over_seeds.facts import ModelKind, kind_of
 
 USUAL, OTHERS = "beyond", ("context-128", "context-512")
-_ASKED = Kind(2, True, "nothing")
+_ASKED = ModelKind(2, True, "nothing")
 
 
 def context(results: Results) -> str:

@@ -5,7 +5,7 @@ from induction.report.results import Results
 from induction.report.sentences import sentence
 from induction.report.text import markdown_table, number, percent
 from induction.study.beyond.control import Best, ModelControl
-from induction.study.beyond.steering import COPYING, INDUCTION, Mean
+from induction.study.beyond.steering import COPYING, INDUCTION, SampleMean
 
 _WRITTEN = "reports/beyond.md"
 _HELD = {False: "fails", None: "open"}
@@ -64,6 +64,6 @@ def _copying(results: Results, name: str, best: Best) -> str:
     return ", ".join(percent(values.get(scale)) for scale in (0.0, 1.0, best.scale))
 
 
-def _change(change: Mean) -> str:
+def _change(change: SampleMean) -> str:
     ends = f"{number(change.low)} to {number(change.high)}"
     return f"{'+' if change.mean > 0 else ''}{number(change.mean)} ({ends})"

@@ -1,6 +1,5 @@
 """Everything that the report draws on, read from the files that the study wrote."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,9 +9,9 @@ from induction.config import StudyConfig, load_config
 from induction.data.tokens import TokensMeta, load_meta
 from induction.external.reading import Reading
 from induction.files import MANIFEST, read_json, read_record, verify_folder
+from induction.files.tables import read_table
 from induction.paths import StudyPaths, find_study
 from induction.rules.curves import Curves, load_curves
-from induction.rules.head_kinds import Head, head_names
 from induction.study.behaviours import Behaviours, load_behaviours
 from induction.study.beyond import Beyond
 from induction.study.beyond.bigrams import Divergences, load_divergences
@@ -50,7 +49,7 @@ def _last(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class LossSpace:
+class StoredLossSpace:
     """The joint components of per-token losses.
 
     scores: a row for each snapshot (model, step, tokens, fitted, pc1, pc2 …). top_loading_tokens:
@@ -91,7 +90,7 @@ class Results:
     behaviours: dict[str, Behaviours]
     divergences: dict[str, Divergences]
     coefficients: dict[str, Coefficients]
-    loss_space: LossSpace
+    loss_space: StoredLossSpace
     windows: pl.DataFrame
     models: dict[str, ModelSummary]
     verdicts: list[Verdict]
@@ -140,11 +139,6 @@ class Results:
         }
 
 
-def of_heads(heads: Iterable[Head]) -> pl.Expr:
-    """Which rows of a table with a layer and a head are of these heads."""
-    return pl.format("{}.{}", "layer", "head").is_in(head_names(heads).split())
-
-
 def load_results(paths: StudyPaths | None = None) -> Results:
     """Read the results around the working directory.
 
@@ -180,14 +174,12 @@ def load_results(paths: StudyPaths | None = None) -> Results:
 def _load_ablations(paths: StudyPaths, model: str) -> Ablations:
     folder = paths.ablations(model)
     verify_folder(folder)
-    return Ablations(
-        pl.read_parquet(folder / "heads.parquet"), pl.read_parquet(folder / "sets.parquet")
-    )
+    return Ablations(read_table(folder / "heads.parquet"), read_table(folder / "sets.parquet"))
 
 
-def _load_loss_space(paths: StudyPaths) -> LossSpace:
-    return LossSpace(
+def _load_loss_space(paths: StudyPaths) -> StoredLossSpace:
+    return StoredLossSpace(
         read_record(paths.pca, Explained),
-        pl.read_parquet(paths.pca_scores),
-        pl.read_parquet(paths.pca_tokens),
+        read_table(paths.pca_scores),
+        read_table(paths.pca_tokens),
     )

@@ -3,8 +3,10 @@
 import numpy as np
 import polars as pl
 
-from induction.report.results import Results, of_heads
+from induction.report.results import Results
 from induction.report.sentences import Values, sentence
+from induction.rules.head_kinds import head_names
+from induction.study.heads import of_heads
 from induction.study.over_seeds.resampling import share_interval
 
 
@@ -67,11 +69,13 @@ def negative_copying(results: Results) -> Values:
     """Total copying of every head that matches prefixes, and which heads fall short of the rule."""
     rule = results.config.head_kinds
     matching = {
-        f"{name} {row['layer']}.{row['head']}": row["total_copying"]
+        f"{name} {head_names([(layer, head)])}": copying
         for name, own in results.curves.items()
-        for row in own.last_heads.filter(
+        for layer, head, copying in own.last_heads.filter(
             pl.col("prefix_matching") >= rule.prefix_matching
-        ).iter_rows(named=True)
+        )
+        .select("layer", "head", "total_copying")
+        .iter_rows()
     }
     short = [head for head, copying in matching.items() if copying < rule.total_copying]
     return {"copying": matching, "short": short}

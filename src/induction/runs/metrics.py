@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from induction.rules.intervals import Interval
 from induction.runs.run import Run
 from induction.study.kinds import find_kinds
 
-Interval = tuple[float, float]
 Unit = Literal["tokens", "nats", "e-folds", "%", "heads", ""]
 Mark = Literal["same", "within", "beyond", "appears", "vanishes", "no interval", "one run"]
 

@@ -4,6 +4,7 @@ import polars as pl
 
 from induction.config import StudyConfig
 from induction.files import verify_folder, write_json, write_record, write_text
+from induction.files.tables import read_table
 from induction.paths import StudyPaths
 from induction.rules.curves import Curves, load_curves
 from induction.stages import run_stage
@@ -20,7 +21,6 @@ from induction.study.beyond.llc import geometry, load_all_coefficients
 from induction.study.beyond.repetition import repetition
 from induction.study.beyond.steering import Steered, load_steered
 from induction.study.over_seeds import OverSeeds, gather, judge_over_seeds, mean_bumps
-from induction.study.reading import read_table
 from induction.study.summary import ModelSummary, summarize
 from induction.study.verdicts import Verdict, judge
 from induction.study.windows import icl_windows

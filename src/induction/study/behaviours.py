@@ -9,11 +9,11 @@ import polars as pl
 
 from induction.config import Verdicts as Thresholds
 from induction.files import verify_folder
+from induction.files.tables import read_table
 from induction.paths import StudyPaths
 from induction.rules.head_kinds import Head
 from induction.rules.intervals import mean_interval
 from induction.study.looks import Looks, describe_looks
-from induction.study.reading import read_table
 
 SHUFFLED = "shuffled"  # ends the name of a control with the labels dealt out anew
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from induction.rules.head_kinds import Head
+from induction.study.heads import of_heads
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,15 @@ def describe_circuits(
 
 
 def _describe(heads: pl.DataFrame, pairs: pl.DataFrame, head: Head) -> Circuit:
-    own = heads.filter((pl.col("layer") == head[0]) & (pl.col("head") == head[1])).row(
-        0, named=True
-    )
+    own = heads.filter(of_heads([head])).row(0, named=True)
     composed = (
-        pairs.filter((pl.col("layer") == head[0]) & (pl.col("head") == head[1]))
-        .filter(pl.col("k").is_not_nan())
-        .sort("k", descending=True)
+        pairs.filter(of_heads([head])).filter(pl.col("k").is_not_nan()).sort("k", descending=True)
     )
     if composed.is_empty():
         return Circuit(head, own["ov_eigenvalue"], own["qk_eigenvalue"], *([None] * 5))
     best = composed.row(0, named=True)
     partner = (best["from_layer"], best["from_head"])
-    score = heads.filter((pl.col("layer") == partner[0]) & (pl.col("head") == partner[1]))
+    score = heads.filter(of_heads([partner]))
     return Circuit(
         head=head,
         ov_eigenvalue=own["ov_eigenvalue"],

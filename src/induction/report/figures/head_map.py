@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from induction.report.prompts import chosen_prompt
 from induction.report.results import Results
-from induction.rules.head_kinds import Head
+from induction.rules.head_kinds import Head, head_names
 
 _PANELS = (
     ("prefix_matching", "prefix matching", "viridis", Normalize(0, 1)),
@@ -75,7 +75,9 @@ def _frame(axes: Axes, heads: Sequence[Head], named: bool) -> None:
             right = layer == rightmost[head] and layer < 0.9 * axes.get_xlim()[1]
             place = (layer + (1.15 if right else -0.15), head + 0.5)
             side = "left" if right else "right"
-            axes.text(*place, f"{layer}.{head}", fontsize=6, color="white", ha=side, va="center")
+            axes.text(
+                *place, head_names([(layer, head)]), fontsize=6, color="white", ha=side, va="center"
+            )
 
 
 def heads_of_map(results: Results) -> pl.DataFrame:

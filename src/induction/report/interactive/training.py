@@ -12,6 +12,7 @@ from induction.report.interactive.page import chart, data, raw_html, template
 from induction.report.results import Results
 from induction.report.style import BAND, FAINT, looks
 from induction.report.text import number, percent, short_tokens
+from induction.rules.head_kinds import head_names
 
 # Both are parameters of all three charts; a row of data holds from `tokens` up to `until`.
 _CHOSEN = "datum.model == model"
@@ -130,7 +131,7 @@ def heads_chart(results: Results, moments: dict[str, list[int]]) -> alt.TopLevel
                     "model": name,
                     "tokens": tokens,
                     "until": until,
-                    "head": [f"{layer}.{head}" for layer, head in heads["layer", "head"].rows()],
+                    "head": [head_names([head]) for head in heads["layer", "head"].rows()],
                     "layer": heads["layer"].to_list(),
                     "previous": heads["previous_token"].round(3).to_list(),
                     "prefix": heads["prefix_matching"].round(3).to_list(),

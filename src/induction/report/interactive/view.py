@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from induction.explore.store import Explored, OnPassages, load_explored
-from induction.report.results import Results, of_heads
+from induction.report.results import Results
 from induction.report.text import short_tokens
 from induction.rules.head_kinds import Head
 from induction.rules.phase_change import make_smoother
+from induction.study.heads import of_heads
 from induction.study.kinds import find_kinds
 
 

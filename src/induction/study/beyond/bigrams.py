@@ -11,8 +11,8 @@ import numpy as np
 
 from induction.config import Model
 from induction.files import verify_folder
+from induction.files.tables import read_arrays
 from induction.paths import StudyPaths
-from induction.study.reading import read_arrays
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Outcome
 

@@ -16,17 +16,15 @@ from induction.study.beyond.steering import (
     LOSS,
     RANDOM,
     REPETITION,
-    Mean,
+    SampleMean,
     Steered,
     mean_of,
 )
 from induction.study.verdicts.verdict import Outcome, outcome
 
-Kind = Literal["falls", "halved", "more than others", "rises"]
-
 
 @dataclass(frozen=True)
-class Condition:
+class ControlCondition:
     """One condition of the rule: held is None where it cannot be told.
 
     found: the difference that decides; of several, the one that speaks most for the claim, but for
@@ -34,9 +32,9 @@ class Condition:
     where: which task and scale it is of.
     """
 
-    kind: Kind
+    kind: Literal["falls", "halved", "more than others", "rises"]
     held: bool | None
-    found: Mean | None
+    found: SampleMean | None
     where: str
 
 
@@ -46,8 +44,8 @@ class Best:
     repetition: its change from scale 1."""
 
     scale: float
-    cost: Mean
-    repetition: Mean
+    cost: SampleMean
+    repetition: SampleMean
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class ModelControl:
 
     outcome: Outcome
     prompts: int
-    conditions: tuple[Condition, ...]
+    conditions: tuple[ControlCondition, ...]
     best: Best | None
 
 
@@ -102,7 +100,7 @@ def _judge(own: Steered, thresholds: Thresholds) -> ModelControl:
     )
 
 
-def _falls(own: Steered) -> Condition:
+def _falls(own: Steered) -> ControlCondition:
     """From scale to scale, from 1 to 0, literal copying does not rise."""
     scales = [scale for scale in own.scales if scale <= 1]
     steps = {
@@ -116,45 +114,45 @@ def _falls(own: Steered) -> Condition:
     else:
         held = True if all(step.mean <= 0 for step in steps.values()) else None
     where = max(steps, key=lambda name: steps[name].low)
-    return Condition("falls", held, steps[where], where)
+    return ControlCondition("falls", held, steps[where], where)
 
 
-def _halved(own: Steered, removed: float) -> Condition:
+def _halved(own: Steered, removed: float) -> ControlCondition:
     """At 0, literal copying above chance is at most 1 − `removed` of that at 1."""
     chance = own.chance(COPYING)
     kept = (1 - removed) * (own.samples(COPYING, 1.0) - chance)
     found = mean_of(kept - (own.samples(COPYING, 0.0) - chance))
     held = True if found.low >= 0 else False if found.high < 0 else None
-    return Condition("halved", held, found, f"{COPYING} at 0")
+    return ControlCondition("halved", held, found, f"{COPYING} at 0")
 
 
-def _more_than_others(own: Steered) -> Condition:
+def _more_than_others(own: Steered) -> ControlCondition:
     """At 0, literal copying is lower than with the control at 0."""
     found = mean_of(own.samples(COPYING, 0.0, RANDOM) - own.samples(COPYING, 0.0))
     held = True if found.low > 0 else False if found.high <= 0 else None
-    return Condition("more than others", held, found, f"{COPYING} at 0")
+    return ControlCondition("more than others", held, found, f"{COPYING} at 0")
 
 
-def _rises(own: Steered, rise: float) -> Condition:
+def _rises(own: Steered, rise: float) -> ControlCondition:
     """At some scale above 1, a task with room is done better than at 1, and than by the control."""
     tasks = [task for task in (COPYING, FEW_SHOT) if own.has(task)]
     tasks = [task for task in tasks if mean_of(own.samples(task, 1.0)).high <= 1 - rise]
     looked = [(task, scale) for task in tasks for scale in own.scales if scale > 1]
-    found: dict[str, tuple[Mean, Mean]] = {}
+    found: dict[str, tuple[SampleMean, SampleMean]] = {}
     for task, scale in looked:
         up = own.samples(task, scale)
         others = (own.samples(task, 1.0), own.samples(task, scale, RANDOM))
         over_itself, over_control = (mean_of(up - other, len(looked)) for other in others)
         found[f"{task} at {scale:g}"] = over_itself, over_control
     if not found:
-        return Condition("rises", None, None, "no task has room to rise")
+        return ControlCondition("rises", None, None, "no task has room to rise")
     held = None
     if any(min(each.low for each in pair) > 0 for pair in found.values()):
         held = True
     elif all(min(each.high for each in pair) < rise for pair in found.values()):
         held = False
     where = max(found, key=lambda name: min(each.low for each in found[name]))
-    return Condition("rises", held, min(found[where], key=lambda each: each.low), where)
+    return ControlCondition("rises", held, min(found[where], key=lambda each: each.low), where)
 
 
 def _best(own: Steered) -> Best | None:

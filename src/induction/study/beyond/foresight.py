@@ -20,7 +20,7 @@ from induction.rules.curves import Curves
 from induction.rules.phase_change import make_smoother
 from induction.study.beyond.bigrams import Divergences
 from induction.study.kinds import kind_label
-from induction.study.over_seeds.facts import Kind, SeedFacts
+from induction.study.over_seeds.facts import ModelKind, SeedFacts
 from induction.study.verdicts.verdict import Outcome
 
 MIN_MODELS, MIN_KINDS = 10, 3
@@ -69,7 +69,7 @@ class Foresight:
 
 
 def foresee(
-    seeds: Mapping[Kind, Sequence[SeedFacts]],
+    seeds: Mapping[ModelKind, Sequence[SeedFacts]],
     curves: Mapping[str, Curves],
     pairs: Mapping[str, pl.DataFrame],
     divergences: Mapping[str, Divergences],
@@ -80,7 +80,7 @@ def foresee(
     seeds: as `gather` finds them. pairs: circuits.parquet of each model.
     """
     kinds = {
-        kind_label([s.name for s in members]): [s for s in members if s.absolute_onset_tokens]
+        kind_label([s.name for s in members]): [s for s in members if s.onset_tokens]
         for kind, members in seeds.items()
         if kind.plain
     }
@@ -88,7 +88,7 @@ def foresee(
     asked = list(chain.from_iterable(kinds.values()))
     if len(asked) < MIN_MODELS or len(kinds) < MIN_KINDS:
         return Foresight("not tested", len(asked), len(kinds))
-    onsets = np.array([s.absolute_onset_tokens for s in asked], dtype=float)
+    onsets = np.array([s.onset_tokens for s in asked], dtype=float)
     moment = float(onsets.min())
     if any(_seen(curves[s.name], moment, config).sum() < _MIN_SNAPSHOTS for s in asked):
         return Foresight("not tested", len(asked), len(kinds), moment)
@@ -102,7 +102,7 @@ def foresee(
     formula = 10**5.7 * np.sqrt(config.train.batch_tokens)
     found = {}
     for name, groups in (("kind", of_kind), ("model", by_itself)):
-        foreseen, constant = leave_out(known, np.log(onsets), groups)
+        foreseen, constant = predict_held_out(known, np.log(onsets), groups)
         errors = (rms(each - np.log(onsets)) for each in (foreseen, constant, np.log(formula)))
         found[name] = np.exp(foreseen), Errors(*errors)
     errors = found["kind"][1]
@@ -134,7 +134,7 @@ def decide(ratio: float, p_value: float) -> Outcome:
     return "supported" if sure else "inconclusive"
 
 
-def leave_out(
+def predict_held_out(
     known: np.ndarray, wanted: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the regression and the mean say of each group when it is left out: as `wanted` each.
@@ -160,7 +160,7 @@ def _p_value(
 ) -> float:
     random = np.random.default_rng(seed)
     shuffled = np.stack([random.permutation(wanted) for _ in range(_SHUFFLINGS)], axis=1)
-    foreseen, constant = leave_out(known, shuffled, groups)
+    foreseen, constant = predict_held_out(known, shuffled, groups)
     ratios = np.sqrt(((foreseen - shuffled) ** 2).mean(0) / ((constant - shuffled) ** 2).mean(0))
     return float((ratios <= ratio).mean())
 

@@ -12,9 +12,9 @@ from scipy.signal import find_peaks
 
 from induction.config import Model, StudyConfig
 from induction.files import verify_folder
+from induction.files.tables import read_arrays
 from induction.paths import StudyPaths
 from induction.rules.phase_change import make_smoother
-from induction.study.reading import read_arrays
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import Outcome
 

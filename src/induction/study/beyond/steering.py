@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from induction.files import verify_folder
+from induction.files.tables import read_table
 from induction.paths import StudyPaths
-from induction.study.reading import read_table
 
 COPYING, FEW_SHOT, REPETITION, LOSS = "literal copying", "few-shot", "repetition", "loss"
 MEASURES = (COPYING, FEW_SHOT, REPETITION, LOSS)
@@ -25,7 +25,7 @@ _COLUMNS = {"measure", "variant", "heads", "draw", "scale", "example", "value", 
 
 
 @dataclass(frozen=True)
-class Mean:
+class SampleMean:
     """A mean over samples with its 95 % interval, wider where several are looked at."""
 
     mean: float
@@ -97,17 +97,17 @@ class Steered:
         return sum(real) / len(real)
 
 
-def _columns(name: str, prefix: str, found: Mean) -> dict[str, float]:
+def _columns(name: str, prefix: str, found: SampleMean) -> dict[str, float]:
     return {name: found.mean, f"{prefix}low": found.low, f"{prefix}high": found.high}
 
 
-def mean_of(samples: np.ndarray, looks: int = 1) -> Mean:
+def mean_of(samples: np.ndarray, looks: int = 1) -> SampleMean:
     """Mean of two samples or more, with its normal 95 % interval, by Bonferroni for so many looks:
     all of these intervals hold together in 95 % of cases at least."""
     mean = float(samples.mean(dtype=np.float64))
     error = float(samples.std(ddof=1, dtype=np.float64)) / len(samples) ** 0.5
     reach = NormalDist().inv_cdf(1 - 0.025 / looks) * error
-    return Mean(mean, mean - reach, mean + reach)
+    return SampleMean(mean, mean - reach, mean + reach)
 
 
 def load_steered(paths: StudyPaths, model: str) -> Steered:

@@ -15,17 +15,9 @@ from induction.study.over_seeds.arguments import Onset, Seeds
 from induction.study.over_seeds.bumps import MeanBump, mean_bump
 from induction.study.over_seeds.facts import gather
 from induction.study.over_seeds.resampling import holm
-from induction.study.over_seeds.verdict import SeedVerdict, decide
+from induction.study.over_seeds.verdict import TITLES, SeedVerdict, decide
 
 __all__ = ["MeanBump", "OverSeeds", "SeedVerdict", "gather", "judge_over_seeds", "mean_bumps"]
-
-_TITLES = {
-    1: "Co-occurrence",
-    2: "Co-perturbation",
-    3: "Direct ablation",
-    5: "Mechanism",
-    6: "Extrapolation",
-}
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,8 @@ def judge_over_seeds(seeds: Seeds, thresholds: Thresholds) -> list[SeedVerdict]:
     has seeds enough. Argument 1 is inconclusive where the two onset rules disagree about it."""
     if not seeds:
         return []
-    found = _judged(seeds, thresholds, lambda s: s.onset_tokens)
-    other = _judged(seeds, thresholds, lambda s: s.absolute_onset_tokens)
+    found = _judged(seeds, thresholds, lambda s: s.relative_onset_tokens)
+    other = _judged(seeds, thresholds, lambda s: s.onset_tokens)
     if found[0].outcome != other[0].outcome:
         remark = f"By the absolute rule it would be {other[0].outcome}."
         shown = (
@@ -58,7 +50,7 @@ def mean_bumps(seeds: Seeds, curves: Mapping[str, Curves], rule: Rule, seed: int
     """The mean loss of every kind that changes: its bump, or the smallest that would be seen."""
     found = []
     for members in seeds.values():
-        onsets = [s.onset_tokens for s in members if s.onset_tokens]
+        onsets = [s.relative_onset_tokens for s in members if s.relative_onset_tokens]
         own = [curves[s.name] for s in members]
         if onsets and all(np.array_equal(each.tokens, own[0].tokens) for each in own):
             label, losses = kind_label([s.name for s in members]), np.array([c.loss for c in own])
@@ -82,6 +74,6 @@ def _judged(seeds: Seeds, thresholds: Thresholds, onset: Onset) -> list[SeedVerd
             outcome=decide(corrected[number], verdict.measures, verdict.conditions),
         )
         if verdict
-        else SeedVerdict(number, _TITLES[number], None)
+        else SeedVerdict(number, TITLES[number], None)
         for number, verdict in tested.items()
     ]

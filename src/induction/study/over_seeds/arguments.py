@@ -10,7 +10,7 @@ from math import log
 import numpy as np
 
 from induction.config import Verdicts as Thresholds
-from induction.study.over_seeds.facts import Kind, SeedFacts
+from induction.study.over_seeds.facts import ModelKind, SeedFacts
 from induction.study.over_seeds.resampling import (
     difference_over_seeds,
     mean_over_seeds,
@@ -21,9 +21,9 @@ from induction.study.over_seeds.resampling import (
     p_within,
     share_interval,
 )
-from induction.study.over_seeds.verdict import Condition, Measure, SeedVerdict, measure
+from induction.study.over_seeds.verdict import TITLES, Measure, SeedVerdict, SideCondition, measure
 
-Seeds = Mapping[Kind, Sequence[SeedFacts]]
+Seeds = Mapping[ModelKind, Sequence[SeedFacts]]
 Onset = Callable[[SeedFacts], float | None]
 _MOST = 0.8  # the share of seeds or heads that a condition asks for
 _DEPTHS = (2, 3, 4)  # of the plain kinds that are tested
@@ -42,13 +42,13 @@ def co_occurrence(seeds: Seeds, onset: Onset) -> SeedVerdict | None:
     changed = sum(onset(s) is not None for s in controls)
     quiet = sum(onset(s) is None and s.heads_formed_tokens is None for s in controls)
     conditions = [
-        Condition(
+        SideCondition(
             "no seed of a plain one-layer kind changes or has a prefix-matching head",
             f"{quiet} of {len(controls)} have neither",
             quiet == len(controls),
         ),
         *(
-            Condition(
+            SideCondition(
                 f"of {_named(kind)}, at least four of five seeds change",
                 f"{(with_change := sum(onset(s) is not None for s in members))} of {len(members)}",
                 with_change >= _MOST * len(members),
@@ -60,7 +60,7 @@ def co_occurrence(seeds: Seeds, onset: Onset) -> SeedVerdict | None:
     within = _distances_within_kinds(seeds, onset)
     return SeedVerdict(
         argument=1,
-        title="Co-occurrence",
+        title=TITLES[1],
         seeds=_counts([*shallow, *deeper.values()]),
         measures=(
             measure("distance of heads and onset (e-folds)", distance, "seeds"),
@@ -106,9 +106,10 @@ def co_perturbation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedV
     """Smeared keys bring the change earlier, and bring one layer in-context learning; smeared
     values do not."""
     needed = [
-        Kind(n, True, how) for n, how in ((2, "keys"), (2, "nothing"), (1, "keys"), (1, "nothing"))
+        ModelKind(n, True, how)
+        for n, how in ((2, "keys"), (2, "nothing"), (1, "keys"), (1, "nothing"))
     ]
-    control = Kind(1, True, "values")
+    control = ModelKind(1, True, "values")
     if any(kind not in seeds for kind in (*needed, control)):
         return None
     smeared, plain = ([_log_onset(s, onset) for s in seeds[kind]] for kind in needed[:2])
@@ -118,7 +119,7 @@ def co_perturbation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedV
     changed = [s.name for s in seeds[control] if onset(s) is not None]
     return SeedVerdict(
         argument=2,
-        title="Co-perturbation",
+        title=TITLES[2],
         seeds=_counts([seeds[kind] for kind in (*needed, control)]),
         measures=(
             measure(
@@ -135,7 +136,7 @@ def co_perturbation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedV
             ),
         ),
         conditions=(
-            Condition(
+            SideCondition(
                 "no seed with smeared values changes",
                 f"{len(changed)} of {len(seeds[control])} change",
                 not changed,
@@ -161,7 +162,7 @@ def ablation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict 
     if not differences:
         return None
 
-    def share(kind: Kind, how: str) -> Measure:
+    def share(kind: ModelKind, how: str) -> Measure:
         mean = mean_over_seeds([s.removed.get(how, 0.0) for s in asked[kind]])
         return measure(
             f"share of the gain that goes, {_named(kind)}, {how}",
@@ -180,14 +181,14 @@ def ablation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict 
     ]
     return SeedVerdict(
         argument=3,
-        title="Direct ablation",
+        title=TITLES[3],
         seeds=_counts(list(asked.values())),
         measures=(
             *shares,
             measure("more than the median of other sets", mean_over_seeds(differences), "seeds"),
         ),
         conditions=(
-            Condition(
+            SideCondition(
                 f"the interval of every kind lies above {thresholds.min_removed:g}",
                 f"{len(above)} of {len(shares)}",
                 # An interval with the threshold inside leaves it open.
@@ -222,7 +223,7 @@ def mechanism(seeds: Seeds) -> SeedVerdict | None:
     matter = sum(h.partner_matters is True for h in cut)
     return SeedVerdict(
         argument=5,
-        title="Mechanism",
+        title=TITLES[5],
         seeds=_counts(list(_deeper(seeds).values())),
         measures=(
             measure(
@@ -238,12 +239,12 @@ def mechanism(seeds: Seeds) -> SeedVerdict | None:
             ),
         ),
         conditions=(
-            Condition(
+            SideCondition(
                 "at least four fifths of the induction heads pass",
                 f"{passing} of {len(induction)}",
                 passing >= _MOST * len(induction),
             ),
-            Condition(
+            SideCondition(
                 "at least four fifths lose most prefix matching when their partner's path to the "
                 "keys is cut",
                 f"{matter} of {len(cut)}",
@@ -256,7 +257,7 @@ def mechanism(seeds: Seeds) -> SeedVerdict | None:
 
 def extrapolation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVerdict | None:
     """From two layers to three and four, onset and ICL score hardly move."""
-    kinds = [Kind(depth, True, "nothing") for depth in _DEPTHS]
+    kinds = [ModelKind(depth, True, "nothing") for depth in _DEPTHS]
     if any(kind not in seeds for kind in kinds):
         return None
     measures, p_values = [], []
@@ -279,14 +280,14 @@ def extrapolation(seeds: Seeds, onset: Onset, thresholds: Thresholds) -> SeedVer
             p_values.append(p_within(after, before, bound))
     return SeedVerdict(
         argument=6,
-        title="Extrapolation",
+        title=TITLES[6],
         seeds=_counts([seeds[kind] for kind in kinds]),
         measures=tuple(measures),
         p_value=max(p_values),
     )
 
 
-def _deeper(seeds: Seeds) -> dict[Kind, Sequence[SeedFacts]]:
+def _deeper(seeds: Seeds) -> dict[ModelKind, Sequence[SeedFacts]]:
     return {k: members for k, members in seeds.items() if k.plain and k.n_layers in _DEPTHS}
 
 
@@ -300,6 +301,6 @@ def _counts(groups: Sequence[Sequence[SeedFacts]]) -> tuple[int, int]:
     return min(sizes), max(sizes)
 
 
-def _named(kind: Kind) -> str:
+def _named(kind: ModelKind) -> str:
     layers = "one layer" if kind.n_layers == 1 else f"{kind.n_layers} layers"
     return f"{layers} {'of attention' if kind.attn_only else 'with MLPs'}"

@@ -10,6 +10,7 @@ import polars as pl
 from induction.config import Model, StudyConfig
 from induction.rules.curves import Curves
 from induction.rules.head_kinds import Head
+from induction.study.heads import of_heads
 from induction.study.mechanism import as_theory_says, describe_circuits
 from induction.study.summary import ModelSummary
 
@@ -17,7 +18,7 @@ MIN_SEEDS = 3
 """Of a kind, for an argument that needs it to be tested."""
 
 
-class Kind(NamedTuple):
+class ModelKind(NamedTuple):
     """What models share that differ in their seed alone; all with the study's own recipe."""
 
     n_layers: int
@@ -45,17 +46,17 @@ class HeadFacts:
 class SeedFacts:
     """One model at the end of its training.
 
-    onset_tokens, absolute_onset_tokens: by the relative and the absolute rule; None without a
+    onset_tokens, relative_onset_tokens: by the absolute and the relative rule; None without a
     change. heads_formed_tokens, icl_score: as in ModelSummary. removed: kind of ablation → share of
     the ICL gain that goes with all induction heads, over the mean of the one-layer seeds; empty
     without induction heads or gain. others_removed: the same for each set of other heads, zeroed.
     """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     tokens: float
     onset_tokens: float | None
-    absolute_onset_tokens: float | None
+    relative_onset_tokens: float | None
     heads_formed_tokens: float | None
     icl_score: float
     removed: Mapping[str, float]
@@ -63,14 +64,14 @@ class SeedFacts:
     heads: tuple[HeadFacts, ...]
 
 
-def kind_of(entry: Model) -> Kind | None:
+def kind_of(entry: Model) -> ModelKind | None:
     """The kind that a model is a seed of; None for one with a recipe or data order of its own,
     or of an experiment beyond the paper."""
     own = entry.optimizer != "muon" or entry.learning_rate or entry.data_order != "shared"
     if own or entry.experiment or (entry.smeared_keys and entry.smeared_values):
         return None
     smeared = "keys" if entry.smeared_keys else "values" if entry.smeared_values else "nothing"
-    return Kind(entry.n_layers, entry.attn_only, smeared)
+    return ModelKind(entry.n_layers, entry.attn_only, smeared)
 
 
 def gather(
@@ -80,34 +81,34 @@ def gather(
     sets: Mapping[str, pl.DataFrame],
     key_paths: Mapping[str, pl.DataFrame],
     config: StudyConfig,
-) -> dict[Kind, list[SeedFacts]]:
+) -> dict[ModelKind, list[SeedFacts]]:
     """The seeds of every kind that has `MIN_SEEDS` of them or more.
 
     pairs, sets, key_paths: circuits.parquet, sets.parquet and key_paths.parquet of each model.
     """
-    kinds: dict[Kind, list[ModelSummary]] = {}
+    kinds: dict[ModelKind, list[ModelSummary]] = {}
     for summary in summaries:
         kind = kind_of(summary.entry) if isinstance(summary.entry, Model) else None
         if kind:
             kinds.setdefault(kind, []).append(summary)
     examples = config.ablation.examples
-    found: dict[Kind, list[SeedFacts]] = {}
+    found: dict[ModelKind, list[SeedFacts]] = {}
     for kind, members in kinds.items():
         if len(members) < MIN_SEEDS:
             continue
-        controls = kinds.get(Kind(1, kind.attn_only, "nothing"), [])
+        controls = kinds.get(ModelKind(1, kind.attn_only, "nothing"), [])
         base = [curves[s.name].final_icl(examples) for s in controls]
         for s in members:
             own = curves[s.name]
             gain = float(np.mean(base)) - own.final_icl(examples) if base else 0.0
-            change = s.relative_change
+            relative = s.relative_change
             removed, others = _removed(sets[s.name], gain)
             facts = SeedFacts(
                 name=s.name,
                 kind=kind,
                 tokens=float(own.tokens[-1]),
-                onset_tokens=change.onset_tokens if change else None,
-                absolute_onset_tokens=s.change.onset_tokens if s.change else None,
+                onset_tokens=s.onset_tokens,
+                relative_onset_tokens=relative and relative.onset_tokens,
                 heads_formed_tokens=s.heads_formed_tokens,
                 icl_score=s.icl_score,
                 removed=removed,
@@ -157,7 +158,7 @@ def _heads(
 
 
 def _partner_matters(key_paths: pl.DataFrame, head: Head, partner: Head | None) -> bool | None:
-    own = key_paths.filter((pl.col("layer") == head[0]) & (pl.col("head") == head[1]))
+    own = key_paths.filter(of_heads([head]))
     if own.is_empty() or partner is None:
         return None
     least = own.sort("without").row(0, named=True)

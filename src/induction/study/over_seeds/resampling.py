@@ -88,12 +88,12 @@ def _difference(groups: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     return float(passes[labels].mean() - passes[~labels].mean())
 
 
-def mean_over_seeds(values: Sequence[float], confidence: float = 0.95) -> Mean:
-    """The mean of independent seeds with its t-interval."""
+def mean_over_seeds(values: Sequence[float]) -> Mean:
+    """The mean of independent seeds with its 95 % t-interval."""
     mean = float(np.mean(values))
     if len(values) < 2 or np.ptp(values) == 0:
         return Mean(mean, mean, mean)
-    ends = stats.ttest_1samp(values, mean).confidence_interval(confidence)
+    ends = stats.ttest_1samp(values, mean).confidence_interval(0.95)
     return Mean(mean, float(ends.low), float(ends.high))
 
 

@@ -8,6 +8,14 @@ from induction.study.verdicts.verdict import Outcome
 
 LEVEL = 0.05
 """Of the p-values, after Holm's correction over the arguments."""
+TITLES = {
+    1: "Co-occurrence",
+    2: "Co-perturbation",
+    3: "Direct ablation",
+    5: "Mechanism",
+    6: "Extrapolation",
+}
+"""Of the arguments that are tested over seeds, by their numbers."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Condition:
+class SideCondition:
     """What must hold beside the test, in words, with what was found; held is None where it cannot
     be told."""
 
@@ -48,7 +56,7 @@ class SeedVerdict:
     title: str
     seeds: tuple[int, int] | None
     measures: tuple[Measure, ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[SideCondition, ...] = ()
     p_value: float | None = None
     corrected: float | None = None
     outcome: Outcome = "not tested"
@@ -60,7 +68,7 @@ def measure(name: str, mean: Mean, over: str, *, beyond: bool = False) -> Measur
 
 
 def decide(
-    p_corrected: float | None, measures: Sequence[Measure], conditions: Sequence[Condition]
+    p_corrected: float | None, measures: Sequence[Measure], conditions: Sequence[SideCondition]
 ) -> Outcome:
     """The outcome by the preregistered rules."""
     if p_corrected is None:

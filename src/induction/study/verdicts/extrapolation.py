@@ -5,10 +5,10 @@ from itertools import pairwise
 from math import log
 
 from induction.config import Verdicts as Thresholds
+from induction.rules.intervals import Interval
 from induction.study.summary import ModelSummary
 from induction.study.verdicts.verdict import (
     Check,
-    Interval,
     Verdict,
     at_least,
     outcome,

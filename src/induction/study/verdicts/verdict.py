@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from induction.config import Verdicts as Thresholds
+from induction.rules.intervals import Interval
 
 Outcome = Literal["supported", "not supported", "inconclusive", "not tested"]
-Interval = tuple[float, float]
 Evidence = Literal["correlational", "interventional", "causal", "plausibility", "analogy"]
 Kind = Literal[
     "no change in one layer",
