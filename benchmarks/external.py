@@ -20,12 +20,12 @@ from train_external import small_gpt_neox, small_llama, train_revisions
 from induction.config import ExternalModel, StudyConfig, load_config
 from induction.data.tokens import load_meta, load_tokens
 from induction.external.revisions import load_revisions
+from induction.files.tables import read_table
 from induction.paths import StudyPaths, find_study
 from induction.rules.curves import Curves, load_curves
 from induction.rules.head_kinds import find_head_kinds, head_names
 from induction.rules.phase_change import find_phase_change
 from induction.stages import ablate_external, measure_external, revisions
-from induction.study.reading import read_table
 from induction.train.schedule import snapshot_steps
 
 ROOT = Path(__file__).parents[1]
