@@ -127,6 +127,46 @@ def test_the_table_of_prompt_forms_is_that_of_the_search():
         assert f"{row['accuracy']:.2f} {interval}" in page, row["form"]
 
 
+def test_what_a_change_runs_again_is_what_dvc_would_run():
+    """Each row names the stages that read its parameters and come after no other that does."""
+    stages = {
+        name: stage.get("do", stage)
+        for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()
+        if "external" not in name  # as those of our own models
+    }
+
+    def first_to_read(parameter: str) -> set[str]:
+        reading = {
+            name
+            for name, stage in stages.items()
+            for key in stage.get("params", ())
+            if isinstance(key, dict) or f"{parameter}.".startswith(f"{key.split('.$')[0]}.")
+        }
+        if parameter == "models":  # a stage for each model reads its own entry alone
+            reading = {name for name in reading if name == "train"}
+        return {name for name in reading if not before(name) & reading}
+
+    def before(name: str) -> set[str]:
+        """All stages with an output under a dependency of this one, and those before them."""
+        found = {
+            other
+            for other, stage in stages.items()
+            for needed in stages[name].get("deps", ())
+            for output in stage.get("outs", ())
+            if other != name and f"{output}/".startswith(f"{needed.split('/$')[0]}/")
+        }
+        return found.union(*map(before, found))
+
+    page = (ROOT / "docs" / "parameters.md").read_text()
+    table = page.split("## What a change runs again")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]*`[^|]*) \| ([^|:]*)", table, re.MULTILINE)
+    assert len(rows) > 12
+    for parameters, told in rows:
+        for parameter in re.findall(r"`([a-z_.]+)`", parameters):
+            named = set(re.findall(r"`([a-z]+)`", told))
+            assert named == first_to_read(parameter), parameter
+
+
 def test_the_glossary_has_every_metric():
     told = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
     for name, metrics in METRICS["models"].items():

@@ -95,7 +95,9 @@ def _z(
     if pattern is None:
         # A run with an intervention is set beside one that records patterns: in half precision
         # both take the same way.
-        same = intervene is None or (q.dtype == torch.float32 and layer not in intervene.blocked)
+        same = intervene is None or (
+            q.dtype == torch.float32 and not intervene.attends_otherwise(layer)
+        )
         if same and (record is None or not record.wants("pattern", layer)):
             return F.scaled_dot_product_attention(
                 q, k, v, attn_mask=mask, is_causal=mask is None, scale=scaling
